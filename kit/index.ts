@@ -1,0 +1,43 @@
+export { Backoff, type BackoffOptions } from './backoff.ts'
+export { BoundedQueue, type OverflowPolicy } from './bounded-queue.ts'
+export { type CancelTimer, type Clock, sleep, systemClock } from './clock.ts'
+export { atMost, withDeadline } from './deadline.ts'
+export { type DirectoryLock, lockDirectory } from './directory-lock.ts'
+export { makePrivateDirectory, readJsonFile, removeFileDurably, writeFileDurably } from './durable-file.ts'
+export {
+  DroverError,
+  defineErrors,
+  type ErrorDefinition,
+  type ErrorDetails,
+  explainError,
+  isDroverError,
+  kitErrors,
+  systemErrorCode,
+} from './errors.ts'
+export { type CommandOptions, type CommandResult, runCommand } from './exec.ts'
+export {
+  DEFAULT_BODY_LIMIT,
+  type RequestTarget,
+  readBody,
+  readJsonBody,
+  requestTarget,
+  sendJson,
+  sendText,
+  statusOf,
+} from './http-exchange.ts'
+export { HttpListener, type HttpListenerOptions } from './http-listener.ts'
+export { type HttpExchange, type HttpHandler, HttpRouter, type RouteMatch } from './http-router.ts'
+export {
+  formatIpv4,
+  formatIpv4Block,
+  type Ipv4Block,
+  ipv4BlockContains,
+  ipv4BlockSize,
+  parseIpv4,
+  parseIpv4Block,
+  requireIpv4Block,
+} from './ipv4.ts'
+export { createLogger, type Logger, type LogLevel } from './log.ts'
+export { ReconcileLoop, type ReconcileLoopOptions, type ReconcileResult } from './reconcile-loop.ts'
+export { type Static, type TSchema, Type, type Validator, validatorOf } from './schema.ts'
+export { type Daemon, Supervisor } from './supervisor.ts'

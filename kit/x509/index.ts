@@ -1,0 +1,8 @@
+export {
+  type CertificateRequest,
+  certificateChecksum,
+  certificateCovers,
+  createCertificateAuthority,
+  issueCertificate,
+  type KeyPair,
+} from './certificates.ts'
