@@ -1,0 +1,31 @@
+export {
+  KubernetesClient,
+  type KubernetesClientOptions,
+  type PatchType,
+  type ResourcePath,
+  type WatchEvent,
+} from './client.ts'
+export { kubernetesErrors } from './errors.ts'
+export { Informer, type InformerOptions } from './informer.ts'
+export { parseQuantity } from './quantity.ts'
+export type {
+  Condition,
+  Container,
+  ContainerPort,
+  ContainerRunState,
+  ContainerStatus,
+  ContainerTermination,
+  EnvironmentVariable,
+  KubernetesList,
+  KubernetesObject,
+  Lease,
+  Namespace,
+  Node,
+  ObjectMeta,
+  Pod,
+  PodSpec,
+  PodStatus,
+  Status,
+  Toleration,
+  Volume,
+} from './types.ts'

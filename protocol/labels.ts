@@ -1,0 +1,46 @@
+/** Names that are protocol: labels on containers and pods, and the address that containers ask. */
+
+/** Where containers find metadata (port 80) and DNS (port 53). */
+export const METADATA_ADDRESS = '169.254.169.250'
+
+export const LABEL = {
+  containerUuid: 'io.rancher.container.uuid',
+  containerName: 'io.rancher.container.name',
+  containerIp: 'io.rancher.container.ip',
+  containerMacAddress: 'io.rancher.container.mac_address',
+  containerSystem: 'io.rancher.container.system',
+  containerDns: 'io.rancher.container.dns',
+  containerDnsSearch: 'io.rancher.container.dnssearch',
+  containerDnsPriority: 'io.rancher.container.dns.priority',
+  containerNetwork: 'io.rancher.container.network',
+  containerPullImage: 'io.rancher.container.pull_image',
+  containerStartOnce: 'io.rancher.container.start_once',
+  requestedIp: 'io.rancher.container.requested_ip',
+  cniNetwork: 'io.rancher.cni.network',
+  projectName: 'io.rancher.project.name',
+  stackName: 'io.rancher.stack.name',
+  stackServiceName: 'io.rancher.stack_service.name',
+  deploymentUnit: 'io.rancher.service.deployment.unit',
+  launchConfig: 'io.rancher.service.launch.config',
+  sidekicks: 'io.rancher.sidekicks',
+  schedulerGlobal: 'io.rancher.scheduler.global',
+  podUid: 'io.kubernetes.pod.uid',
+  podName: 'io.kubernetes.pod.name',
+  podNamespace: 'io.kubernetes.pod.namespace',
+  podContainer: 'io.kubernetes.container.name',
+} as const
+
+/** Labels and annotations that Drover puts on the pods it makes. */
+export const POD_LABEL = {
+  deploymentUnit: 'io.rancher.deployment.uuid',
+  /** Hash of what the pod was made from; another value means another pod. */
+  revision: 'io.rancher.revision',
+  /** Pods with the same value are spread over the hosts. */
+  spreadGroup: 'drover.io/spread-group',
+} as const
+
+/** Annotation with the Docker labels of each container: JSON, container name → labels. */
+export const CONTAINER_LABELS_ANNOTATION = 'drover.io/container-labels'
+
+/** Annotation with the DNS search list that the pod's containers get, comma-separated. */
+export const DNS_SEARCH_ANNOTATION = 'drover.io/dns-search'

@@ -1,0 +1,196 @@
+/**
+ * The metadata model: what the server sends of every object, so that an agent can answer for it.
+ *
+ * Wire names are those of the 2017 system's delta protocol (camelCase inwards). Objects are identified by uuid;
+ * `infoTypeId` is the API's id.
+ */
+import { type Static, type TSchema, Type } from '../kit/index.ts'
+
+const text = (maximum: number) => Type.String({ maxLength: maximum })
+const labels = Type.Record(Type.String(), text(16_384))
+const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)
+
+const identity = {
+  uuid: text(64),
+  infoTypeId: text(64),
+  /** The environment whose containers may see it; objects of the whole cluster carry the system environment's. */
+  environmentUuid: text(64),
+  name: text(256),
+}
+
+const portSchema = Type.Object({
+  bindIpAddress: text(45),
+  /** The host's address, for those who want to reach it. */
+  agentIpAddress: text(45),
+  publicPort: Type.Integer(),
+  privatePort: Type.Integer(),
+  protocol: text(8),
+})
+
+const healthCheckSchema = Type.Object({
+  port: Type.Integer(),
+  requestLine: optional(text(1024)),
+  interval: Type.Integer(),
+  responseTimeout: Type.Integer(),
+  healthyThreshold: Type.Integer(),
+  unhealthyThreshold: Type.Integer(),
+  initializingTimeout: Type.Integer(),
+})
+
+const linkSchema = Type.Object({
+  /** What the container calls it. */
+  alias: text(256),
+  /** `service`, or `stack/service`. */
+  name: text(512),
+})
+
+/** A container. `instance` is its name on the wire since 2015. */
+export const instanceInfoSchema = Type.Object({
+  infoType: Type.Literal('instance'),
+  ...identity,
+  hostname: text(256),
+  state: text(32),
+  healthState: optional(text(32)),
+  externalId: optional(text(64)),
+  primaryIp: optional(text(45)),
+  primaryMacAddress: optional(text(17)),
+  hostUuid: optional(text(64)),
+  stackUuid: optional(text(64)),
+  serviceUuid: optional(text(64)),
+  networkUuid: optional(text(64)),
+  networkFromContainerUuid: optional(text(64)),
+  deploymentUnitUuid: optional(text(64)),
+  serviceIndex: optional(text(16)),
+  /** Name of the launch config it was made from, when that is a sidekick's. */
+  sidekick: optional(text(64)),
+  createIndex: Type.Integer(),
+  startCount: Type.Integer(),
+  exitCode: optional(Type.Integer()),
+  nativeContainer: Type.Boolean(),
+  system: Type.Boolean(),
+  memoryReservation: optional(Type.Integer()),
+  milliCpuReservation: optional(Type.Integer()),
+  ports: Type.Array(portSchema),
+  dns: Type.Array(text(256)),
+  dnsSearch: Type.Array(text(256)),
+  labels,
+  links: Type.Array(linkSchema),
+  healthCheck: optional(healthCheckSchema),
+  healthCheckHosts: Type.Array(text(64)),
+  expose: Type.Array(text(32)),
+})
+
+export const serviceInfoSchema = Type.Object({
+  infoType: Type.Literal('service'),
+  ...identity,
+  stackUuid: text(64),
+  /** `service`, `loadBalancerService`, `dnsService`, `externalService`, `selectorService`. */
+  kind: text(64),
+  state: text(32),
+  healthState: optional(text(32)),
+  scale: Type.Integer(),
+  global: Type.Boolean(),
+  hostname: optional(text(256)),
+  vip: optional(text(45)),
+  fqdn: optional(text(512)),
+  /** Secret: served only below `self`. */
+  token: optional(text(128)),
+  selector: optional(text(1024)),
+  externalIps: Type.Array(text(45)),
+  sidekicks: Type.Array(text(64)),
+  ports: Type.Array(text(64)),
+  expose: Type.Array(text(32)),
+  links: Type.Array(linkSchema),
+  labels,
+  metadata: Type.Record(Type.String(), Type.Unknown()),
+  healthCheck: optional(healthCheckSchema),
+  lbConfig: optional(Type.Unknown()),
+  createIndex: Type.Integer(),
+})
+
+export const stackInfoSchema = Type.Object({
+  infoType: Type.Literal('stack'),
+  ...identity,
+  healthState: optional(text(32)),
+  system: Type.Boolean(),
+})
+
+export const hostInfoSchema = Type.Object({
+  infoType: Type.Literal('host'),
+  ...identity,
+  agentIp: text(45),
+  hostname: text(256),
+  nodeName: text(253),
+  state: text(32),
+  agentState: text(32),
+  labels,
+  milliCpu: Type.Integer(),
+  /** Bytes. */
+  memory: Type.Integer(),
+  localStorageMb: Type.Integer(),
+})
+
+export const networkInfoSchema = Type.Object({
+  infoType: Type.Literal('network'),
+  ...identity,
+  kind: text(64),
+  hostPorts: Type.Boolean(),
+  default: Type.Boolean(),
+  metadata: Type.Record(Type.String(), Type.Unknown()),
+  defaultPolicyAction: text(16),
+  policy: Type.Array(Type.Unknown()),
+})
+
+export const environmentInfoSchema = Type.Object({
+  infoType: Type.Literal('environment'),
+  ...identity,
+  /** The Kubernetes namespace. */
+  externalId: text(63),
+  /** The cluster's own environment, to which hosts and networks belong. */
+  system: Type.Boolean(),
+})
+
+export const metadataObjectSchema = Type.Union([
+  instanceInfoSchema,
+  serviceInfoSchema,
+  stackInfoSchema,
+  hostInfoSchema,
+  networkInfoSchema,
+  environmentInfoSchema,
+])
+
+export type InstanceInfo = Static<typeof instanceInfoSchema>
+export type ServiceInfo = Static<typeof serviceInfoSchema>
+export type StackInfo = Static<typeof stackInfoSchema>
+export type HostInfo = Static<typeof hostInfoSchema>
+export type NetworkInfo = Static<typeof networkInfoSchema>
+export type EnvironmentInfo = Static<typeof environmentInfoSchema>
+export type MetadataObject = Static<typeof metadataObjectSchema>
+export type MetadataPort = Static<typeof portSchema>
+export type MetadataLink = Static<typeof linkSchema>
+export type MetadataHealthCheck = Static<typeof healthCheckSchema>
+
+/** Where a copy of the model stands: a base, and how many deltas were applied to it. */
+export const metadataPositionSchema = Type.Object({
+  /** Names the base that the sequence counts from; random. */
+  generation: text(64),
+  sequence: Type.Integer({ minimum: 0 }),
+})
+
+export type MetadataPosition = Static<typeof metadataPositionSchema>
+
+/**
+ * A step of the model from sequence `sequence - 1` to `sequence` of `generation`; or, with `full`, the whole model at
+ * `sequence`, which replaces whatever the receiver has. A large full sync comes in parts: all but the last have `more`.
+ */
+export const metadataDeltaSchema = Type.Object({
+  generation: text(64),
+  sequence: Type.Integer({ minimum: 0 }),
+  full: Type.Boolean(),
+  more: Type.Boolean(),
+  updates: Type.Array(metadataObjectSchema),
+  /** uuids. */
+  removes: Type.Array(text(64)),
+})
+
+export type MetadataDelta = Static<typeof metadataDeltaSchema>
