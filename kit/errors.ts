@@ -27,6 +27,8 @@ export interface ErrorDetails {
   readonly message?: string
   /** The field of the input that is wrong, as a path: `services.web.ports[0]`. */
   readonly field?: string
+  /** Another HTTP status than the definition's, where one failure has several kinds: a disk may be full or broken. */
+  readonly status?: number
   readonly cause?: unknown
 }
 
@@ -44,7 +46,7 @@ export class DroverError extends Error {
     super(details.object === undefined ? reason : `${details.object}: ${reason}`, { cause: details.cause })
     this.name = 'DroverError'
     this.code = code
-    this.status = definition.status
+    this.status = details.status ?? definition.status
     this.object = details.object
     this.expected = details.expected
     this.mend = details.mend ?? definition.mend
