@@ -1,0 +1,5 @@
+export type * from './contract.ts'
+export { storeErrors } from './errors.ts'
+export type { HistoryRetention, StoreLimits } from './limits.ts'
+export { parseSpaceId } from './object-key.ts'
+export { openStore, type RunningStore, type StoreOptions } from './open-store.ts'

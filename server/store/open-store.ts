@@ -1,0 +1,38 @@
+/** Opens the store that a process uses. */
+import { type Clock, type Logger, systemClock } from '../../kit/index.ts'
+import type { Store } from './contract.ts'
+import { DEFAULT_LIMITS, DEFAULT_RETENTION, type HistoryRetention, type StoreLimits } from './limits.ts'
+import { SqlStore } from './sql-store.ts'
+import { SqliteDatabase } from './sqlite/index.ts'
+
+export interface StoreOptions {
+  /** Path of the SQLite file; made when missing, its directory is not. */
+  readonly database: string
+  readonly log: Logger
+  readonly clock?: Clock
+  readonly limits?: Partial<StoreLimits>
+  readonly retention?: Partial<HistoryRetention>
+}
+
+/** A store that must be stopped. */
+export interface RunningStore extends Store {
+  /** Finishes the accepted writes, ends every watch, closes the database. */
+  stop(): Promise<void>
+}
+
+/**
+ * Opens the store, making the database or bringing it to this version's schema when needed.
+ *
+ * @throws `NewerVersion` when a newer version wrote the file, `CorruptFile` when it is something else,
+ *   `DatabaseRefused` when it cannot be opened; in each case the file is left as it was
+ */
+export async function openStore(options: StoreOptions): Promise<RunningStore> {
+  const { database: file, log } = options
+  return await SqlStore.start({
+    database: await SqliteDatabase.open({ file, log }),
+    log,
+    clock: options.clock ?? systemClock,
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    retention: { ...DEFAULT_RETENTION, ...options.retention },
+  })
+}
