@@ -1,0 +1,182 @@
+/** Network links (RTM_*LINK): bridges, veth pairs and whatever else a host has. */
+import { closeSync } from 'node:fs'
+import { AttrStream, FlagsNew, type ifla, rt } from 'netlink'
+import { decodeLinkKind, encodeBridgeInfo, encodeVethInfo } from './link-info.ts'
+import { openNamespaceFile } from './network-namespace.ts'
+import { kernelErrorCode, type RouteSocket } from './route-socket.ts'
+import { decodeMac, encodeMac } from './wire.ts'
+
+export interface Link {
+  readonly index: number
+  readonly name: string
+  /** `bridge`, `veth`, …; undefined for physical and loopback links. */
+  readonly kind: string | undefined
+  readonly mac: string | undefined
+  readonly mtu: number
+  /** Index of the bridge it is a port of. */
+  readonly master: number | undefined
+  /** Administratively up. */
+  readonly up: boolean
+  readonly promiscuous: boolean
+}
+
+/** What `setLink` changes; absent fields stay. */
+export interface LinkChange {
+  readonly up?: boolean
+  /** Index of the bridge; 0 takes it out. */
+  readonly master?: number
+  readonly mtu?: number
+  readonly mac?: string
+  readonly promiscuous?: boolean
+}
+
+export interface BridgeOptions {
+  readonly name: string
+  readonly mac: string
+  readonly mtu: number
+}
+
+export interface VethPairOptions {
+  /** The end in the socket's namespace. */
+  readonly name: string
+  readonly mtu: number
+  /** Index of the bridge that the near end becomes a port of. */
+  readonly master: number
+  readonly peer: {
+    readonly name: string
+    readonly mac: string
+    /** File of the namespace in which the peer appears. */
+    readonly namespace: string
+  }
+}
+
+/** Reads the body of an RTM_NEWLINK or RTM_DELLINK message. */
+export function decodeLink(message: rt.LinkMessage): Link | undefined {
+  const { data, attrs } = message
+  if (data.index === undefined || attrs.ifname === undefined) return undefined
+  return {
+    index: data.index,
+    name: attrs.ifname,
+    kind: decodeLinkKind(attrs.linkinfo),
+    mac: decodeMac(attrs.address),
+    mtu: attrs.mtu ?? 0,
+    master: attrs.master === undefined || attrs.master === 0 ? undefined : attrs.master,
+    up: data.flags?.up === true,
+    promiscuous: data.flags?.promisc === true,
+  }
+}
+
+export async function listLinks(socket: RouteSocket): Promise<Link[]> {
+  const messages = await socket.request('links', 'list', (kernel, options) =>
+    kernel.getLinks(undefined, undefined, options),
+  )
+  return messages.map(decodeLink).filter(link => link !== undefined)
+}
+
+/** @returns undefined when there is no link of that name */
+export async function getLink(socket: RouteSocket, name: string): Promise<Link | undefined> {
+  try {
+    const [message] = await socket.request(`link ${name}`, 'read', (kernel, options) =>
+      kernel.getLink({}, { ifname: name }, options),
+    )
+    return message === undefined ? undefined : decodeLink(message)
+  } catch (error) {
+    if (kernelErrorCode(error) === 'ENODEV') return undefined
+    throw error
+  }
+}
+
+/** Creates a bridge that is up. @throws `KernelRefused` (`EEXIST` when the name is taken) */
+export async function createBridge(socket: RouteSocket, bridge: BridgeOptions): Promise<void> {
+  await socket.request(`bridge ${bridge.name}`, 'create', (kernel, options) =>
+    kernel.newLink(
+      { flags: { up: true }, change: { up: true } },
+      {
+        ifname: bridge.name,
+        address: encodeMac(bridge.mac),
+        mtu: bridge.mtu,
+        linkinfo: encodeBridgeInfo(),
+      },
+      { ...options, flags: FlagsNew.CREATE | FlagsNew.EXCL },
+    ),
+  )
+}
+
+/**
+ * Creates a veth pair, the near end up and a port of a bridge, the far end in another namespace: one request, so that
+ * there is nothing to undo when it fails. The far end is down, because the kernel opens no veth that is still alone.
+ *
+ * @throws `KernelRefused` (`EEXIST` when either name is taken), `NamespaceMissing`
+ */
+export async function createVethPair(socket: RouteSocket, pair: VethPairOptions): Promise<void> {
+  const namespace = openNamespaceFile(pair.peer.namespace)
+  try {
+    const peer: ifla.LinkAttrs = {
+      ifname: pair.peer.name,
+      address: encodeMac(pair.peer.mac),
+      mtu: pair.mtu,
+      netNsFd: namespace,
+    }
+    const body = new AttrStream()
+    rt.formatLinkMessage({ kind: 'link', data: {}, attrs: peer }, body)
+    await socket.request(
+      `veth pair ${pair.name} and ${pair.peer.name} in ${pair.peer.namespace}`,
+      'create',
+      (kernel, options) =>
+        kernel.newLink(
+          { flags: { up: true }, change: { up: true } },
+          {
+            ifname: pair.name,
+            mtu: pair.mtu,
+            master: pair.master,
+            linkinfo: encodeVethInfo(Buffer.concat(body.bufs)),
+          },
+          { ...options, flags: FlagsNew.CREATE | FlagsNew.EXCL },
+        ),
+    )
+  } finally {
+    closeSync(namespace)
+  }
+}
+
+function flagsOf(change: LinkChange): Pick<rt.Link, 'flags' | 'change'> {
+  return {
+    flags: {
+      ...(change.up === true ? { up: true } : {}),
+      ...(change.promiscuous === true ? { promisc: true } : {}),
+    },
+    change: {
+      ...(change.up === undefined ? {} : { up: true }),
+      ...(change.promiscuous === undefined ? {} : { promisc: true }),
+    },
+  }
+}
+
+/** Changes a link. @throws `KernelRefused` (`ENODEV` when there is none of that name) */
+export async function setLink(socket: RouteSocket, name: string, change: LinkChange): Promise<void> {
+  await socket.request(`link ${name}`, 'change', (kernel, options) =>
+    kernel.newLink(
+      flagsOf(change),
+      {
+        ifname: name,
+        ...(change.master === undefined ? {} : { master: change.master }),
+        ...(change.mtu === undefined ? {} : { mtu: change.mtu }),
+        ...(change.mac === undefined ? {} : { address: encodeMac(change.mac) }),
+      },
+      options,
+    ),
+  )
+}
+
+/** Deletes a link (and its peer, of a veth pair). @returns false when there was none of that name */
+export async function deleteLink(socket: RouteSocket, name: string): Promise<boolean> {
+  try {
+    await socket.request(`link ${name}`, 'delete', (kernel, options) =>
+      kernel.delLink({}, { ifname: name }, options),
+    )
+    return true
+  } catch (error) {
+    if (kernelErrorCode(error) === 'ENODEV') return false
+    throw error
+  }
+}

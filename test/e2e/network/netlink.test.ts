@@ -1,0 +1,197 @@
+/** The typed helpers over netlink, against the real kernel. */
+import { execFileSync } from 'node:child_process'
+import t from 'tap'
+import { isDroverError } from '../../../kit/index.ts'
+import {
+  addAddress,
+  createBridge,
+  createVethPair,
+  deleteAddress,
+  deleteLink,
+  deleteNeighbour,
+  deleteRoute,
+  getLink,
+  type KernelEvent,
+  kernelErrorCode,
+  listAddresses,
+  listLinks,
+  listNeighbours,
+  listRoutes,
+  RouteSocket,
+  replaceNeighbour,
+  replaceRoute,
+  setLink,
+  watchKernel,
+  withRouteSocket,
+} from '../../../netplugins/netlink/index.ts'
+import { inPrivateNetwork } from '../../lab/private-network.ts'
+
+const skip = inPrivateNetwork(import.meta.filename)
+
+const BRIDGE = { name: 'br0', mac: '02:d0:0a:2a:00:01', mtu: 1450 }
+
+async function bridgeIndex(socket: RouteSocket): Promise<number> {
+  return (await getLink(socket, BRIDGE.name))?.index ?? 0
+}
+
+t.test('links, addresses, routes and neighbours of this host', { skip }, async t => {
+  await withRouteSocket(undefined, async socket => {
+    t.equal(await getLink(socket, 'br0'), undefined)
+    await createBridge(socket, BRIDGE)
+    const bridge = await getLink(socket, 'br0')
+    t.match(bridge, { ...BRIDGE, kind: 'bridge', up: true, promiscuous: false })
+    const link = bridge?.index ?? 0
+
+    await setLink(socket, 'br0', { mtu: 1400, mac: '02:d0:0a:2a:00:02', promiscuous: true })
+    t.match(await getLink(socket, 'br0'), {
+      mtu: 1400,
+      mac: '02:d0:0a:2a:00:02',
+      promiscuous: true,
+      up: true,
+    })
+    await setLink(socket, 'br0', { up: false })
+    t.match(await getLink(socket, 'br0'), { up: false, promiscuous: true })
+    await setLink(socket, 'br0', { up: true, promiscuous: false })
+
+    const address = { link, address: '10.42.0.1', prefixLength: 16 }
+    await addAddress(socket, address)
+    await addAddress(socket, address)
+    t.strictSame(await listAddresses(socket, link), [address])
+    t.match(
+      execFileSync('ip', ['-4', 'addr', 'show', 'dev', 'br0'], { encoding: 'utf8' }),
+      'brd 10.42.255.255',
+    )
+
+    const routes = [
+      { destination: '10.43.0.0/16', gateway: '10.42.0.9', link },
+      { destination: '0.0.0.0/0', gateway: '10.42.0.7', link },
+      { destination: '10.44.0.0/24', gateway: undefined, link },
+    ]
+    for (const route of routes) await replaceRoute(socket, route)
+    for (const route of routes) await replaceRoute(socket, route)
+    const found = await listRoutes(socket)
+    for (const route of routes)
+      t.ok(found.some(other => other.destination === route.destination && other.gateway === route.gateway))
+    for (const route of routes) {
+      t.equal(await deleteRoute(socket, route), true)
+      t.equal(await deleteRoute(socket, route), false)
+    }
+
+    await replaceNeighbour(socket, { link, address: '10.42.0.5', mac: '02:d0:0a:2a:00:05' })
+    await replaceNeighbour(socket, { link, address: '10.42.0.5', mac: '02:d0:0a:2a:00:06' })
+    const neighbours = await listNeighbours(socket, link)
+    t.strictSame(
+      neighbours.filter(neighbour => neighbour.permanent),
+      [{ link, address: '10.42.0.5', mac: '02:d0:0a:2a:00:06', permanent: true }],
+    )
+    t.equal(await deleteNeighbour(socket, link, '10.42.0.5'), true)
+
+    t.equal(await deleteAddress(socket, address), true)
+    t.equal(await deleteAddress(socket, address), false)
+    t.equal(await deleteLink(socket, 'br0'), true)
+    t.equal(await deleteLink(socket, 'br0'), false)
+  })
+})
+
+t.test('a veth pair into another namespace, in one request', { skip }, async t => {
+  execFileSync('ip', ['netns', 'add', 'blue'])
+  t.teardown(() => execFileSync('ip', ['netns', 'delete', 'blue']))
+  const namespace = '/run/netns/blue'
+  await withRouteSocket(undefined, async socket => {
+    await createBridge(socket, BRIDGE)
+    const master = await bridgeIndex(socket)
+    const pair = {
+      name: 'vethr1',
+      mtu: 1450,
+      master,
+      peer: { name: 'eth0', mac: '02:d0:0a:2a:00:05', namespace },
+    }
+    await createVethPair(socket, pair)
+    t.match(await getLink(socket, 'vethr1'), { kind: 'veth', mtu: 1450, master, up: true })
+    await withRouteSocket(namespace, async inside => {
+      t.match(await getLink(inside, 'eth0'), { kind: 'veth', mtu: 1450, mac: '02:d0:0a:2a:00:05', up: false })
+      t.equal((await listLinks(inside)).length, 2)
+    })
+    t.equal(await getLink(socket, 'eth0'), undefined, 'it never was in this namespace')
+
+    const twice = await createVethPair(socket, pair).catch((error: unknown) => error)
+    t.ok(isDroverError(twice, 'KernelRefused'))
+    t.equal(kernelErrorCode(twice), 'EEXIST')
+    t.match(String(twice), 'vethr1')
+    const takenInside = await createVethPair(socket, { ...pair, name: 'vethr2' }).catch(
+      (error: unknown) => error,
+    )
+    t.equal(kernelErrorCode(takenInside), 'EEXIST')
+    t.equal(await getLink(socket, 'vethr2'), undefined, 'nothing half done')
+
+    t.equal(await deleteLink(socket, 'vethr1'), true)
+    await deleteLink(socket, 'br0')
+  })
+})
+
+t.test('namespaces that are none', { skip }, async t => {
+  t.throws(() => RouteSocket.open('/run/netns/none'), { code: 'NamespaceMissing', message: /netns\/none/ })
+  t.throws(() => RouteSocket.open('/proc/self/ns/mnt'), { code: 'NamespaceRefused' })
+  execFileSync('mkfifo', ['/run/pipe'])
+  t.throws(() => RouteSocket.open('/run/pipe'), { code: 'NamespaceRefused' })
+  await withRouteSocket(undefined, async socket => {
+    await t.rejects(
+      createVethPair(socket, {
+        name: 'vethr1',
+        mtu: 1500,
+        master: 0,
+        peer: { name: 'eth0', mac: '02:d0:0a:2a:00:05', namespace: '/run/netns/none' },
+      }),
+      { code: 'NamespaceMissing' },
+    )
+    await t.rejects(setLink(socket, 'none', { up: true }), {
+      code: 'KernelRefused',
+      message: /link none.*ENODEV/,
+    })
+  })
+})
+
+t.test('many requests at once do not disturb each other', { skip }, async t => {
+  await withRouteSocket(undefined, async socket => {
+    await createBridge(socket, BRIDGE)
+    const link = await bridgeIndex(socket)
+    const hosts = Array.from({ length: 60 }, (_, host) => host + 2)
+    await Promise.all(
+      hosts.flatMap(host => [
+        addAddress(socket, { link, address: `10.42.0.${host}`, prefixLength: 16 }),
+        listAddresses(socket, link),
+        listLinks(socket),
+      ]),
+    )
+    t.equal((await listAddresses(socket, link)).length, 60)
+    await deleteLink(socket, 'br0')
+  })
+})
+
+t.test('the kernel tells what changes', { skip }, async t => {
+  const seen: KernelEvent[] = []
+  let wake = () => {}
+  const stop = watchKernel(event => {
+    seen.push(event)
+    wake()
+  })
+  const until = async (fits: (event: KernelEvent) => boolean) => {
+    while (!seen.some(fits))
+      await new Promise<void>(resolve => {
+        wake = resolve
+      })
+  }
+  const alive = setInterval(() => undefined, 1000)
+  t.teardown(() => clearInterval(alive))
+  await withRouteSocket(undefined, async socket => {
+    await createBridge(socket, BRIDGE)
+    const link = await bridgeIndex(socket)
+    await until(event => event.kind === 'link' && event.link.name === 'br0' && !event.removed)
+    await addAddress(socket, { link, address: '10.42.0.1', prefixLength: 16 })
+    await until(event => event.kind === 'address' && event.link === link)
+    await deleteLink(socket, 'br0')
+    await until(event => event.kind === 'link' && event.link.name === 'br0' && event.removed)
+  })
+  stop()
+  t.pass('every change was told')
+})
