@@ -37,6 +37,7 @@ export {
   parseIpv4Block,
   requireIpv4Block,
 } from './ipv4.ts'
+export { KeyedMutex } from './keyed-mutex.ts'
 export { createLogger, type Logger, type LogLevel } from './log.ts'
 export { ReconcileLoop, type ReconcileLoopOptions, type ReconcileResult } from './reconcile-loop.ts'
 export { type Static, type TSchema, Type, type Validator, validatorOf } from './schema.ts'

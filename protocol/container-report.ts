@@ -23,6 +23,11 @@ const text = (maximum: number) => Type.String({ maxLength: maximum })
 
 /** Everything the server keeps of one Docker container. */
 export const containerReportSchema = Type.Object({
+  /**
+   * What stays the same while Docker containers come and go: the uuid of a container of Drover's, `pod:<uid>/<name>`
+   * for another pod's container, else Docker's id.
+   */
+  identity: text(256),
   /** Docker's 64-digit id. */
   externalId: text(64),
   name: text(256),

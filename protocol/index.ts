@@ -7,28 +7,11 @@ export type {
 export { protocolErrors } from './errors.ts'
 export {
   CONTAINER_LABELS_ANNOTATION,
-  DNS_SEARCH_ANNOTATION,
   LABEL,
   METADATA_ADDRESS,
   POD_LABEL,
 } from './labels.ts'
-export {
-  type AgentMessage,
-  agentMessage,
-  decodeStreamData,
-  encodeStreamData,
-  type HostFacts,
-  LINK_MESSAGE_LIMIT,
-  LINK_PING_INTERVAL,
-  LINK_SILENCE_LIMIT,
-  LINK_VERSION,
-  type MessageOfType,
-  type NetworkAssignment,
-  type ServerMessage,
-  STATUS_INTERVAL,
-  STREAM_WINDOW,
-  serverMessage,
-} from './link.ts'
+export * from './link/index.ts'
 export type {
   EnvironmentInfo,
   HostInfo,
@@ -55,3 +38,4 @@ export {
   registrationAnswer,
   registrationRequest,
 } from './registration.ts'
+export { encodeTerminalFrame, TerminalDecoder, type TerminalFrame, type TerminalSize } from './terminal.ts'

@@ -41,6 +41,3 @@ export const POD_LABEL = {
 
 /** Annotation with the Docker labels of each container: JSON, container name → labels. */
 export const CONTAINER_LABELS_ANNOTATION = 'drover.io/container-labels'
-
-/** Annotation with the DNS search list that the pod's containers get, comma-separated. */
-export const DNS_SEARCH_ANNOTATION = 'drover.io/dns-search'

@@ -4,9 +4,9 @@
  * Text messages are JSON, one of the types below. Binary messages carry the bytes of a stream: four bytes
  * with the number of the stream (big-endian), then the data.
  */
-import { type Static, type TSchema, Type, validatorOf } from '../kit/index.ts'
-import { containerProblemSchema, containerReportSchema, containerStateSchema } from './container-report.ts'
-import { metadataDeltaSchema, metadataPositionSchema } from './metadata-model.ts'
+import { type Static, type TSchema, Type, validatorOf } from '../../kit/index.ts'
+import { containerProblemSchema, containerReportSchema, containerStateSchema } from '../container-report.ts'
+import { metadataDeltaSchema, metadataPositionSchema } from '../metadata-model.ts'
 
 /** Raised when a change of the messages makes an older partner misunderstand them. */
 export const LINK_VERSION = 1
@@ -61,13 +61,16 @@ const helloSchema = message('hello', {
 const containersSchema = message('containers', {
   full: Type.Boolean(),
   changed: Type.Array(containerReportSchema),
-  removed: Type.Array(text(64)),
+  /** Identities. */
+  removed: Type.Array(text(256)),
   problems: Type.Array(containerProblemSchema),
 })
 
 /** The status packet: every container with its state. The server asks for a full report when its view differs. */
 const statusSchema = message('status', {
-  containers: Type.Array(Type.Object({ externalId: text(64), state: containerStateSchema })),
+  containers: Type.Array(
+    Type.Object({ identity: text(256), externalId: text(64), state: containerStateSchema }),
+  ),
   /** One-minute load average of the machine. */
   load: Type.Number(),
   /** Free memory in bytes. */

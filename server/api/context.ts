@@ -1,0 +1,28 @@
+/** What the types of the API work with. */
+import type { RegistrationTokens } from '../auth/index.ts'
+import type { ComposeExecutor } from '../compose/index.ts'
+import type { ClusterController } from '../controller/index.ts'
+import type { Container, Model } from '../model/index.ts'
+
+/** Where and with what a client opens a stream to a host: `hostAccess` of the API. */
+export interface HostAccess {
+  /** A websocket URL; the client adds `?token=`. */
+  readonly url: string
+  /** Valid for a few minutes, for this one stream. */
+  readonly token: string
+}
+
+/** Grants streams to hosts. */
+export interface HostAccessIssuer {
+  grant(kind: 'exec' | 'logs', container: Container, params: Readonly<Record<string, unknown>>): HostAccess
+}
+
+export interface ApiContext {
+  readonly model: Model
+  readonly clusters: ClusterController
+  readonly registrationTokens: RegistrationTokens
+  readonly compose: ComposeExecutor
+  readonly hostAccess: HostAccessIssuer
+  /** Where agents reach this server: an https URL without a final slash. */
+  readonly advertisedUrl: string
+}

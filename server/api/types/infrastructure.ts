@@ -1,0 +1,244 @@
+/** Clusters, environments, hosts, networks and the tokens that hosts join with. */
+import { DEFAULT_TOKEN_LIFE } from '../../auth/index.ts'
+import { type ModelObject, modelErrors } from '../../model/index.ts'
+import type { ApiContext } from '../context.ts'
+import { apiErrors } from '../errors.ts'
+import type { Field } from '../fields.ts'
+import type { ResourceType } from '../resource-type.ts'
+
+/** Names that are also Kubernetes names or parts of DNS names. */
+const dnsName: Field = {
+  type: 'string',
+  create: true,
+  update: true,
+  required: true,
+  minLength: 1,
+  maxLength: 63,
+  pattern: /^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$/,
+}
+
+function descriptionOf(input: Record<string, unknown>): { description?: string } {
+  return typeof input.description === 'string' ? { description: input.description } : {}
+}
+
+/** The fields of `input` laid over the object. */
+function changed<T extends ModelObject>(object: T, input: Record<string, unknown>): T {
+  return Object.keys(input).length === 0 ? object : { ...object, ...input }
+}
+
+function notRemoving<T extends ModelObject>(object: T): T {
+  if (object.state === 'removing')
+    throw apiErrors.InvalidState({ object: object.name, message: 'is being removed' })
+  return object
+}
+
+export function clusterType({ model, clusters }: ApiContext): ResourceType<'cluster'> {
+  const requireFree = (name: unknown, except?: string) => {
+    const other = model.clusters.find('name', String(name))
+    if (other !== undefined && other.id !== except)
+      throw modelErrors.NotUnique({ object: `cluster ${name}`, field: 'name' })
+  }
+  return {
+    type: 'cluster',
+    kind: 'cluster',
+    plural: 'clusters',
+    fields: {
+      name: dnsName,
+      embedded: { type: 'boolean' },
+      orchestration: { type: 'enum', options: ['kubernetes'] },
+      defaultNetworkId: { type: 'reference[network]' },
+      defaultProjectId: { type: 'reference[project]' },
+      systemProjectId: { type: 'reference[project]' },
+      k8sServerConfig: { type: 'json' },
+    },
+    show: cluster => ({
+      embedded: cluster.embedded,
+      orchestration: 'kubernetes',
+      defaultNetworkId: cluster.defaultNetworkId ?? null,
+      defaultProjectId: cluster.defaultProjectId ?? null,
+      systemProjectId: cluster.systemProjectId ?? null,
+      k8sServerConfig: { podCidr: cluster.clusterBlock, serviceNetCidr: '10.43.0.0/16' },
+    }),
+    create: async input => {
+      requireFree(input.name)
+      const { description } = descriptionOf(input)
+      return await clusters.create(String(input.name), description)
+    },
+    update: async (cluster, input) => {
+      if (input.name !== undefined) requireFree(input.name, cluster.id)
+      return await model.clusters.update(cluster.id, current => changed(current, input))
+    },
+    remove: async cluster =>
+      await model.clusters.update(cluster.id, current => ({ ...current, state: 'removing' as const })),
+    links: (cluster, urls) => ({
+      hosts: urls.resource('clusters', cluster.id, '/hosts'),
+      projects: urls.resource('clusters', cluster.id, '/projects'),
+      registrationTokens: urls.resource('clusters', cluster.id, '/registrationtokens'),
+    }),
+  }
+}
+
+export function projectType({ model }: ApiContext): ResourceType<'project'> {
+  return {
+    type: 'project',
+    kind: 'project',
+    plural: 'projects',
+    fields: {
+      name: dnsName,
+      clusterId: { type: 'reference[cluster]', create: true, required: true },
+      clusterOwner: { type: 'boolean' },
+      externalId: { type: 'string' },
+    },
+    show: project => ({
+      clusterId: project.clusterId,
+      clusterOwner: project.clusterOwner,
+      externalId: project.externalId,
+    }),
+    create: async input => {
+      const clusterId = String(input.clusterId)
+      if (model.clusters.get(clusterId) === undefined) {
+        throw apiErrors.InvalidReference({ object: `cluster ${clusterId}`, field: 'clusterId' })
+      }
+      const namespace = String(input.name).toLowerCase()
+      if (model.projects.find('namespace', `${clusterId}/${namespace}`) !== undefined) {
+        throw modelErrors.NotUnique({ object: `environment ${input.name}`, field: 'name' })
+      }
+      return await model.projects.create({
+        name: String(input.name),
+        ...descriptionOf(input),
+        state: 'active',
+        clusterId,
+        clusterOwner: false,
+        externalId: namespace,
+      })
+    },
+    update: async (project, input) =>
+      await model.projects.update(project.id, current => changed(notRemoving(current), input)),
+    remove: async project => {
+      if (project.clusterOwner || project.id === model.clusters.get(project.clusterId)?.defaultProjectId) {
+        throw apiErrors.CantDeleteSystemEnvironment({ object: `environment ${project.name}` })
+      }
+      return await model.projects.update(project.id, current => ({ ...current, state: 'removing' as const }))
+    },
+    links: (project, urls) => ({
+      stacks: urls.resource('projects', project.id, '/stacks'),
+      services: urls.resource('projects', project.id, '/services'),
+      containers: urls.resource('projects', project.id, '/containers'),
+    }),
+  }
+}
+
+export function hostType({ model }: ApiContext): ResourceType<'host'> {
+  return {
+    type: 'host',
+    kind: 'host',
+    plural: 'hosts',
+    fields: {
+      name: {
+        ...dnsName,
+        create: false,
+        required: false,
+        pattern: /^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/,
+      },
+      clusterId: { type: 'reference[cluster]' },
+      hostname: { type: 'string' },
+      nodeName: { type: 'string' },
+      agentState: { type: 'enum', options: ['registering', 'active', 'reconnecting', 'disconnected'] },
+      agentIpAddress: { type: 'string' },
+      labels: { type: 'map[string]' },
+      memory: { type: 'int' },
+      milliCpu: { type: 'int' },
+      localStorageMb: { type: 'int' },
+      info: { type: 'json' },
+      instanceIds: { type: 'array[reference[container]]' },
+      blocks: { type: 'array[string]' },
+    },
+    show: host => ({
+      clusterId: host.clusterId,
+      hostname: host.hostname,
+      nodeName: host.nodeName,
+      agentState: host.agentState,
+      agentIpAddress: host.agentIpAddress,
+      labels: host.labels,
+      memory: host.memory,
+      milliCpu: host.milliCpu,
+      localStorageMb: host.localStorageMb,
+      info: host.info,
+      instanceIds: model.containers.where('host', host.id).map(({ id }) => id),
+      blocks: model.addressBlocks.where('host', host.id).map(({ name }) => name),
+    }),
+    update: async (host, input) =>
+      await model.hosts.update(host.id, current => changed(notRemoving(current), input)),
+    remove: async host =>
+      await model.hosts.update(host.id, current => ({ ...current, state: 'removing' as const })),
+    links: (host, urls) => ({ containers: `${urls.collection('containers')}?hostId=${host.id}` }),
+  }
+}
+
+export function registrationTokenType(context: ApiContext): ResourceType<'registrationToken'> {
+  const { model, registrationTokens, advertisedUrl } = context
+  return {
+    type: 'registrationToken',
+    kind: 'registrationToken',
+    plural: 'registrationtokens',
+    fields: {
+      clusterId: { type: 'reference[cluster]', create: true, required: true },
+      /** Seconds that the token is valid for. */
+      expiresInSeconds: { type: 'int', create: true, min: 1, max: 10 * 365 * 24 * 3600 },
+      expires: { type: 'date' },
+      token: { type: 'string' },
+      registrationUrl: { type: 'string' },
+      hostCommand: { type: 'string' },
+    },
+    show: token => {
+      const text = registrationTokens.text(token)
+      return {
+        clusterId: token.clusterId,
+        expires: new Date(token.expires).toISOString(),
+        token: text,
+        registrationUrl: `${advertisedUrl}/v3/register`,
+        hostCommand: `./drover agent --server ${advertisedUrl} --token ${text}`,
+      }
+    },
+    create: async input => {
+      const clusterId = String(input.clusterId)
+      if (model.clusters.get(clusterId) === undefined) {
+        throw apiErrors.InvalidReference({ object: `cluster ${clusterId}`, field: 'clusterId' })
+      }
+      const seconds = input.expiresInSeconds
+      return await registrationTokens.issue(
+        clusterId,
+        typeof seconds === 'number' ? seconds * 1000 : DEFAULT_TOKEN_LIFE,
+      )
+    },
+    remove: async token => {
+      await model.registrationTokens.delete(token.id)
+      return { ...token, state: 'inactive' }
+    },
+  }
+}
+
+export function networkType(): ResourceType<'network'> {
+  return {
+    type: 'network',
+    kind: 'network',
+    plural: 'networks',
+    fields: {
+      clusterId: { type: 'reference[cluster]' },
+      isDefault: { type: 'boolean' },
+      hostPorts: { type: 'boolean' },
+      subnets: { type: 'array[json]' },
+      dns: { type: 'array[string]' },
+      defaultPolicyAction: { type: 'enum', options: ['allow', 'deny'] },
+    },
+    show: network => ({
+      kind: network.kind,
+      clusterId: network.clusterId,
+      isDefault: network.isDefault,
+      hostPorts: network.hostPorts,
+      subnets: network.subnets,
+      dns: network.dns,
+      defaultPolicyAction: network.defaultPolicyAction,
+    }),
+  }
+}

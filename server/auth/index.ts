@@ -1,0 +1,6 @@
+export { Authenticator, type Principal } from './authenticator.ts'
+export { loadCertificates, type ServerCertificates } from './certificates.ts'
+export { type CredentialPair, createCredentials, hashSecret } from './credentials.ts'
+export { authErrors } from './errors.ts'
+export { DEFAULT_TOKEN_LIFE, RegistrationTokens } from './registration-tokens.ts'
+export { ServerKey } from './server-key.ts'

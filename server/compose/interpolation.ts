@@ -1,0 +1,55 @@
+/** Variables in compose files: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`, and `$$` for a dollar. */
+import { composeErrors } from './errors.ts'
+
+const VARIABLE = /\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?-)([^}]*))?\}|(.?))/g
+
+/** Replaces the variables of one text. A variable without value becomes empty. @throws `InvalidValue` */
+export function interpolate(text: string, values: Readonly<Record<string, string>>, place: string): string {
+  return text.replace(
+    VARIABLE,
+    (whole, dollar, plain, braced, operator: string | undefined, fallback: string | undefined) => {
+      if (dollar !== undefined) return '$'
+      const name: string | undefined = plain ?? braced
+      if (name === undefined) {
+        throw composeErrors.InvalidValue({
+          object: place,
+          message: `has an invalid variable near "${whole}"`,
+          mend: 'write $$ for a dollar sign',
+        })
+      }
+      const value = values[name]
+      if (operator === '-') return value ?? fallback ?? ''
+      if (operator === ':-') return value === undefined || value === '' ? (fallback ?? '') : value
+      return value ?? ''
+    },
+  )
+}
+
+/** Names of the variables that `text` uses. */
+export function variablesOf(text: string): string[] {
+  const names = [...text.matchAll(VARIABLE)].map(match => match[2] ?? match[3])
+  return [...new Set(names.filter(name => name !== undefined))]
+}
+
+/** Interpolates every text inside a parsed value; keys stay as they are. */
+export function interpolateValue(
+  value: unknown,
+  values: Readonly<Record<string, string>>,
+  placeOf: (path: readonly (string | number)[]) => string,
+  path: readonly (string | number)[] = [],
+): unknown {
+  if (typeof value === 'string')
+    return value.includes('$') ? interpolate(value, values, placeOf(path)) : value
+  if (Array.isArray(value)) {
+    return value.map((item, index) => interpolateValue(item, values, placeOf, [...path, index]))
+  }
+  if (value !== null && typeof value === 'object') {
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [
+        key,
+        interpolateValue(item, values, placeOf, [...path, key]),
+      ]),
+    )
+  }
+  return value
+}

@@ -1,0 +1,136 @@
+/** Brings clusters into being and ends them. */
+import { type Daemon, type Logger, ReconcileLoop, type ReconcileResult } from '../../kit/index.ts'
+import type { Cluster, Model } from '../model/index.ts'
+
+/** The part of the embedded master that makes and ends clusters. */
+export interface ClusterMaster {
+  /** Idempotent. */
+  createCluster(id: string): Promise<void>
+  /** Idempotent. */
+  deleteCluster(id: string): Promise<void>
+}
+
+/** All containers of an embedded cluster have addresses in this block. */
+const CLUSTER_BLOCK = '10.42.0.0/16'
+const METADATA_ADDRESS = '169.254.169.250'
+
+export class ClusterController implements Daemon {
+  readonly name = 'cluster controller'
+  readonly #model: Model
+  readonly #master: ClusterMaster
+  readonly #loop: ReconcileLoop
+
+  constructor(model: Model, master: ClusterMaster, log: Logger) {
+    this.#model = model
+    this.#master = master
+    this.#loop = new ReconcileLoop({ name: 'cluster', log, reconcile: id => this.#reconcile(id) })
+  }
+
+  async start(): Promise<void> {
+    this.#model.clusters.onChange((cluster, previous) => this.#loop.kick((cluster ?? previous)?.id ?? ''))
+    this.#model.projects.onChange((project, previous) => {
+      if (project === undefined) this.#loop.kick(previous?.clusterId ?? '')
+    })
+    this.#model.hosts.onChange((host, previous) => {
+      if (host === undefined) this.#loop.kick(previous?.clusterId ?? '')
+    })
+    // Every server has a cluster to begin with.
+    if (this.#model.clusters.size === 0) await this.create('default')
+    for (const cluster of this.#model.clusters.all()) this.#loop.kick(cluster.id)
+    this.#loop.start()
+  }
+
+  async stop(): Promise<void> {
+    await this.#loop.stop()
+  }
+
+  /** Makes a cluster that is usable when this returns. */
+  async create(name: string, description?: string): Promise<Cluster> {
+    const cluster = await this.#model.clusters.create({
+      name,
+      ...(description === undefined ? {} : { description }),
+      state: 'activating',
+      embedded: true,
+      clusterBlock: CLUSTER_BLOCK,
+    })
+    await this.#activate(cluster)
+    return this.#model.clusters.require(cluster.id)
+  }
+
+  async #reconcile(id: string): Promise<ReconcileResult> {
+    const cluster = this.#model.clusters.get(id)
+    if (cluster === undefined) return undefined
+    if (cluster.state === 'removing') await this.#remove(cluster)
+    else await this.#activate(cluster)
+    return undefined
+  }
+
+  /** Makes what is missing; a crash in the middle is healed by doing it again. */
+  async #activate(cluster: Cluster): Promise<void> {
+    await this.#master.createCluster(cluster.id)
+    if (cluster.state === 'active') return
+    const systemProjectId = await this.#project(cluster, 'System', 'cattle-system', true)
+    const defaultProjectId = await this.#project(cluster, 'Default', 'default', false)
+    const defaultNetworkId = await this.#network(cluster)
+    await this.#model.clusters.update(cluster.id, current =>
+      current.state === 'activating'
+        ? { ...current, state: 'active', systemProjectId, defaultProjectId, defaultNetworkId }
+        : current,
+    )
+  }
+
+  async #project(cluster: Cluster, name: string, namespace: string, clusterOwner: boolean): Promise<string> {
+    const present = this.#model.projects.find('namespace', `${cluster.id}/${namespace}`)
+    if (present !== undefined) return present.id
+    const project = await this.#model.projects.create({
+      name,
+      state: 'active',
+      clusterId: cluster.id,
+      clusterOwner,
+      externalId: namespace,
+    })
+    return project.id
+  }
+
+  async #network(cluster: Cluster): Promise<string> {
+    const present = this.#model.networks.find('cluster', cluster.id)
+    if (present !== undefined) return present.id
+    const network = await this.#model.networks.create({
+      name: 'managed',
+      state: 'active',
+      clusterId: cluster.id,
+      kind: 'bridge',
+      isDefault: true,
+      hostPorts: true,
+      subnets: [{ networkAddress: cluster.clusterBlock }],
+      dns: [METADATA_ADDRESS],
+      defaultPolicyAction: 'allow',
+    })
+    return network.id
+  }
+
+  /** Hosts and environments go first, each by its own controller; what is left is removed here. */
+  async #remove(cluster: Cluster): Promise<void> {
+    const projects = this.#model.projects.where('cluster', cluster.id)
+    const hosts = this.#model.hosts.where('cluster', cluster.id)
+    for (const { id } of projects) {
+      await this.#model.projects.update(id, current => markRemoving(current))
+    }
+    for (const { id } of hosts) await this.#model.hosts.update(id, current => markRemoving(current))
+    if (projects.length > 0 || hosts.length > 0) return
+    for (const { id } of this.#model.networks.where('cluster', cluster.id))
+      await this.#model.networks.delete(id)
+    for (const { id } of this.#model.registrationTokens.where('cluster', cluster.id)) {
+      await this.#model.registrationTokens.delete(id)
+    }
+    await this.#master.deleteCluster(cluster.id)
+    await this.#model.clusters.delete(cluster.id)
+  }
+}
+
+/** The object in state `removing`; the same object when it is so already. */
+export function markRemoving<T extends { readonly state: string }>(object: T): T & { state: 'removing' } {
+  return object.state === 'removing'
+    ? (object as T & { state: 'removing' })
+    : { ...object, state: 'removing' as const }
+}

@@ -1,0 +1,189 @@
+/** Path 2 of a container's status: what agents report becomes what the API shows. */
+import { isDeepStrictEqual } from 'node:util'
+import { KeyedMutex } from '../../kit/index.ts'
+import {
+  type AgentMessage,
+  type ContainerProblem,
+  type ContainerReport,
+  type ContainerState,
+  LABEL,
+  type MessageOfType,
+} from '../../protocol/index.ts'
+import type { Container, Host, Model } from '../model/index.ts'
+
+type ContainersMessage = MessageOfType<AgentMessage, 'containers'>
+type StatusMessage = MessageOfType<AgentMessage, 'status'>
+
+const STATE: Readonly<Record<ContainerState, Container['state']>> = {
+  created: 'starting',
+  running: 'running',
+  paused: 'paused',
+  exited: 'stopped',
+}
+
+/** Kubernetes namespaces whose pods belong to the cluster's own environment. */
+const SYSTEM_NAMESPACES = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'cattle-system'])
+
+/** The name of a container that something else than Drover started. */
+export function nativeName(report: Pick<ContainerReport, 'name' | 'pod'>): string {
+  const { pod } = report
+  if (pod === undefined) return report.name
+  // A pod of a workload is named after its container most of the time; then the pod's name says it all.
+  return pod.name === pod.container || pod.name.startsWith(`${pod.container}-`)
+    ? pod.name
+    : `${pod.name}-${pod.container}`
+}
+
+/** `container` after a report about it. */
+export function withReport(container: Container, report: ContainerReport, hostId: string): Container {
+  const restarted = report.startedAt !== undefined && report.startedAt !== container.lastStart
+  const { transitioningMessage: _message, exitCode: _exitCode, ...rest } = container
+  return {
+    ...rest,
+    state: container.state === 'removing' ? 'removing' : STATE[report.state],
+    hostId,
+    externalId: report.externalId,
+    hostname: report.hostname,
+    ports: report.ports,
+    // An address belongs to a running container; a stopped one has none.
+    ...(report.primaryIp === undefined ? {} : { primaryIpAddress: report.primaryIp }),
+    ...(report.macAddress === undefined ? {} : { primaryMacAddress: report.macAddress }),
+    ...(report.exitCode === undefined ? {} : { exitCode: report.exitCode }),
+    ...(report.startedAt === undefined ? {} : { lastStart: report.startedAt }),
+    startCount: restarted ? Math.max(container.startCount + 1, report.startCount) : container.startCount,
+  }
+}
+
+export class ContainerSync {
+  readonly #model: Model
+  readonly #mutex = new KeyedMutex()
+
+  constructor(model: Model) {
+    this.#model = model
+  }
+
+  /** Takes in a report. Reports of one host are taken in one after the other. */
+  async apply(hostId: string, message: ContainersMessage): Promise<void> {
+    await this.#mutex.run(hostId, async () => {
+      const host = this.#model.hosts.get(hostId)
+      if (host === undefined || host.state === 'removing') return
+      for (const report of message.changed) await this.#applyReport(host, report)
+      for (const identity of message.removed) await this.#applyRemoval(hostId, identity)
+      for (const problem of message.problems) await this.#applyProblem(problem)
+      if (message.full) await this.#removeUnreported(hostId, message.changed)
+    })
+  }
+
+  /** Whether a status packet tells something else than what is known of the host. */
+  differs(hostId: string, status: StatusMessage): boolean {
+    const reported = new Map(status.containers.map(container => [container.identity, container]))
+    const known = this.#model.containers
+      .where('host', hostId)
+      .filter(container => container.externalId !== undefined)
+    if (known.some(({ identity }) => !reported.has(identity))) return true
+    return status.containers.some(({ identity, externalId, state }) => {
+      const container = this.#model.containers.find('identity', identity)
+      if (container === undefined) return false
+      return (
+        container.externalId !== externalId ||
+        (container.state !== 'removing' && container.state !== 'error' && container.state !== STATE[state])
+      )
+    })
+  }
+
+  async #applyReport(host: Host, report: ContainerReport): Promise<void> {
+    const container = this.#model.containers.find('identity', report.identity)
+    if (container !== undefined) {
+      await this.#model.containers.update(container.id, current => {
+        const next = withReport(current, report, host.id)
+        return isDeepStrictEqual(next, current) ? current : next
+      })
+      return
+    }
+    // A container of a deployment unit that is gone is on its way out; it is nobody's discovery.
+    if (report.labels[LABEL.deploymentUnit] !== undefined) return
+    await this.#import(host, report)
+  }
+
+  async #import(host: Host, report: ContainerReport): Promise<void> {
+    const accountId = await this.#projectFor(host.clusterId, report.pod?.namespace)
+    if (accountId === undefined) return
+    const fresh: Omit<Container, 'id' | 'uuid' | 'created'> = {
+      name: nativeName(report),
+      state: 'starting',
+      clusterId: host.clusterId,
+      accountId,
+      identity: report.identity,
+      image: report.image,
+      command: report.command,
+      labels: report.labels,
+      networkMode: report.networkMode,
+      ports: report.ports,
+      startCount: 0,
+      createIndex: 0,
+      nativeContainer: true,
+      hidden: false,
+      system: report.labels[LABEL.containerSystem] !== undefined,
+    }
+    const known = withReport({ ...fresh, id: '', uuid: '', created: '' }, report, host.id)
+    const { id: _id, uuid: _uuid, created: _created, ...fields } = known
+    await this.#model.containers.create(fields)
+  }
+
+  /** The environment of a namespace, made when there is none; without namespace the cluster's default one. */
+  async #projectFor(clusterId: string, namespace: string | undefined): Promise<string | undefined> {
+    const cluster = this.#model.clusters.get(clusterId)
+    if (namespace === undefined) return cluster?.defaultProjectId
+    if (SYSTEM_NAMESPACES.has(namespace)) return cluster?.systemProjectId
+    const present = this.#model.projects.find('namespace', `${clusterId}/${namespace}`)
+    if (present !== undefined) return present.id
+    return await this.#mutex.run(`namespace ${clusterId}/${namespace}`, async () => {
+      const made = this.#model.projects.find('namespace', `${clusterId}/${namespace}`)
+      if (made !== undefined) return made.id
+      const project = await this.#model.projects.create({
+        name: namespace,
+        state: 'active',
+        clusterId,
+        clusterOwner: false,
+        externalId: namespace,
+      })
+      return project.id
+    })
+  }
+
+  async #applyRemoval(hostId: string, identity: string): Promise<void> {
+    const container = this.#model.containers.find('identity', identity)
+    if (container !== undefined && container.hostId === hostId) await this.#lose(container)
+  }
+
+  async #removeUnreported(hostId: string, reports: readonly ContainerReport[]): Promise<void> {
+    const reported = new Set(reports.map(({ identity }) => identity))
+    for (const container of this.#model.containers.where('host', hostId)) {
+      if (!reported.has(container.identity) && container.externalId !== undefined) await this.#lose(container)
+    }
+  }
+
+  /** Its Docker container is gone. One that Drover wants back is on its way to being started again. */
+  async #lose(container: Container): Promise<void> {
+    if (container.deploymentUnitId === undefined) {
+      await this.#model.containers.delete(container.id)
+      return
+    }
+    await this.#model.containers.update(container.id, current => {
+      const { externalId, primaryIpAddress: _ip, primaryMacAddress: _mac, ...rest } = current
+      if (externalId === undefined) return current
+      return { ...rest, state: current.state === 'removing' ? 'removing' : 'starting', ports: [] }
+    })
+  }
+
+  async #applyProblem(problem: ContainerProblem): Promise<void> {
+    const container = this.#model.containers.find('identity', problem.uuid)
+    if (container === undefined) return
+    const transitioningMessage = `${problem.reason}: ${problem.message}`
+    await this.#model.containers.update(container.id, current =>
+      current.state === 'removing' || current.transitioningMessage === transitioningMessage
+        ? current
+        : { ...current, state: 'error', transitioningMessage },
+    )
+  }
+}

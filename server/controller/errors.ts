@@ -1,0 +1,9 @@
+import { defineErrors } from '../../kit/index.ts'
+
+export const controllerErrors = defineErrors({
+  NoAddressBlock: {
+    status: 507,
+    message: 'has no free address block',
+    mend: 'remove hosts that are gone, or create the cluster with a larger block',
+  },
+})

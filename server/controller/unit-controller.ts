@@ -1,0 +1,100 @@
+/** Keeps one pod per deployment unit, and ends it with the unit. */
+import { type Daemon, type Logger, ReconcileLoop, type ReconcileResult } from '../../kit/index.ts'
+import type { Container, DeploymentUnit, Model } from '../model/index.ts'
+import { markRemoving } from './cluster-controller.ts'
+import type { PodObservation, PodWriter } from './pod-writer.ts'
+import { ensureUnitContainers } from './unit-containers.ts'
+
+/** How often a pod that was refused or cannot be placed is looked at, in milliseconds. */
+const REFUSED_RETRY = 30_000
+
+export class UnitController implements Daemon {
+  readonly name = 'deployment unit controller'
+  readonly #model: Model
+  readonly #pods: PodWriter
+  readonly #loop: ReconcileLoop
+
+  constructor(model: Model, pods: PodWriter, log: Logger) {
+    this.#model = model
+    this.#pods = pods
+    this.#loop = new ReconcileLoop({
+      name: 'deployment unit',
+      log,
+      concurrency: 16,
+      backoff: { initial: 200, maximum: 5_000 },
+      reconcile: id => this.#reconcile(id),
+    })
+  }
+
+  start(): Promise<void> {
+    const { deploymentUnits, services } = this.#model
+    deploymentUnits.onChange((unit, previous) => this.#loop.kick((unit ?? previous)?.id ?? ''))
+    services.onChange((service, previous) => {
+      if (service !== undefined) return
+      for (const { id } of deploymentUnits.where('service', previous?.id ?? '')) this.#loop.kick(id)
+    })
+    this.#pods.onChange(uuid => {
+      const unit = deploymentUnits.find('uuid', uuid)
+      if (unit !== undefined) this.#loop.kick(unit.id)
+    })
+    for (const unit of deploymentUnits.all()) this.#loop.kick(unit.id)
+    this.#loop.start()
+    return Promise.resolve()
+  }
+
+  async stop(): Promise<void> {
+    await this.#loop.stop()
+  }
+
+  async #reconcile(id: string): Promise<ReconcileResult> {
+    const unit = this.#model.deploymentUnits.get(id)
+    if (unit === undefined) return undefined
+    const service = this.#model.services.get(unit.serviceId)
+    const stack = this.#model.stacks.get(unit.stackId)
+    const project = this.#model.projects.require(unit.accountId)
+    if (unit.state === 'removing' || service === undefined || stack === undefined) {
+      const containers = this.#model.containers.where('unit', id)
+      for (const container of containers) await this.#model.containers.update(container.id, markRemoving)
+      if ((await this.#pods.remove(unit, project)) === 'terminating') return undefined
+      for (const container of containers) await this.#model.containers.delete(container.id)
+      await this.#model.deploymentUnits.delete(id)
+      return undefined
+    }
+    const containers = await ensureUnitContainers(this.#model, stack, service, unit)
+    const pod = await this.#pods.ensure({ unit, service, stack, project, containers })
+    await this.#show(unit, containers, pod)
+    // A refused pod has no changes to watch; what it was refused for may be mended all the same.
+    return pod.problem === undefined ? undefined : { requeueAfter: REFUSED_RETRY }
+  }
+
+  async #show(unit: DeploymentUnit, containers: readonly Container[], pod: PodObservation): Promise<void> {
+    const host =
+      pod.nodeName === undefined
+        ? undefined
+        : this.#model.hosts.find('node', `${unit.clusterId}/${pod.nodeName}`)
+    if (host !== undefined && unit.hostId !== host.id) {
+      await this.#model.deploymentUnits.update(unit.id, current =>
+        current.state === 'removing' ? current : { ...current, hostId: host.id },
+      )
+    }
+    for (const { id } of containers) {
+      await this.#model.containers.update(id, current => afterPlacement(current, host?.id, pod.problem))
+    }
+  }
+}
+
+/** A container once its pod was placed, or could not be. */
+export function afterPlacement(
+  container: Container,
+  hostId: string | undefined,
+  problem: string | undefined,
+): Container {
+  const { transitioningMessage: before, ...rest } = container
+  if (hostId !== undefined) {
+    if (container.state === 'creating') return { ...rest, state: 'starting', hostId }
+    return container.hostId === hostId ? container : { ...container, hostId }
+  }
+  if (problem === undefined || container.state !== 'creating') return container
+  const transitioningMessage = `Allocation failed: ${problem}`
+  return before === transitioningMessage ? container : { ...container, transitioningMessage }
+}

@@ -1,0 +1,279 @@
+/**
+ * Drover's own constructs, as they are stored in the space `system`.
+ *
+ * Field names are those of the `/v3` API where it shows the field; what it does not show is said here.
+ */
+import type { PortReport } from '../../protocol/index.ts'
+
+/** What every stored construct has. */
+export interface ModelObject {
+  /** Opaque: `1` + type letters + number. */
+  readonly id: string
+  readonly uuid: string
+  readonly name: string
+  readonly description?: string
+  /** ISO 8601 (UTC). */
+  readonly created: string
+  readonly state: string
+  /** Why it is in this state, when there is something to say. */
+  readonly transitioningMessage?: string
+}
+
+export interface Cluster extends ModelObject {
+  readonly state: 'activating' | 'active' | 'removing'
+  readonly embedded: boolean
+  /** All containers of the cluster have addresses in this block. */
+  readonly clusterBlock: string
+  /** The environment that owns hosts and networks. */
+  readonly systemProjectId?: string
+  /** Where containers go that say nothing about their environment. */
+  readonly defaultProjectId?: string
+  readonly defaultNetworkId?: string
+}
+
+/** An environment. */
+export interface Project extends ModelObject {
+  readonly state: 'active' | 'removing'
+  readonly clusterId: string
+  /** The cluster's own environment. */
+  readonly clusterOwner: boolean
+  /** The Kubernetes namespace. */
+  readonly externalId: string
+}
+
+export interface Host extends ModelObject {
+  readonly state: 'active' | 'inactive' | 'removing'
+  /** What its agent does: the server's view of the connection. */
+  readonly agentState: 'registering' | 'active' | 'reconnecting' | 'disconnected'
+  readonly clusterId: string
+  readonly hostname: string
+  readonly nodeName: string
+  /** SHA-256 of the key that the host registered with; not shown. */
+  readonly keyHash: string
+  readonly agentIpAddress: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly memory: number
+  readonly milliCpu: number
+  readonly localStorageMb: number
+  readonly info: {
+    readonly osInfo: {
+      readonly operatingSystem: string
+      readonly kernelVersion: string
+      readonly dockerVersion: string
+    }
+    readonly agentVersion: string
+  }
+}
+
+export type ApiKeyRole =
+  /** May do everything. */
+  | { readonly kind: 'admin' }
+  /** The agent of one host. */
+  | { readonly kind: 'agent'; readonly hostId: string; readonly clusterId: string }
+
+export interface ApiKey extends ModelObject {
+  readonly state: 'active' | 'inactive'
+  /** The access key. */
+  readonly publicValue: string
+  /** SHA-256 of the secret key, hex; not shown. The secret itself has too many bits to be guessed from it. */
+  readonly secretHash: string
+  readonly role: ApiKeyRole
+}
+
+export interface RegistrationToken extends ModelObject {
+  readonly state: 'active' | 'inactive'
+  readonly clusterId: string
+  readonly publicValue: string
+  /** Milliseconds since 1970 (UTC). */
+  readonly expires: number
+}
+
+export interface Stack extends ModelObject {
+  readonly state: 'active' | 'removing'
+  readonly clusterId: string
+  /** The environment. */
+  readonly accountId: string
+  /** File name → text, as the user wrote them. */
+  readonly templates: Readonly<Record<string, string>>
+  /** Values of the variables that the templates use. */
+  readonly answers: Readonly<Record<string, string>>
+  /** What the stack was made from before the last upgrade, until that is confirmed or rolled back. */
+  readonly previous?: {
+    readonly templates: Readonly<Record<string, string>>
+    readonly answers: Readonly<Record<string, string>>
+  }
+  readonly system: boolean
+}
+
+export interface ServiceLink {
+  /** The name by which containers of this service call the other. */
+  readonly alias: string
+  /** `service` of the same stack, or `stack/service`. */
+  readonly name: string
+}
+
+export interface PortSpecification {
+  /** Absent: every address of the host. */
+  readonly address?: string
+  readonly publicPort: number
+  readonly privatePort: number
+  readonly protocol: 'tcp' | 'udp'
+}
+
+export interface BindMount {
+  readonly hostPath: string
+  readonly containerPath: string
+  readonly readOnly: boolean
+}
+
+/** What a container of a service is made from. */
+export interface LaunchConfig {
+  /** The service's name for the primary one, the sidekick's for others. */
+  readonly name: string
+  readonly image: string
+  readonly command?: readonly string[]
+  readonly entryPoint?: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+  readonly labels: Readonly<Record<string, string>>
+  readonly ports: readonly PortSpecification[]
+  /** `8080/tcp`. */
+  readonly expose: readonly string[]
+  readonly hostname?: string
+  readonly workingDir?: string
+  /** `uid` or `uid:gid`, numbers. */
+  readonly user?: string
+  readonly tty: boolean
+  readonly stdinOpen: boolean
+  readonly privileged: boolean
+  readonly readOnly: boolean
+  readonly capAdd: readonly string[]
+  readonly capDrop: readonly string[]
+  /** `name:address`. */
+  readonly extraHosts: readonly string[]
+  readonly dns: readonly string[]
+  readonly dnsSearch: readonly string[]
+  readonly binds: readonly BindMount[]
+  /** Bytes. */
+  readonly memory?: number
+  /** Bytes. */
+  readonly memoryReservation?: number
+  readonly milliCpu?: number
+  readonly milliCpuReservation?: number
+  readonly networkMode: 'managed' | 'host'
+  readonly restart: 'always' | 'on-failure' | 'no'
+  /** Seconds between asking a container to stop and ending it. */
+  readonly stopTimeout: number
+}
+
+export interface Service extends ModelObject {
+  readonly state: 'activating' | 'active' | 'upgrading' | 'removing'
+  readonly clusterId: string
+  readonly accountId: string
+  readonly stackId: string
+  readonly kind: 'service'
+  readonly scale: number
+  readonly launchConfig: LaunchConfig
+  /** The sidekicks. */
+  readonly secondaryLaunchConfigs: readonly LaunchConfig[]
+  readonly serviceLinks: readonly ServiceLink[]
+  /** Services of the same stack that are started first. */
+  readonly dependsOn: readonly string[]
+  readonly metadata: Readonly<Record<string, unknown>>
+  /** Changes whenever containers have to be replaced; units carry the value they were made from. */
+  readonly launchVersion: string
+  /** How many units are replaced at a time. */
+  readonly batchSize: number
+  readonly startFirst: boolean
+  readonly createIndex: number
+}
+
+/** One instance of a service: its container and sidekicks, one pod. */
+export interface DeploymentUnit extends ModelObject {
+  /** `removing` units keep their index until their pod is gone. */
+  readonly state: 'active' | 'removing'
+  readonly clusterId: string
+  readonly accountId: string
+  readonly stackId: string
+  readonly serviceId: string
+  /** 1 to scale. */
+  readonly serviceIndex: number
+  readonly launchVersion: string
+  /** The pod's name. */
+  readonly externalId: string
+  readonly hostId?: string
+}
+
+export interface Container extends ModelObject {
+  readonly state: 'creating' | 'starting' | 'running' | 'paused' | 'stopped' | 'error' | 'removing'
+  readonly clusterId: string
+  readonly accountId: string
+  readonly stackId?: string
+  readonly serviceId?: string
+  readonly deploymentUnitId?: string
+  /** Which launch config of the service it was made from. */
+  readonly launchConfigName?: string
+  readonly serviceIndex?: string
+  readonly hostId?: string
+  /**
+   * What stays the same while Docker containers come and go: the uuid, or for containers that Drover did not make, the
+   * agent's name for them. Not shown.
+   */
+  readonly identity: string
+  /** Docker's id. */
+  readonly externalId?: string
+  readonly image: string
+  readonly command: readonly string[]
+  readonly hostname?: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly primaryIpAddress?: string
+  readonly primaryMacAddress?: string
+  /** `managed`, or Docker's word for a container that was started by hand. */
+  readonly networkMode: string
+  readonly ports: readonly PortReport[]
+  readonly exitCode?: number
+  /** How often it was started, whatever Docker container it was then. */
+  readonly startCount: number
+  /** ISO 8601. */
+  readonly lastStart?: string
+  readonly createIndex: number
+  /** Started by something else than Drover. */
+  readonly nativeContainer: boolean
+  /** Part of the machinery. */
+  readonly hidden: boolean
+  readonly system: boolean
+}
+
+export interface Network extends ModelObject {
+  readonly state: 'active'
+  readonly clusterId: string
+  readonly kind: string
+  readonly isDefault: boolean
+  readonly hostPorts: boolean
+  readonly subnets: readonly { readonly networkAddress: string }[]
+  readonly dns: readonly string[]
+  readonly defaultPolicyAction: 'allow' | 'deny'
+}
+
+/** A block of container addresses given to a host. Its name is the block. */
+export interface AddressBlock extends ModelObject {
+  readonly state: 'active'
+  readonly clusterId: string
+  readonly hostId: string
+}
+
+/** Every kind of stored construct. */
+export interface ObjectOfKind {
+  cluster: Cluster
+  project: Project
+  host: Host
+  apiKey: ApiKey
+  registrationToken: RegistrationToken
+  stack: Stack
+  service: Service
+  deploymentUnit: DeploymentUnit
+  container: Container
+  network: Network
+  addressBlock: AddressBlock
+}
+
+export type ModelKind = keyof ObjectOfKind

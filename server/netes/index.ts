@@ -1,0 +1,2 @@
+export { podContainerName, podManifest, searchDomains } from './pod-manifest.ts'
+export { type ClusterAccess, KubernetesPodWriter } from './pod-writer.ts'

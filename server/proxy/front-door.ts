@@ -1,0 +1,73 @@
+/** Where every request arrives: decides by its path who answers it. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { type Logger, requestTarget, sendText } from '../../kit/index.ts'
+import { apiErrors, type DroverApi, type RegistrationApi, sendApiError } from '../api/index.ts'
+import type { AgentLinks } from './agent-links.ts'
+import type { HostStreams } from './host-streams.ts'
+import { refuseUpgrade } from './upgrade.ts'
+
+/** Whoever serves the Kubernetes API of the clusters. */
+export interface KubernetesFace {
+  /** @param target path after `/k8s/clusters/<id>`, with the query */
+  handle(clusterId: string, target: string, request: IncomingMessage, response: ServerResponse): void
+}
+
+export interface FrontDoorParts {
+  readonly api: DroverApi
+  readonly registration: RegistrationApi
+  readonly kubernetes: KubernetesFace
+  readonly links: AgentLinks
+  readonly streams: HostStreams
+  readonly log: Logger
+}
+
+const KUBERNETES = /^\/k8s\/clusters\/([A-Za-z0-9-]{1,63})(\/[^?]*)?(\?.*)?$/
+const STREAM = /^\/v1\/(exec|logs)\/?$/
+
+/** A browser says where the page is from that asks; only pages of this very server may. */
+function originAllowed(request: IncomingMessage): boolean {
+  const { origin, host } = request.headers
+  if (origin === undefined) return true
+  try {
+    return new URL(origin).host === host
+  } catch {
+    // `null` and other things that are no URL come from pages that hide where they are from.
+    return false
+  }
+}
+
+export class FrontDoor {
+  readonly #parts: FrontDoorParts
+
+  constructor(parts: FrontDoorParts) {
+    this.#parts = parts
+  }
+
+  /** @param encrypted whether the request came over TLS */
+  request(request: IncomingMessage, response: ServerResponse, encrypted: boolean): void {
+    const { api, registration, kubernetes, log } = this.#parts
+    const { path } = requestTarget(request)
+    const cluster = KUBERNETES.exec(request.url ?? '')
+    if (cluster !== null) {
+      kubernetes.handle(cluster[1] ?? '', `${cluster[2] ?? '/'}${cluster[3] ?? ''}`, request, response)
+    } else if (path === '/v3/connection') registration.connection(request, response)
+    else if (path === '/v3/register') void registration.register(request, response)
+    else if (path === '/v3' || path.startsWith('/v3/')) void api.handle(request, response, encrypted)
+    else if (path === '/scripts/ca.crt') registration.authority(response)
+    else if (path === '/ping') sendText(response, 200, 'pong')
+    else if (path === '/') response.writeHead(302, { location: '/v3' }).end()
+    else sendApiError(response, apiErrors.NotFound({ object: path }), log)
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, encrypted: boolean): void {
+    const { links, streams } = this.#parts
+    const { path, query } = requestTarget(request)
+    const stream = STREAM.exec(path)
+    if (!originAllowed(request)) refuseUpgrade(socket, 403, 'pages of other sites may not connect here')
+    else if (path === '/v3/connect' && encrypted) links.upgrade(request, socket, head)
+    else if (stream !== null) {
+      streams.upgrade(stream[1] as 'exec' | 'logs', query.get('token') ?? '', request, socket, head)
+    } else refuseUpgrade(socket, 404, 'nothing here speaks another protocol')
+  }
+}
