@@ -1,5 +1,5 @@
 /** The store: which spaces there are, and the ones that are open. */
-import { type Clock, isDroverError, type Logger } from '../../kit/index.ts'
+import { type Clock, isDroverError, KeyedMutex, type Logger } from '../../kit/index.ts'
 import { AutomaticCompaction } from './automatic-compaction.ts'
 import type { Space, SpaceId, Store } from './contract.ts'
 import type { Database, SpaceRow } from './database.ts'
@@ -27,8 +27,8 @@ export class SqlStore implements Store {
   readonly #options: SqlStoreOptions
   readonly #names: Set<SpaceId>
   readonly #open = new Map<SpaceId, SqlSpace>()
-  /** The last operation on each space that is being made, opened or deleted. */
-  readonly #turns = new Map<SpaceId, Promise<unknown>>()
+  /** Making, opening and deleting one space happen one after the other. */
+  readonly #turns = new KeyedMutex()
   readonly #commits: GroupCommit
   readonly #compaction: AutomaticCompaction
   #purging: Promise<void> | undefined
@@ -92,11 +92,10 @@ export class SqlStore implements Store {
   }
 
   async #stop(): Promise<void> {
-    await this.#compaction.stop()
-    await Promise.allSettled(this.#turns.values())
-    await this.#commits.stop()
+    // Both refuse anything new at once.
+    await Promise.all([this.#commits.stop(), this.#compaction.stop()])
     for (const space of this.#open.values()) {
-      space.close(storeErrors.Stopped({ object: `space ${space.id}` }))
+      space.close(this.#stopped(space.id))
     }
     await this.#purging
     await this.#options.database.stop()
@@ -114,6 +113,7 @@ export class SqlStore implements Store {
     const space = new SqlSpace({ row, state, database, commits: this.#commits, clock, limits })
     this.#names.add(row.id)
     this.#open.set(row.id, space)
+    if (this.#stopping !== undefined) space.close(this.#stopped(row.id))
     return space
   }
 
@@ -125,17 +125,13 @@ export class SqlStore implements Store {
     }
   }
 
-  /** Runs `work` after everything asked of the same space before. @throws `Stopped`, what `work` throws */
   async #inTurn<T>(id: SpaceId, work: () => Promise<T>): Promise<T> {
-    if (this.#stopping !== undefined) throw storeErrors.Stopped({ object: `space ${id}` })
-    const before = this.#turns.get(id)
-    const turn = before === undefined ? work() : before.then(work, work)
-    this.#turns.set(id, turn)
-    try {
-      return await turn
-    } finally {
-      if (this.#turns.get(id) === turn) this.#turns.delete(id)
-    }
+    if (this.#stopping !== undefined) throw this.#stopped(id)
+    return await this.#turns.run(id, work)
+  }
+
+  #stopped(id: SpaceId) {
+    return storeErrors.Stopped({ object: `space ${id}` })
   }
 
   /** Removes what deleted spaces left behind, beside the writes of the others. */
