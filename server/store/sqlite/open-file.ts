@@ -5,7 +5,7 @@ import { sqliteResultCode, UnusableFile } from './failure.ts'
 import { migrate, requireUsable } from './schema.ts'
 
 /** Milliseconds to wait for another process that holds the file's lock. */
-const BUSY_TIMEOUT = 5_000
+const BUSY_TIMEOUT = 2_000
 
 /** https://www.sqlite.org/rescode.html */
 const SQLITE_CORRUPT = 11

@@ -69,8 +69,9 @@ export function requireUsable(database: DatabaseSync): void {
   }
 }
 
-/** Brings the tables to this version, all steps or none. */
+/** Brings the tables to this version, all steps or none. Waits for no lock when nothing is to be done. */
 export function migrate(database: DatabaseSync): void {
+  if (pragma(database, 'user_version') === SCHEMA_VERSION) return
   database.exec('BEGIN IMMEDIATE')
   try {
     for (const step of MIGRATIONS.slice(pragma(database, 'user_version'))) database.exec(step)
