@@ -43,6 +43,38 @@ export async function writeFileDurably(
   await syncDirectory(path.dirname(file))
 }
 
+/**
+ * Creates a file that must not exist yet.
+ *
+ * A process that ends in the middle may leave an empty file behind; a reader has to expect that.
+ *
+ * @returns false, and changes nothing, when there is one already
+ */
+export async function createFileDurably(
+  file: string,
+  content: string | Uint8Array,
+  mode = 0o600,
+): Promise<boolean> {
+  let handle: FileHandle
+  try {
+    handle = await open(file, 'wx', mode)
+  } catch (error) {
+    if (systemErrorCode(error) === 'EEXIST') return false
+    throw error
+  }
+  try {
+    await handle.writeFile(content)
+    await handle.sync()
+  } catch (error) {
+    await rm(file, { force: true })
+    throw error
+  } finally {
+    await handle.close()
+  }
+  await syncDirectory(path.dirname(file))
+  return true
+}
+
 /** Removes a file for good; a missing one is fine. */
 export async function removeFileDurably(file: string): Promise<void> {
   await rm(file, { force: true })

@@ -3,7 +3,13 @@ export { BoundedQueue, type OverflowPolicy } from './bounded-queue.ts'
 export { type CancelTimer, type Clock, sleep, systemClock } from './clock.ts'
 export { atMost, withDeadline } from './deadline.ts'
 export { type DirectoryLock, lockDirectory } from './directory-lock.ts'
-export { makePrivateDirectory, readJsonFile, removeFileDurably, writeFileDurably } from './durable-file.ts'
+export {
+  createFileDurably,
+  makePrivateDirectory,
+  readJsonFile,
+  removeFileDurably,
+  writeFileDurably,
+} from './durable-file.ts'
 export {
   DroverError,
   defineErrors,
