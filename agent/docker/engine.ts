@@ -1,0 +1,289 @@
+/** The Docker engine of this host: the calls that the agent makes, with errors that say what failed. */
+import type { Duplex, Readable } from 'node:stream'
+import Docker, { type ContainerCreateOptions } from 'dockerode'
+import { kitErrors, systemErrorCode, withDeadline } from '../../kit/index.ts'
+import { type ContainerDetails, readDetails } from './container-details.ts'
+import { dockerErrors } from './errors.ts'
+
+/** Milliseconds for calls that only look or change little. */
+const CALL_DEADLINE = 30_000
+/** Milliseconds for pulling one image. */
+const PULL_DEADLINE = 15 * 60_000
+
+export interface EngineFacts {
+  readonly version: string
+  readonly operatingSystem: string
+  readonly kernelVersion: string
+  /** Bytes. */
+  readonly memory: number
+  readonly cpus: number
+  readonly rootDirectory: string
+}
+
+export interface LogOptions {
+  readonly follow: boolean
+  /** How many lines from the end; all when absent. */
+  readonly tail?: number
+  /** Unix seconds. */
+  readonly since?: number
+  readonly timestamps: boolean
+}
+
+/** The HTTP status of an answer of Docker's that is an error. */
+function statusOf(error: unknown): number | undefined {
+  if (error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number') {
+    return error.statusCode
+  }
+  return undefined
+}
+
+function reasonOf(error: unknown): string {
+  const json = error instanceof Error && 'json' in error ? (error.json as { message?: string } | null) : null
+  return json?.message ?? (error instanceof Error ? error.message : String(error))
+}
+
+export class DockerEngine {
+  readonly socketPath: string
+  readonly #docker: Docker
+
+  constructor(socketPath: string) {
+    this.socketPath = socketPath
+    this.#docker = new Docker({ socketPath })
+  }
+
+  /** @throws `DockerUnreachable` */
+  async facts(): Promise<EngineFacts> {
+    const info = await this.#call('engine', () => this.#docker.info())
+    return {
+      version: info.ServerVersion,
+      operatingSystem: info.OperatingSystem,
+      kernelVersion: info.KernelVersion,
+      memory: info.MemTotal,
+      cpus: info.NCPU,
+      rootDirectory: info.DockerRootDir,
+    }
+  }
+
+  /** Ids of all containers, running or not. */
+  async listContainers(): Promise<string[]> {
+    const containers = await this.#call('containers', () => this.#docker.listContainers({ all: true }))
+    return containers.map(({ Id }) => Id)
+  }
+
+  /** @returns undefined when there is no such container */
+  async inspect(id: string): Promise<ContainerDetails | undefined> {
+    return await this.#unlessMissing(async () =>
+      readDetails(await this.#call(`container ${id}`, () => this.#docker.getContainer(id).inspect())),
+    )
+  }
+
+  /** Makes a container and returns its id. */
+  async create(options: ContainerCreateOptions): Promise<string> {
+    const container = await this.#call(`container ${options.name}`, () =>
+      this.#docker.createContainer(options),
+    )
+    return container.id
+  }
+
+  /** Starts a container; one that runs already is fine. */
+  async start(id: string): Promise<void> {
+    await this.#unlessStatus(304, () =>
+      this.#call(`container ${id}`, () => this.#docker.getContainer(id).start()),
+    )
+  }
+
+  /** Sends a signal; a container that is gone or does not run is fine. */
+  async kill(id: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    await this.#unlessMissing(() =>
+      this.#unlessStatus(409, () =>
+        this.#call(`container ${id}`, () => this.#docker.getContainer(id).kill({ signal })),
+      ),
+    )
+  }
+
+  /** Ends and removes a container with its anonymous volumes; one that is gone is fine. */
+  async remove(id: string): Promise<void> {
+    await this.#unlessMissing(() =>
+      // 409: its removal is under way already.
+      this.#unlessStatus(409, () =>
+        this.#call(`container ${id}`, () => this.#docker.getContainer(id).remove({ force: true, v: true })),
+      ),
+    )
+  }
+
+  async hasImage(name: string): Promise<boolean> {
+    const image = await this.#unlessMissing(() =>
+      this.#call(`image ${name}`, () => this.#docker.getImage(name).inspect()),
+    )
+    return image !== undefined
+  }
+
+  /**
+   * Pulls an image.
+   *
+   * @throws `ImageUnavailable` with the reason of Docker or the registry
+   */
+  async pull(name: string): Promise<void> {
+    // Without a tag Docker would pull every tag of the repository.
+    const reference = /[:@][^/]*$/.test(name) ? name : `${name}:latest`
+    try {
+      await withDeadline(PULL_DEADLINE, `pull of ${name}`, async () => {
+        const progress = await this.#docker.pull(reference)
+        await new Promise<void>((resolve, reject) => {
+          this.#docker.modem.followProgress(progress, (error: Error | null) =>
+            error ? reject(error) : resolve(),
+          )
+        })
+      })
+    } catch (cause) {
+      throw dockerErrors.ImageUnavailable({
+        object: `image ${name}`,
+        message: `cannot be pulled: ${reasonOf(cause)}`,
+        cause,
+      })
+    }
+  }
+
+  /** Makes an image from a tar archive of a file system; `changes` are lines of a Dockerfile. */
+  async importImage(archive: Readable, name: string, changes: readonly string[]): Promise<void> {
+    const colon = name.lastIndexOf(':')
+    const output = await this.#dial(`image ${name}`, {
+      path: '/images/create?',
+      method: 'POST',
+      file: archive,
+      options: {
+        fromSrc: '-',
+        repo: name.slice(0, colon),
+        tag: name.slice(colon + 1),
+        changes: [...changes],
+      },
+    })
+    await new Promise<void>((resolve, reject) => {
+      this.#docker.modem.followProgress(output as never, (error: Error | null) =>
+        error ? reject(error) : resolve(),
+      )
+    })
+  }
+
+  /**
+   * Docker's events about containers, one JSON object per line, until the stream ends or is destroyed.
+   *
+   * @param actions the kinds of events wanted
+   */
+  async events(actions: readonly string[]): Promise<Readable> {
+    return (await this.#call('events', () =>
+      this.#docker.getEvents({ filters: { type: ['container'], event: [...actions] } }),
+    )) as Readable
+  }
+
+  /** A container's log as Docker sends it: plain bytes for a terminal, else multiplexed. */
+  async logs(id: string, options: LogOptions): Promise<Readable> {
+    const { follow, tail, since, timestamps } = options
+    // dockerode reads a log that is not followed into memory as a whole; a log has no size limit.
+    return await this.#dial(`log of container ${id}`, {
+      path: `/containers/${id}/logs?`,
+      method: 'GET',
+      options: {
+        stdout: true,
+        stderr: true,
+        follow,
+        timestamps,
+        ...(tail === undefined ? {} : { tail }),
+        ...(since === undefined ? {} : { since }),
+      },
+    })
+  }
+
+  /** Starts a command inside a container; the stream is its input and output. */
+  async exec(
+    id: string,
+    command: readonly string[],
+    options: { readonly tty: boolean; readonly stdin: boolean },
+  ): Promise<{
+    stream: Duplex
+    resize: (columns: number, rows: number) => Promise<void>
+    exitCode: () => Promise<number>
+  }> {
+    const exec = await this.#call(`container ${id}`, () =>
+      this.#docker.getContainer(id).exec({
+        Cmd: [...command],
+        AttachStdin: options.stdin,
+        AttachStdout: true,
+        AttachStderr: true,
+        Tty: options.tty,
+      }),
+    )
+    const stream = await this.#call(`command ${command[0]}`, () =>
+      exec.start({ hijack: true, stdin: options.stdin, Tty: options.tty }),
+    )
+    return {
+      stream,
+      resize: async (columns, rows) => {
+        await exec.resize({ w: columns, h: rows })
+      },
+      exitCode: async () => (await exec.inspect()).ExitCode ?? 0,
+    }
+  }
+
+  /** Splits a multiplexed stream of Docker's into one of plain bytes, in order of arrival. */
+  demultiplex(
+    source: NodeJS.ReadableStream,
+    stdout: NodeJS.WritableStream,
+    stderr: NodeJS.WritableStream,
+  ): void {
+    this.#docker.modem.demuxStream(source as never, stdout, stderr)
+  }
+
+  /** A call of the engine's API whose answer is a stream. */
+  async #dial(object: string, options: Record<string, unknown>): Promise<Readable> {
+    return await this.#call(
+      object,
+      () =>
+        new Promise<Readable>((resolve, reject) => {
+          this.#docker.modem.dial(
+            { ...options, isStream: true, statusCodes: { 200: true } } as never,
+            (error: Error | null, answer: unknown) =>
+              error === null ? resolve(answer as Readable) : reject(error),
+          )
+        }),
+    )
+  }
+
+  async #call<T>(object: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await withDeadline(CALL_DEADLINE, `Docker ${object}`, work)
+    } catch (cause) {
+      const code = systemErrorCode(cause)
+      if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'EACCES' || code === 'ECONNRESET') {
+        throw dockerErrors.DockerUnreachable({ object: `Docker at ${this.socketPath}`, cause })
+      }
+      const status = statusOf(cause)
+      if (status === undefined) throw cause
+      throw dockerErrors.DockerRefused({ object, message: reasonOf(cause), status, cause })
+    }
+  }
+
+  async #unlessMissing<T>(work: () => Promise<T>): Promise<T | undefined> {
+    return await this.#unlessStatus(404, work)
+  }
+
+  /** Takes one status for an answer instead of an error. */
+  async #unlessStatus<T>(status: number, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (error) {
+      if (statusOf(error instanceof Error ? error.cause : undefined) === status) return undefined
+      throw error
+    }
+  }
+}
+
+/** Whether an error says that Docker itself is away, so that waiting is all there is to do. */
+export function isDockerAway(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === dockerErrors.DockerUnreachable().code
+}
+
+/** A deadline that passed while Docker did not answer is no different from Docker being away. */
+export function isDockerSilent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === kitErrors.DeadlineExceeded().code
+}

@@ -1,0 +1,4 @@
+export type { ContainerDetails } from './container-details.ts'
+export { DockerEngine, type EngineFacts, isDockerAway, isDockerSilent, type LogOptions } from './engine.ts'
+export { dockerErrors } from './errors.ts'
+export { ContainerInventory, type ContainerListener } from './inventory.ts'

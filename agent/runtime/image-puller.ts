@@ -1,0 +1,115 @@
+/** Brings images to the host, a few at a time, and remembers what went wrong. */
+import { Backoff, type Clock, type Logger, systemClock } from '../../kit/index.ts'
+import type { DockerEngine } from '../docker/index.ts'
+
+/** How it stands with the image of one start of a container. */
+export type ImageState =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'pulling' }
+  | { readonly kind: 'failed'; readonly message: string; readonly failures: number; readonly retryIn: number }
+
+export type PullPolicy = 'Always' | 'IfNotPresent' | 'Never'
+
+interface Pull {
+  state: 'waiting' | 'pulling' | 'done' | 'failed'
+  message: string
+  retryAt: number
+  readonly backoff: Backoff
+}
+
+const CONCURRENT_PULLS = 3
+
+export class ImagePuller {
+  readonly #engine: Pick<DockerEngine, 'hasImage' | 'pull'>
+  readonly #log: Logger
+  readonly #clock: Clock
+  readonly #pulls = new Map<string, Pull>()
+  readonly #queue: { key: string; image: string; done: () => void }[] = []
+  #running = 0
+
+  constructor(engine: Pick<DockerEngine, 'hasImage' | 'pull'>, log: Logger, clock: Clock = systemClock) {
+    this.#engine = engine
+    this.#log = log
+    this.#clock = clock
+  }
+
+  /**
+   * Asks for an image.
+   *
+   * @param key names the start of a container that needs it; `forget` it once that has happened
+   * @param done called when the state has changed, so that it is worth asking again
+   */
+  async require(key: string, image: string, policy: PullPolicy, done: () => void): Promise<ImageState> {
+    const pull = this.#pulls.get(key)
+    if (pull === undefined) {
+      if (policy !== 'Always' && (await this.#engine.hasImage(image))) return { kind: 'ready' }
+      if (policy === 'Never') {
+        return {
+          kind: 'failed',
+          message: 'the image is not on this host and may not be pulled',
+          failures: 1,
+          retryIn: 30_000,
+        }
+      }
+      this.#enqueue(key, image, done)
+      return { kind: 'pulling' }
+    }
+    switch (pull.state) {
+      case 'done':
+        return { kind: 'ready' }
+      case 'failed': {
+        const retryIn = pull.retryAt - this.#clock.monotonic()
+        if (retryIn > 0)
+          return { kind: 'failed', message: pull.message, failures: pull.backoff.attempts, retryIn }
+        this.#enqueue(key, image, done)
+        return { kind: 'failed', message: pull.message, failures: pull.backoff.attempts, retryIn: 0 }
+      }
+      default:
+        return pull.backoff.attempts === 0
+          ? { kind: 'pulling' }
+          : { kind: 'failed', message: pull.message, failures: pull.backoff.attempts, retryIn: 0 }
+    }
+  }
+
+  /** The container was started, or is not wanted any more. */
+  forget(key: string): void {
+    this.#pulls.delete(key)
+  }
+
+  #enqueue(key: string, image: string, done: () => void): void {
+    const backoff =
+      this.#pulls.get(key)?.backoff ?? new Backoff({ initial: 2_000, maximum: 300_000, jitter: 0.2 })
+    const message = this.#pulls.get(key)?.message ?? ''
+    this.#pulls.set(key, { state: 'waiting', message, retryAt: 0, backoff })
+    this.#queue.push({ key, image, done })
+    this.#advance()
+  }
+
+  #advance(): void {
+    while (this.#running < CONCURRENT_PULLS) {
+      const next = this.#queue.shift()
+      if (next === undefined) return
+      const pull = this.#pulls.get(next.key)
+      if (pull === undefined) continue
+      this.#running += 1
+      pull.state = 'pulling'
+      void this.#pull(pull, next.image).then(() => {
+        this.#running -= 1
+        next.done()
+        this.#advance()
+      })
+    }
+  }
+
+  async #pull(pull: Pull, image: string): Promise<void> {
+    try {
+      await this.#engine.pull(image)
+      pull.state = 'done'
+    } catch (error) {
+      pull.state = 'failed'
+      pull.message = error instanceof Error ? error.message : String(error)
+      pull.retryAt = this.#clock.monotonic() + pull.backoff.next()
+      this.#log.warn({ err: error, image }, 'an image was not pulled')
+    }
+  }
+}

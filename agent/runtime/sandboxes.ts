@@ -1,0 +1,95 @@
+/** Makes and ends the containers that hold the namespaces of pods. */
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { makePrivateDirectory } from '../../kit/index.ts'
+import type { Pod } from '../../protocol/kubernetes/index.ts'
+import type { ContainerInventory, DockerEngine } from '../docker/index.ts'
+import { hostsFileText, type PodPlace, sandboxOptions } from './container-options.ts'
+import { runtimeErrors } from './errors.ts'
+import type { PodNetwork } from './pod-network.ts'
+
+export class Sandboxes {
+  readonly #engine: DockerEngine
+  readonly #inventory: ContainerInventory
+  readonly #network: PodNetwork
+
+  constructor(engine: DockerEngine, inventory: ContainerInventory, network: PodNetwork) {
+    this.#engine = engine
+    this.#inventory = inventory
+    this.#network = network
+  }
+
+  /** Whether a running sandbox of the pod has the network it needs. */
+  attached(pod: Pod, sandboxId: string): boolean {
+    return pod.spec.hostNetwork === true || this.#network.attachment(sandboxId) !== undefined
+  }
+
+  /** The address of the pod in that sandbox. */
+  address(pod: Pod, sandboxId: string, hostIp: string): string | undefined {
+    return pod.spec.hostNetwork === true ? hostIp : this.#network.attachment(sandboxId)?.ip
+  }
+
+  macAddress(sandboxId: string): string | undefined {
+    return this.#network.attachment(sandboxId)?.macAddress
+  }
+
+  /**
+   * Makes a sandbox with its network, and the files that the pod's containers share.
+   *
+   * @param directory where those files go
+   * @throws what Docker or the network refused; nothing is left of the sandbox then
+   */
+  async make(place: PodPlace, attempt: number, directory: string): Promise<string> {
+    const id = await this.#engine.create(sandboxOptions(place, attempt))
+    try {
+      await this.#engine.start(id)
+      const podIp = place.pod.spec.hostNetwork === true ? place.hostIp : await this.#attach(place.pod, id)
+      await makePrivateDirectory(directory)
+      await writeFile(path.join(directory, 'hosts'), hostsFileText(place.pod, podIp), { mode: 0o644 })
+      await this.#inventory.refresh(id)
+      return id
+    } catch (error) {
+      await this.remove(id)
+      throw error
+    }
+  }
+
+  /** Takes a sandbox off the network and removes it. */
+  async remove(id: string): Promise<void> {
+    await this.#network.detach(id)
+    await this.#engine.remove(id)
+    await this.#inventory.refresh(id)
+  }
+
+  async #attach(pod: Pod, id: string): Promise<string> {
+    const details = await this.#inventory.refresh(id)
+    if (details === undefined || details.pid === 0) {
+      throw runtimeErrors.SandboxFailed({
+        object: `pod ${pod.metadata.name}`,
+        message: 'its sandbox ended at once',
+      })
+    }
+    const { ip } = await this.#network.attach({
+      containerId: id,
+      networkNamespace: `/proc/${details.pid}/ns/net`,
+      podName: pod.metadata.name,
+      podNamespace: pod.metadata.namespace ?? '',
+      podUid: pod.metadata.uid ?? '',
+      ports: pod.spec.containers.flatMap(container =>
+        (container.ports ?? []).flatMap(port =>
+          port.hostPort === undefined
+            ? []
+            : [
+                {
+                  hostPort: port.hostPort,
+                  containerPort: port.containerPort,
+                  protocol: port.protocol === 'UDP' ? ('udp' as const) : ('tcp' as const),
+                  hostAddress: port.hostIP,
+                },
+              ],
+        ),
+      ),
+    })
+    return ip
+  }
+}

@@ -1,0 +1,49 @@
+/** The images that Drover makes by itself. */
+import type { Readable } from 'node:stream'
+import { busyboxFileSystem, pauseFileSystem } from './busybox.ts'
+
+/** An image that can be made on any host. */
+export interface LocalImage {
+  /** Names with tags; the first is the one that Drover uses. */
+  readonly names: readonly [string, ...string[]]
+  /** What it is for, for those who ask. */
+  readonly purpose: string
+  readonly fileSystem: () => Promise<Readable>
+  /** Lines of a Dockerfile that configure it. */
+  readonly changes: readonly string[]
+}
+
+/** Holds the namespaces of a pod while its containers come and go. */
+export const pauseImage: LocalImage = {
+  names: ['drover/pause:1'],
+  purpose: 'holds the namespaces of a pod',
+  fileSystem: pauseFileSystem,
+  changes: ['ENTRYPOINT ["/bin/busybox", "sleep", "2147483647"]', 'LABEL io.rancher.container.system=pause'],
+}
+
+/** A small Linux with a shell, for examples and tests. */
+export const busyboxImage: LocalImage = {
+  names: ['drover/busybox:1', 'drover/busybox:latest'],
+  purpose: 'a small Linux with a shell, for examples and tests',
+  fileSystem: busyboxFileSystem,
+  changes: ['ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'CMD ["/bin/sh"]'],
+}
+
+export const localImages: readonly LocalImage[] = [pauseImage, busyboxImage]
+
+/** An engine that images can be put into. */
+export interface ImageStore {
+  hasImage(name: string): Promise<boolean>
+  importImage(archive: Readable, name: string, changes: readonly string[]): Promise<void>
+}
+
+/** Makes an image under those of its names that the engine does not have yet; returns the new names. */
+export async function ensureImage(store: ImageStore, image: LocalImage): Promise<readonly string[]> {
+  const made: string[] = []
+  for (const name of image.names) {
+    if (await store.hasImage(name)) continue
+    await store.importImage(await image.fileSystem(), name, image.changes)
+    made.push(name)
+  }
+  return made
+}

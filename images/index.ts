@@ -1,0 +1,9 @@
+export {
+  busyboxImage,
+  ensureImage,
+  type ImageStore,
+  type LocalImage,
+  localImages,
+  pauseImage,
+} from './catalog.ts'
+export { imageErrors } from './errors.ts'
