@@ -74,12 +74,16 @@ export interface WatchOptions {
 /**
  * A stream of changes: ordered by revision, each matching change exactly once, none skipped.
  *
- * The iteration throws `Expired` when the consumer is so slow that its bounded buffer overflows, and ends when the
- * watch is closed or the space is deleted.
+ * The iteration throws `Expired` when the consumer is so slow that its bounded buffer overflows, and `WriteFailed` when
+ * another process took the space over. It ends when the watch is closed, the space is deleted or the store stops.
+ * Leaving the loop closes the watch; whoever does not iterate to the end must close it.
  */
 export interface Watch extends AsyncIterable<readonly ChangeEvent[]> {
   close(): void
-  /** The newest revision up to which this watch has delivered or skipped everything: for bookmarks. */
+  /**
+   * The newest revision up to which this watch has delivered or skipped everything: for bookmarks. Events count as
+   * delivered when the iteration has handed them out.
+   */
   readonly revision: number
 }
 
@@ -97,11 +101,18 @@ export interface Space {
   /** Watches can start after this revision or any later one. */
   readonly compactedRevision: number
 
-  /** @throws `AlreadyExists`; `Stopped`; `WriteFailed` when the database refused, in which case nothing happened */
+  /**
+   * Every write may also be refused with `InvalidKey`, `ObjectTooLarge`, `TooManyWrites`, `Stopped`; with `NotFound`
+   * naming the space when that is deleted; and with `WriteFailed` when the database refused or another process took
+   * the space over, in which case nothing happened. Only a `WriteFailed` that says that the outcome will be known
+   * later leaves it open.
+   *
+   * @throws `AlreadyExists`
+   */
   create(key: ObjectKey, encode: EncodeObject): Promise<StoredObject>
-  /** @throws `NotFound`, `Conflict`, `Stopped`, `WriteFailed` */
+  /** @throws `NotFound`, `Conflict` */
   update(key: ObjectKey, encode: EncodeObject, precondition?: Precondition): Promise<StoredObject>
-  /** The last version of the object. @throws `NotFound`, `Conflict`, `Stopped`, `WriteFailed` */
+  /** The last version of the object. @throws `NotFound`, `Conflict` */
   delete(key: ObjectKey, precondition?: Precondition): Promise<{ revision: number; previous: StoredObject }>
 
   get(key: ObjectKey): StoredObject | undefined
@@ -120,7 +131,7 @@ export interface Space {
 export interface Store {
   /** Names of all spaces, sorted. */
   spaces(): readonly SpaceId[]
-  /** Makes an empty space. @throws `AlreadyExists` */
+  /** Makes an empty space. @throws `AlreadyExists`, `InvalidKey` */
   createSpace(id: SpaceId): Promise<Space>
   /** Opens a space, loading it on first use. @throws `NotFound` */
   openSpace(id: SpaceId): Promise<Space>

@@ -223,11 +223,12 @@ export class GroupCommit {
 
   #finish({ target, writes }: Batch, outcome: CommitOutcome): void {
     if (outcome.status === 'committed') {
-      target.committed(writes)
+      // Whoever wrote goes on before whoever watches, and after this turn, in which it becomes visible to both.
       for (const { row, settled } of writes) {
         this.#bytes -= row.json.length
         settled.resolve()
       }
+      target.committed(writes)
       return
     }
     const error =

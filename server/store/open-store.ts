@@ -28,11 +28,17 @@ export interface RunningStore extends Store {
  */
 export async function openStore(options: StoreOptions): Promise<RunningStore> {
   const { database: file, log } = options
-  return await SqlStore.start({
-    database: await SqliteDatabase.open({ file, log }),
-    log,
-    clock: options.clock ?? systemClock,
-    limits: { ...DEFAULT_LIMITS, ...options.limits },
-    retention: { ...DEFAULT_RETENTION, ...options.retention },
-  })
+  const database = await SqliteDatabase.open({ file, log })
+  try {
+    return await SqlStore.start({
+      database,
+      log,
+      clock: options.clock ?? systemClock,
+      limits: { ...DEFAULT_LIMITS, ...options.limits },
+      retention: { ...DEFAULT_RETENTION, ...options.retention },
+    })
+  } catch (error) {
+    await database.stop()
+    throw error
+  }
 }

@@ -1,8 +1,9 @@
 /** Brings a space from the database into memory by replaying its log. */
-import { kitErrors } from '../../kit/index.ts'
+import { isDroverError, kitErrors } from '../../kit/index.ts'
 import type { Database, LogRow, SpaceRow } from './database.ts'
 import type { RecentEventsLimit } from './recent-events.ts'
 import { SpaceState } from './space-state.ts'
+import { fencedOff } from './write-failure.ts'
 
 const LOAD_PAGE = { rows: 5_000, bytes: 4 * 1024 * 1024 }
 
@@ -33,13 +34,7 @@ function replay(space: SpaceRow, state: SpaceState, row: LogRow): void {
   }
 }
 
-/** @throws `CorruptFile` when the log has a gap or contradicts itself; what the database throws */
-export async function loadSpace(
-  database: Database,
-  space: SpaceRow,
-  recent: RecentEventsLimit,
-): Promise<SpaceState> {
-  const state = new SpaceState(space.compactedRevision, recent)
+async function replayAll(database: Database, space: SpaceRow, state: SpaceState): Promise<void> {
   let after = 0
   for (let done = false; !done; ) {
     const page = await database.loadSpace(space.key, after, LOAD_PAGE)
@@ -49,6 +44,29 @@ export async function loadSpace(
   }
   if (state.revision !== space.revision) {
     throw damaged(space, `it ends at revision ${state.revision}, the space is at ${space.revision}`)
+  }
+}
+
+/**
+ * Loads a space whose row the caller has just acquired.
+ *
+ * @throws `CorruptFile` when the log has a gap or contradicts itself; `WriteFailed` when another process has taken the
+ *   space over meanwhile; what the database throws
+ */
+export async function loadSpace(
+  database: Database,
+  space: SpaceRow,
+  recent: RecentEventsLimit,
+): Promise<SpaceState> {
+  const state = new SpaceState(space.compactedRevision, recent)
+  try {
+    await replayAll(database, space, state)
+  } catch (error) {
+    // Whoever has taken it over writes and compacts while we read: that only looks like damage.
+    if (isDroverError(error, 'CorruptFile') && (await database.readSpace(space.key))?.epoch !== space.epoch) {
+      throw fencedOff(space.id)
+    }
+    throw error
   }
   return state
 }

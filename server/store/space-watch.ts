@@ -42,6 +42,8 @@ type State =
   /** What is buffered is still delivered; then the iteration throws the error, or ends without one. */
   | { readonly type: 'over'; readonly delivered: number; readonly error: Error | undefined }
 
+const LIVE: State = { type: 'live' }
+
 type Result = IteratorResult<readonly ChangeEvent[], undefined>
 
 export class SpaceWatch implements Watch, EventListener {
@@ -52,7 +54,9 @@ export class SpaceWatch implements Watch, EventListener {
   #buffer: EventBatch[] = []
   #bufferedEvents = 0
   #bufferedBytes = 0
-  #waiting: PromiseWithResolvers<void> | undefined
+  /** What is waited for when nothing is buffered, and what ends the wait. */
+  #news: Promise<void> | undefined
+  #announce: (() => void) | undefined
   #reading: Promise<void> | undefined
 
   constructor(space: WatchedSpace, filter: WatchFilter, after: number, limit: WatchLimit) {
@@ -126,8 +130,10 @@ export class SpaceWatch implements Watch, EventListener {
           if (this.#state.error !== undefined) throw this.#state.error
           return { done: true, value: undefined }
         case 'live':
-          this.#waiting ??= Promise.withResolvers<void>()
-          await this.#waiting.promise
+          this.#news ??= new Promise(resolve => {
+            this.#announce = resolve
+          })
+          await this.#news
           break
         case 'catching up':
           this.#reading ??= this.#catchUp(this.#state)
@@ -155,7 +161,7 @@ export class SpaceWatch implements Watch, EventListener {
   }
 
   #goLive(): void {
-    this.#state = { type: 'live' }
+    this.#state = LIVE
     this.#space.join(this)
   }
 
@@ -179,7 +185,8 @@ export class SpaceWatch implements Watch, EventListener {
   }
 
   #wake(): void {
-    this.#waiting?.resolve()
-    this.#waiting = undefined
+    this.#announce?.()
+    this.#announce = undefined
+    this.#news = undefined
   }
 }

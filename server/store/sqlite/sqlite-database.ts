@@ -156,7 +156,7 @@ export class SqliteDatabase implements Database {
   /** @throws `CorruptFile`, `NewerVersion`, `DatabaseRefused` when the file cannot be opened, `DatabaseLost` */
   static async open(options: SqliteDatabaseOptions): Promise<SqliteDatabase> {
     const database = new SqliteDatabase(options)
-    await database.#connection.ready
+    await database.#connected()
     return database
   }
 
@@ -204,8 +204,13 @@ export class SqliteDatabase implements Database {
     if (this.#stopped) return
     this.#stopped = true
     const connection = this.#connection
-    if (connection.alive) await this.#answer(connection, 'stop', [])
-    await connection.exited
+    if (connection.alive) {
+      await this.#inTime(connection, 'stop', connection.call('stop', [])).catch((error: unknown) => {
+        // The file is whole without it: the next one to open it does what is left to do.
+        this.#log.warn({ err: error }, 'the database did not close cleanly')
+      })
+    }
+    await this.#gone(connection)
   }
 
   async #call<Name extends keyof SqliteOperations>(
@@ -214,7 +219,8 @@ export class SqliteDatabase implements Database {
   ): Promise<ReturnType<SqliteOperations[Name]>> {
     if (this.#stopped) throw storeErrors.Stopped({ object: this.#file })
     const connection = await this.#connected()
-    return (await this.#answer(connection, operation, args)) as ReturnType<SqliteOperations[Name]>
+    const answer = await this.#inTime(connection, operation, connection.call(operation, args))
+    return answer as ReturnType<SqliteOperations[Name]>
   }
 
   /** The present connection, or a new one once nothing of a lost one can still reach the file. */
@@ -227,8 +233,9 @@ export class SqliteDatabase implements Database {
         this.#connection = new WorkerConnection(this.#file)
       }
     }
-    await this.#connection.ready
-    return this.#connection
+    const connection = this.#connection
+    await this.#inTime(connection, 'open', connection.ready)
+    return connection
   }
 
   async #gone(lost: WorkerConnection): Promise<void> {
@@ -239,20 +246,14 @@ export class SqliteDatabase implements Database {
     }
   }
 
-  async #answer(
-    connection: WorkerConnection,
-    operation: keyof SqliteOperations,
-    args: readonly unknown[],
-  ): Promise<unknown> {
+  async #inTime<T>(connection: WorkerConnection, operation: string, answer: Promise<T>): Promise<T> {
     try {
-      return await atMost(this.#deadline, `${operation} on ${this.#file}`, connection.call(operation, args))
+      return await atMost(this.#deadline, `${operation} on ${this.#file}`, answer)
     } catch (error) {
-      // A thread that does not answer could still do it, at any later time: it must end before anything else happens.
-      if (isDroverError(error, 'DeadlineExceeded')) {
-        connection.abandon(explainError(error))
-        throw storeErrors.DatabaseLost({ object: this.#file, cause: error })
-      }
-      throw error
+      if (!isDroverError(error, 'DeadlineExceeded')) throw error
+      // A thread that does not answer could still do it at any later time: it must end before anything else happens.
+      connection.abandon(explainError(error))
+      throw storeErrors.DatabaseLost({ object: this.#file, cause: error })
     }
   }
 }
