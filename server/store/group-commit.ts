@@ -223,7 +223,7 @@ export class GroupCommit {
 
   #finish({ target, writes }: Batch, outcome: CommitOutcome): void {
     if (outcome.status === 'committed') {
-      // Whoever wrote goes on before whoever watches, and after this turn, in which it becomes visible to both.
+      // Whoever wrote goes on first, then whoever watches, both after this turn, in which it becomes visible.
       for (const { row, settled } of writes) {
         this.#bytes -= row.json.length
         settled.resolve()

@@ -34,18 +34,15 @@ export interface SqlSpaceOptions {
   readonly limits: StoreLimits
 }
 
-/**
- * What a write makes of the current version: the JSON of the next one, undefined to delete the object. Throws to
- * refuse.
- */
-type Decide = (current: StoredObject | undefined, revision: number) => string | undefined
-
-/** What a write did, once it is on disk. */
-interface Written {
-  readonly revision: number
-  readonly current: StoredObject | undefined
-  readonly previous: StoredObject | undefined
+interface Decision<Result> {
+  /** The next version; undefined to delete the object. */
+  readonly object: StoredObject | undefined
+  /** What the write resolves to. */
+  readonly result: Result
 }
+
+/** What a write makes of the current version. Throws to refuse. */
+type Decide<Result> = (current: StoredObject | undefined, revision: number) => Decision<Result>
 
 /** @throws `NotFound`, `Conflict` */
 function requireCurrent(
@@ -106,30 +103,27 @@ export class SqlSpace implements Space, WriteTarget {
     return this.#closed !== undefined
   }
 
-  async create(key: ObjectKey, encode: EncodeObject): Promise<StoredObject> {
-    const { current } = await this.#write(key, (present, revision) => {
+  create(key: ObjectKey, encode: EncodeObject): Promise<StoredObject> {
+    return this.#write(key, (present, revision) => {
       if (present !== undefined) throw storeErrors.AlreadyExists({ object: describeKey(key) })
-      return encode(revision, undefined)
+      const object = this.#newVersion(key, revision, undefined, encode(revision, undefined))
+      return { object, result: object }
     })
-    return current as StoredObject
   }
 
-  async update(key: ObjectKey, encode: EncodeObject, precondition?: Precondition): Promise<StoredObject> {
-    const { current } = await this.#write(key, (present, revision) =>
-      encode(revision, requireCurrent(key, present, precondition)),
-    )
-    return current as StoredObject
+  update(key: ObjectKey, encode: EncodeObject, precondition?: Precondition): Promise<StoredObject> {
+    return this.#write(key, (present, revision) => {
+      const previous = requireCurrent(key, present, precondition)
+      const object = this.#newVersion(key, revision, previous, encode(revision, previous))
+      return { object, result: object }
+    })
   }
 
-  async delete(
-    key: ObjectKey,
-    precondition?: Precondition,
-  ): Promise<{ revision: number; previous: StoredObject }> {
-    const { revision, previous } = await this.#write(key, present => {
-      requireCurrent(key, present, precondition)
-      return undefined
+  delete(key: ObjectKey, precondition?: Precondition): Promise<{ revision: number; previous: StoredObject }> {
+    return this.#write(key, (present, revision) => {
+      const previous = requireCurrent(key, present, precondition)
+      return { object: undefined, result: { revision, previous } }
     })
-    return { revision, previous: previous as StoredObject }
   }
 
   get(key: ObjectKey): StoredObject | undefined {
@@ -199,41 +193,42 @@ export class SqlSpace implements Space, WriteTarget {
     this.#watches.failAll(this.#closed)
   }
 
-  async #write(key: ObjectKey, decide: Decide): Promise<Written> {
+  async #write<Result>(key: ObjectKey, decide: Decide<Result>): Promise<Result> {
     requireValidKey(key)
     if (this.#closed !== undefined) throw this.#closed
     this.#options.commits.requireRoom(this)
     const pending = this.#pending.get(key)
-    const previous = pending === undefined ? this.#state.objects.get(key) : pending.object
+    const current = pending === undefined ? this.#state.objects.get(key) : pending.object
     const revision = this.#pending.nextRevision
-    let json: string | undefined
+    let decision: Decision<Result>
     try {
-      json = this.#decide(key, () => decide(previous, revision))
+      decision = this.#unnested(key, () => decide(current, revision))
     } catch (error) {
       // The reason may be a version that is not on disk yet, and that nobody can read: it counts only when it is.
       await pending?.settled
       throw error
     }
-    const current = json === undefined ? undefined : this.#newVersion(key, revision, previous, json)
-    await this.#accept(current?.key ?? previous?.key ?? key, revision, current, previous)
-    return { revision, current, previous }
+    await this.#accept(decision.object?.key ?? current?.key ?? key, revision, decision.object, current)
+    return decision.result
   }
 
-  #decide(key: ObjectKey, decide: () => string | undefined): string | undefined {
-    if (this.#deciding) {
-      throw storeErrors.NestedWrite({ object: describeKey(key) })
-    }
+  #unnested<Result>(key: ObjectKey, decide: () => Result): Result {
+    if (this.#deciding) throw storeErrors.NestedWrite({ object: describeKey(key) })
     this.#deciding = true
     try {
-      const json = decide()
-      if (json !== undefined) this.#requireStorable(key, json)
-      return json
+      return decide()
     } finally {
       this.#deciding = false
     }
   }
 
-  #requireStorable(key: ObjectKey, json: string): void {
+  /** @throws `ObjectTooLarge` */
+  #newVersion(
+    key: ObjectKey,
+    revision: number,
+    previous: StoredObject | undefined,
+    json: string,
+  ): StoredObject {
     const limit = this.#options.limits.objectBytes
     const bytes = Buffer.byteLength(json)
     if (bytes > limit) {
@@ -243,14 +238,6 @@ export class SqlSpace implements Space, WriteTarget {
         expected: `at most ${limit} bytes of JSON`,
       })
     }
-  }
-
-  #newVersion(
-    key: ObjectKey,
-    revision: number,
-    previous: StoredObject | undefined,
-    json: string,
-  ): StoredObject {
     return {
       key: previous?.key ?? this.#state.objects.ownKey(key),
       revision,
