@@ -1,3 +1,4 @@
+export { COMPOSE_VARIABLE, composeVariables } from './compose-variables.ts'
 export type {
   ContainerProblem,
   ContainerReport,

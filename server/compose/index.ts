@@ -1,5 +1,4 @@
 export { composeErrors } from './errors.ts'
 export { ComposeExecutor, changedService } from './executor.ts'
-export { variablesOf } from './interpolation.ts'
 export { emptyLaunchConfig } from './service-keys.ts'
 export { readStack, type ServiceDefinition, type StackDefinition } from './stack-definition.ts'

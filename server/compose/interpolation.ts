@@ -1,12 +1,11 @@
-/** Variables in compose files: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`, and `$$` for a dollar. */
+/** Replaces the variables of compose files by their values. */
+import { COMPOSE_VARIABLE } from '../../protocol/index.ts'
 import { composeErrors } from './errors.ts'
-
-const VARIABLE = /\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?-)([^}]*))?\}|(.?))/g
 
 /** Replaces the variables of one text. A variable without value becomes empty. @throws `InvalidValue` */
 export function interpolate(text: string, values: Readonly<Record<string, string>>, place: string): string {
   return text.replace(
-    VARIABLE,
+    COMPOSE_VARIABLE,
     (whole, dollar, plain, braced, operator: string | undefined, fallback: string | undefined) => {
       if (dollar !== undefined) return '$'
       const name: string | undefined = plain ?? braced
@@ -23,12 +22,6 @@ export function interpolate(text: string, values: Readonly<Record<string, string
       return value ?? ''
     },
   )
-}
-
-/** Names of the variables that `text` uses. */
-export function variablesOf(text: string): string[] {
-  const names = [...text.matchAll(VARIABLE)].map(match => match[2] ?? match[3])
-  return [...new Set(names.filter(name => name !== undefined))]
 }
 
 /** Interpolates every text inside a parsed value; keys stay as they are. */

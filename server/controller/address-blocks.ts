@@ -3,7 +3,7 @@ import {
   formatIpv4Block,
   type Ipv4Block,
   ipv4BlockSize,
-  KeyedMutex,
+  KeyedLock,
   requireIpv4Block,
 } from '../../kit/index.ts'
 import type { AddressBlock, Model } from '../model/index.ts'
@@ -23,7 +23,7 @@ export function* candidateBlocks(cluster: Ipv4Block): Generator<string> {
 
 export class AddressBlocks {
   readonly #model: Model
-  readonly #mutex = new KeyedMutex()
+  readonly #lock = new KeyedLock('address blocks of cluster', 10_000)
 
   constructor(model: Model) {
     this.#model = model
@@ -40,7 +40,7 @@ export class AddressBlocks {
    * @throws `NoAddressBlock` when the cluster has none left
    */
   async ensure(clusterId: string, hostId: string, count: number): Promise<readonly string[]> {
-    await this.#mutex.run(clusterId, async () => {
+    await this.#lock.run(clusterId, async () => {
       while (this.#model.addressBlocks.where('host', hostId).length < count)
         await this.#assign(clusterId, hostId)
     })

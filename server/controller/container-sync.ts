@@ -1,6 +1,6 @@
 /** Path 2 of a container's status: what agents report becomes what the API shows. */
 import { isDeepStrictEqual } from 'node:util'
-import { KeyedMutex } from '../../kit/index.ts'
+import { KeyedLock } from '../../kit/index.ts'
 import {
   type AgentMessage,
   type ContainerProblem,
@@ -56,7 +56,7 @@ export function withReport(container: Container, report: ContainerReport, hostId
 
 export class ContainerSync {
   readonly #model: Model
-  readonly #mutex = new KeyedMutex()
+  readonly #lock = new KeyedLock('reports of', 10_000)
 
   constructor(model: Model) {
     this.#model = model
@@ -64,7 +64,7 @@ export class ContainerSync {
 
   /** Takes in a report. Reports of one host are taken in one after the other. */
   async apply(hostId: string, message: ContainersMessage): Promise<void> {
-    await this.#mutex.run(hostId, async () => {
+    await this.#lock.run(hostId, async () => {
       const host = this.#model.hosts.get(hostId)
       if (host === undefined || host.state === 'removing') return
       for (const report of message.changed) await this.#applyReport(host, report)
@@ -137,7 +137,7 @@ export class ContainerSync {
     if (SYSTEM_NAMESPACES.has(namespace)) return cluster?.systemProjectId
     const present = this.#model.projects.find('namespace', `${clusterId}/${namespace}`)
     if (present !== undefined) return present.id
-    return await this.#mutex.run(`namespace ${clusterId}/${namespace}`, async () => {
+    return await this.#lock.run(`namespace ${clusterId}/${namespace}`, async () => {
       const made = this.#model.projects.find('namespace', `${clusterId}/${namespace}`)
       if (made !== undefined) return made.id
       const project = await this.#model.projects.create({

@@ -1,7 +1,7 @@
 /** Registers hosts and keeps what they say about themselves. */
 import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { KeyedMutex } from '../../kit/index.ts'
+import { KeyedLock } from '../../kit/index.ts'
 import type { HostFacts, RegistrationAnswer, RegistrationRequest } from '../../protocol/index.ts'
 import { createCredentials, hashSecret } from '../auth/index.ts'
 import type { Host, Model } from '../model/index.ts'
@@ -18,7 +18,7 @@ export function nodeNameOf(hostname: string): string {
 
 export class HostRegistry {
   readonly #model: Model
-  readonly #mutex = new KeyedMutex()
+  readonly #lock = new KeyedLock('registrations of cluster', 10_000)
 
   constructor(model: Model) {
     this.#model = model
@@ -29,7 +29,7 @@ export class HostRegistry {
    * loses the old ones.
    */
   async register(request: RegistrationRequest, clusterId: string): Promise<RegistrationAnswer> {
-    return await this.#mutex.run(clusterId, async () => {
+    return await this.#lock.run(clusterId, async () => {
       const keyHash = createHash('sha256').update(`${clusterId}\n${request.key}`).digest('hex')
       const present = this.#model.hosts.find('keyHash', keyHash)
       const host = present ?? (await this.#create(request.hostname, keyHash, clusterId))

@@ -1,6 +1,6 @@
 /** Services and their deployment units. */
 import { randomUUID } from 'node:crypto'
-import { KeyedMutex } from '../../../kit/index.ts'
+import { KeyedLock } from '../../../kit/index.ts'
 import { changedService, type ServiceDefinition } from '../../compose/index.ts'
 import { modelErrors, type Service } from '../../model/index.ts'
 import type { ApiContext } from '../context.ts'
@@ -50,7 +50,7 @@ function checkLinks(value: unknown): void {
 }
 
 export function serviceType({ model }: ApiContext): ResourceType<'service'> {
-  const mutex = new KeyedMutex()
+  const lock = new KeyedLock('service', 100)
   const create = async (input: Record<string, unknown>): Promise<Service> => {
     checkLinks(input.serviceLinks)
     const stack = model.stacks.get(String(input.stackId))
@@ -121,7 +121,7 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
       }
     },
     projectOf: service => service.accountId,
-    create: input => mutex.run(`${input.stackId}/${input.name}`, () => create(input)),
+    create: input => lock.run(`${input.stackId}/${input.name}`, () => create(input)),
     update: async (service, input) => {
       checkLinks(input.serviceLinks)
       return await model.services.update(service.id, current => {

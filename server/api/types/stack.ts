@@ -1,5 +1,5 @@
 /** Stacks: services that belong together, made from compose files. */
-import { KeyedMutex } from '../../../kit/index.ts'
+import { KeyedLock } from '../../../kit/index.ts'
 import { readStack } from '../../compose/index.ts'
 import { type Model, modelErrors, type Stack } from '../../model/index.ts'
 import type { ApiContext } from '../context.ts'
@@ -24,7 +24,7 @@ function projectFor(model: Model, input: Record<string, unknown>) {
 }
 
 export function stackType({ model, compose }: ApiContext): ResourceType<'stack'> {
-  const mutex = new KeyedMutex()
+  const lock = new KeyedLock('stack', 100)
   const create = async (input: Record<string, unknown>): Promise<Stack> => {
     const project = projectFor(model, input)
     const name = String(input.name)
@@ -93,8 +93,8 @@ export function stackType({ model, compose }: ApiContext): ResourceType<'stack'>
       serviceIds: model.services.where('stack', stack.id).map(({ id }) => id),
     }),
     projectOf: stack => stack.accountId,
-    create: input => mutex.run(String(input.name), () => create(input)),
-    update: (stack, input) => mutex.run(stack.name, () => update(stack, input)),
+    create: input => lock.run(String(input.name), () => create(input)),
+    update: (stack, input) => lock.run(stack.name, () => update(stack, input)),
     remove: async stack =>
       await model.stacks.update(stack.id, current => ({ ...current, state: 'removing' as const })),
     actions: {
@@ -102,7 +102,7 @@ export function stackType({ model, compose }: ApiContext): ResourceType<'stack'>
         output: 'stack',
         available: stack => stack.previous !== undefined,
         run: (stack, _input) =>
-          mutex.run(stack.name, async () => {
+          lock.run(stack.name, async () => {
             const { previous } = stack
             if (previous === undefined) throw apiErrors.ActionNotAvailable({ object: `stack ${stack.name}` })
             const definition = readStack(previous.templates, previous.answers)

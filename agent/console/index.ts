@@ -1,0 +1,1 @@
+export { ConsoleStreams } from './streams.ts'

@@ -1,0 +1,8 @@
+export {
+  AGENT_VERSION,
+  currentLoad,
+  hostFacts,
+  type MachineFacts,
+  ownAddress,
+  readMachineFacts,
+} from './host-facts.ts'

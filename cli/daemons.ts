@@ -1,0 +1,139 @@
+/** Starts and stops the server and the agent as processes of their own. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { open, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { atMost, DroverError, makePrivateDirectory, sleep, systemErrorCode } from '../kit/index.ts'
+import { cliErrors } from './errors.ts'
+
+const ROOT = path.resolve(import.meta.dirname, '..')
+
+/** What a daemon tells its parent: that it is ready, or why it ends. */
+export type DaemonMessage =
+  | { readonly type: 'ready' }
+  | {
+      readonly type: 'failed'
+      readonly code: string
+      readonly message: string
+      readonly expected?: string
+      readonly mend?: string
+    }
+
+export interface DaemonCommand {
+  readonly name: 'server' | 'agent'
+  readonly args: readonly string[]
+  readonly logFile: string
+  /** Whether it lives on when this process ends. */
+  readonly detached: boolean
+}
+
+/** Milliseconds for a daemon to become ready. */
+const READY_DEADLINE = 60_000
+/** Milliseconds for a daemon to end after it was asked to. */
+const STOP_DEADLINE = 20_000
+
+/**
+ * Starts a daemon and waits until it is ready.
+ *
+ * @throws the daemon's own error when it says why it ends, `Failed` with the end of its log when it does not
+ */
+export async function startDaemon(command: DaemonCommand): Promise<ChildProcess> {
+  await makePrivateDirectory(path.dirname(command.logFile))
+  const log = openSync(command.logFile, 'a', 0o600)
+  const child = spawn(
+    process.execPath,
+    [...process.execArgv, path.join(ROOT, command.name, 'main.ts'), ...command.args],
+    { stdio: ['ignore', log, log, 'ipc'], detached: command.detached },
+  )
+  closeSync(log)
+  const ready = new Promise<void>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', code => {
+      reject(
+        cliErrors.Failed({
+          object: command.name,
+          message: `ended with code ${code}`,
+          mend: `see ${command.logFile}`,
+        }),
+      )
+    })
+    child.on('message', (message: DaemonMessage) => {
+      if (message.type === 'ready') resolve()
+      else {
+        const { code, message: text, expected, mend } = message
+        const details = {
+          ...(expected === undefined ? {} : { expected }),
+          ...(mend === undefined ? {} : { mend }),
+        }
+        reject(new DroverError(code, { status: 500, message: text }, details))
+      }
+    })
+  })
+  try {
+    await atMost(READY_DEADLINE, `start of the ${command.name} (log: ${command.logFile})`, ready)
+  } catch (error) {
+    child.kill('SIGTERM')
+    throw error
+  }
+  if (command.detached) {
+    child.disconnect()
+    child.unref()
+  }
+  return child
+}
+
+/** The process that holds `<directory>/<name>.lock`; undefined when none does. */
+export async function daemonProcess(directory: string, name: string): Promise<number | undefined> {
+  const file = path.join(directory, `${name}.lock`)
+  let handle: Awaited<ReturnType<typeof open>>
+  try {
+    handle = await open(file, 'r')
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const free = await new Promise<boolean>((resolve, reject) => {
+      const flock = spawn('flock', ['--exclusive', '--nonblock', '3'], {
+        stdio: ['ignore', 'ignore', 'ignore', handle.fd],
+      })
+      flock.once('error', reject)
+      flock.once('exit', code => resolve(code === 0))
+    })
+    if (free) return undefined
+  } finally {
+    await handle.close()
+  }
+  const pid = Number((await readFile(file, 'utf8')).trim())
+  return Number.isInteger(pid) && pid > 1 ? pid : undefined
+}
+
+/** Asks a process to end and waits for it; one that does not is ended. */
+export async function stopProcess(pid: number): Promise<void> {
+  const deadline = Date.now() + STOP_DEADLINE
+  let signal: NodeJS.Signals = 'SIGTERM'
+  for (;;) {
+    try {
+      process.kill(pid, signal)
+      signal = Date.now() > deadline ? 'SIGKILL' : signal
+    } catch (error) {
+      if (systemErrorCode(error) === 'ESRCH') return
+      throw error
+    }
+    await sleep(100)
+    if (signal === 'SIGTERM') {
+      while (Date.now() < deadline && isAlive(pid)) await sleep(50)
+      if (isAlive(pid)) signal = 'SIGKILL'
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    // No such process: what was asked for.
+    return false
+  }
+}
