@@ -1,5 +1,5 @@
 /** The store: which spaces there are, and the ones that are open. */
-import { type Clock, isDroverError, KeyedMutex, type Logger } from '../../kit/index.ts'
+import { type Clock, isDroverError, KeyedLock, type Logger } from '../../kit/index.ts'
 import { AutomaticCompaction } from './automatic-compaction.ts'
 import type { Space, SpaceId, Store } from './contract.ts'
 import type { Database, SpaceRow } from './database.ts'
@@ -28,7 +28,7 @@ export class SqlStore implements Store {
   readonly #names: Set<SpaceId>
   readonly #open = new Map<SpaceId, SqlSpace>()
   /** Making, opening and deleting one space happen one after the other. */
-  readonly #turns = new KeyedMutex()
+  readonly #turns = new KeyedLock('space', 10_000)
   readonly #commits: GroupCommit
   readonly #compaction: AutomaticCompaction
   #purging: Promise<void> | undefined
