@@ -1,19 +1,29 @@
 /** The command line. Commands that start long-lived processes themselves are `server/main.ts` and `agent/main.ts`. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { ApiClient } from './api-client.ts'
-import { execute, showLogs } from './commands/console.ts'
-import { inspect, listClusters, listContainers, listEnvironments, listHosts } from './commands/listings.ts'
 import {
+  buildImagesCommand,
   createCluster,
   createEnvironment,
+  execute,
+  inspect,
   issueToken,
+  listClusters,
+  listContainers,
+  listEnvironments,
+  listHosts,
   printKubeconfig,
+  quickstart,
   removeCluster,
   removeEnvironment,
-} from './commands/membership.ts'
-import { buildImagesCommand, quickstart, stop } from './commands/quickstart.ts'
-import { scaleService } from './commands/scale.ts'
-import { stackExport, stackList, stackRemove, stackUp } from './commands/stack.ts'
+  scaleService,
+  showLogs,
+  stackExport,
+  stackList,
+  stackRemove,
+  stackUp,
+  stop,
+} from './commands/index.ts'
 import { findServer, type ServerConnection } from './connection.ts'
 import { cliErrors, EXIT } from './errors.ts'
 import { printError } from './output.ts'
