@@ -3,21 +3,17 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { atMost, DroverError, makePrivateDirectory, sleep, systemErrorCode } from '../kit/index.ts'
+import {
+  atMost,
+  type DaemonMessage,
+  DroverError,
+  makePrivateDirectory,
+  sleep,
+  systemErrorCode,
+} from '../kit/index.ts'
 import { cliErrors } from './errors.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..')
-
-/** What a daemon tells its parent: that it is ready, or why it ends. */
-export type DaemonMessage =
-  | { readonly type: 'ready' }
-  | {
-      readonly type: 'failed'
-      readonly code: string
-      readonly message: string
-      readonly expected?: string
-      readonly mend?: string
-    }
 
 export interface DaemonCommand {
   readonly name: 'server' | 'agent'

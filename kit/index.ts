@@ -1,6 +1,8 @@
 export { Backoff, type BackoffOptions } from './backoff.ts'
 export { BoundedQueue, type OverflowPolicy } from './bounded-queue.ts'
 export { type CancelTimer, type Clock, sleep, systemClock } from './clock.ts'
+export { announceReady, type DaemonMessage, failProcess, untilAskedToStop } from './daemon-process.ts'
+export { openDataDirectory } from './data-directory.ts'
 export { atMost, withDeadline } from './deadline.ts'
 export { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 export {

@@ -1,6 +1,8 @@
+export { CniPodNetwork } from './cni-network.ts'
 export { DOCKER_LABEL } from './docker-labels.ts'
 export { runtimeErrors } from './errors.ts'
 export { ImagePuller } from './image-puller.ts'
+export { ManagedContainers } from './managed-containers.ts'
 export { type NodeFacts, NodeRegistration, type Readiness } from './node-registration.ts'
 export type { AttachRequest, NetworkAttachment, PodNetwork } from './pod-network.ts'
 export { PodRuntime } from './pod-runtime.ts'

@@ -7,13 +7,14 @@ export interface NetworkAttachment {
 }
 
 export interface AttachRequest {
-  /** Docker's id of the sandbox. */
+  /** Docker's id of the container whose namespace it is. */
   readonly containerId: string
   /** Path of its network namespace. */
   readonly networkNamespace: string
-  readonly podName: string
-  readonly podNamespace: string
-  readonly podUid: string
+  /** `eth0` when absent. */
+  readonly interfaceName?: string
+  /** An address that it must get. */
+  readonly address?: string
   readonly ports: readonly {
     readonly hostPort: number
     readonly containerPort: number
@@ -23,9 +24,9 @@ export interface AttachRequest {
 }
 
 export interface PodNetwork {
-  /** Connects a sandbox; connecting one again that is connected gives the same answer. */
+  /** Connects a container. */
   attach(request: AttachRequest): Promise<NetworkAttachment>
-  /** Disconnects a sandbox and frees what it had; one that is gone is fine. */
+  /** Disconnects a container and frees what it had; one that is gone is fine. */
   detach(containerId: string): Promise<void>
   attachment(containerId: string): NetworkAttachment | undefined
 }

@@ -72,9 +72,6 @@ export class Sandboxes {
     const { ip } = await this.#network.attach({
       containerId: id,
       networkNamespace: `/proc/${details.pid}/ns/net`,
-      podName: pod.metadata.name,
-      podNamespace: pod.metadata.namespace ?? '',
-      podUid: pod.metadata.uid ?? '',
       ports: pod.spec.containers.flatMap(container =>
         (container.ports ?? []).flatMap(port =>
           port.hostPort === undefined

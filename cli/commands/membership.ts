@@ -1,6 +1,6 @@
 /** Clusters, environments, and the tokens and kubeconfigs that lead into them. */
-import { stringify } from 'yaml'
 import { sleep } from '../../kit/index.ts'
+import { formatKubeconfig } from '../../protocol/kubernetes/index.ts'
 import type { ApiClient, Resource } from '../api-client.ts'
 import type { ServerConnection } from '../connection.ts'
 import { cliErrors } from '../errors.ts'
@@ -89,27 +89,12 @@ export async function printKubeconfig(
   clusterName: string | undefined,
 ): Promise<void> {
   const cluster = await findCluster(api, clusterName)
-  print(kubeconfigText(connection, cluster).trimEnd())
-}
-
-export function kubeconfigText(connection: ServerConnection, cluster: Pick<Resource, 'id' | 'name'>): string {
   const { url, accessKey, secretKey, authority } = connection
-  return stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [
-      {
-        name: cluster.name,
-        cluster: {
-          server: `${url}/k8s/clusters/${cluster.id}`,
-          ...(authority === undefined
-            ? {}
-            : { 'certificate-authority-data': Buffer.from(authority).toString('base64') }),
-        },
-      },
-    ],
-    users: [{ name: 'drover', user: { token: `${accessKey}:${secretKey}` } }],
-    contexts: [{ name: cluster.name, context: { cluster: cluster.name, user: 'drover' } }],
-    'current-context': cluster.name,
+  const text = formatKubeconfig({
+    clusterName: cluster.name,
+    url: `${url}/k8s/clusters/${cluster.id}`,
+    bearerToken: `${accessKey}:${secretKey}`,
+    ...(authority === undefined ? {} : { authority }),
   })
+  print(text.trimEnd())
 }

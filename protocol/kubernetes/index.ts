@@ -7,6 +7,7 @@ export {
 } from './client.ts'
 export { kubernetesErrors } from './errors.ts'
 export { Informer, type InformerOptions } from './informer.ts'
+export { formatKubeconfig, type KubeconfigContent } from './kubeconfig.ts'
 export { parseQuantity } from './quantity.ts'
 export type {
   Condition,

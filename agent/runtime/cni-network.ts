@@ -1,0 +1,63 @@
+/** Connects containers through CNI, as any container runtime would. */
+import type { CniRuntime } from '../../netplugins/cni/index.ts'
+import { runtimeErrors } from './errors.ts'
+import type { AttachRequest, NetworkAttachment, PodNetwork } from './pod-network.ts'
+
+/** What is known of the host's attachments; the part of the network that is asked, not told. */
+export interface KnownAttachments {
+  attachments(): readonly {
+    readonly containerId: string
+    readonly interfaceName: string
+    readonly address: string
+    readonly mac: string
+  }[]
+}
+
+/** The interface of a pod. */
+const POD_INTERFACE = 'eth0'
+
+export class CniPodNetwork implements PodNetwork {
+  readonly #cni: CniRuntime
+  readonly #known: KnownAttachments
+
+  constructor(cni: CniRuntime, known: KnownAttachments) {
+    this.#cni = cni
+    this.#known = known
+  }
+
+  async attach(request: AttachRequest): Promise<NetworkAttachment> {
+    const result = await this.#cni.add({
+      containerId: request.containerId,
+      namespace: request.networkNamespace,
+      interfaceName: request.interfaceName ?? POD_INTERFACE,
+      portMappings: request.ports.map(port => ({
+        hostPort: port.hostPort,
+        containerPort: port.containerPort,
+        protocol: port.protocol,
+        ...(port.hostAddress === undefined ? {} : { hostIP: port.hostAddress }),
+      })),
+      ...(request.address === undefined ? {} : { address: request.address }),
+    })
+    const [first] = result.ips ?? []
+    if (first === undefined) {
+      throw runtimeErrors.SandboxFailed({
+        object: `container ${request.containerId}`,
+        message: 'got no address',
+      })
+    }
+    const mac = first.interface === undefined ? undefined : result.interfaces?.[first.interface]?.mac
+    return { ip: first.address.split('/')[0] ?? '', macAddress: mac ?? '' }
+  }
+
+  async detach(containerId: string): Promise<void> {
+    for (const attachment of this.#known.attachments()) {
+      if (attachment.containerId !== containerId) continue
+      await this.#cni.delete({ containerId, interfaceName: attachment.interfaceName })
+    }
+  }
+
+  attachment(containerId: string): NetworkAttachment | undefined {
+    const found = this.#known.attachments().find(attachment => attachment.containerId === containerId)
+    return found === undefined ? undefined : { ip: found.address.split('/')[0] ?? '', macAddress: found.mac }
+  }
+}

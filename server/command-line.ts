@@ -1,0 +1,67 @@
+/** What `drover server` may be told. */
+import { Command, InvalidArgumentError } from 'commander'
+import { serverErrors } from './errors.ts'
+
+export interface ServerSettings {
+  readonly dataDirectory: string
+  readonly port: number
+  readonly tlsPort: number
+  /** Path of the SQLite file; below the data directory when absent. */
+  readonly database: string | undefined
+  /** The https URL by which agents reach this server; found out when absent. */
+  readonly advertise: string | undefined
+}
+
+function port(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 0 || value > 65535)
+    throw new InvalidArgumentError('expected 0 to 65535')
+  return value
+}
+
+function httpsUrl(text: string): string {
+  if (!URL.canParse(text) || new URL(text).protocol !== 'https:') {
+    throw new InvalidArgumentError('expected an https URL')
+  }
+  return new URL(text).origin
+}
+
+/** @throws `DatabaseUnsupported` */
+function databaseFile(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const sqlite = /^sqlite:(.+)$/.exec(text)?.[1]
+  if (sqlite === undefined)
+    throw serverErrors.DatabaseUnsupported({ object: text.replace(/\/\/.*@/, '//…@') })
+  return sqlite
+}
+
+/**
+ * Reads the command line; ends the process with exit code 2 when it is wrong.
+ *
+ * @throws `DatabaseUnsupported`
+ */
+export function parseServerCommandLine(argv: readonly string[]): ServerSettings {
+  const command = new Command('drover server')
+    .description('Runs a server.')
+    .requiredOption('--data <directory>', 'everything that the server keeps')
+    .option('--port <port>', 'plain HTTP', port, 8080)
+    .option('--tls-port <port>', 'TLS', port, 8443)
+    .option('--db <url>', 'sqlite:PATH (default: in the data directory)')
+    .option('--advertise <url>', 'the https URL by which agents reach this server', httpsUrl)
+    .exitOverride(error => process.exit(error.exitCode === 0 ? 0 : 2))
+    .parse([...argv])
+  const options = command.opts<{
+    data: string
+    port: number
+    tlsPort: number
+    db?: string
+    advertise?: string
+  }>()
+  return {
+    dataDirectory: options.data,
+    port: options.port,
+    tlsPort: options.tlsPort,
+    database: databaseFile(options.db),
+    advertise: options.advertise,
+  }
+}
