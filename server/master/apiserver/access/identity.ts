@@ -1,0 +1,34 @@
+/** Who asks. */
+
+export interface Identity {
+  readonly user: string
+  readonly uid?: string
+  readonly groups: readonly string[]
+}
+
+/** What a connection or request brought to prove it. */
+export interface Credentials {
+  readonly bearerToken?: string
+  /** A client certificate whose chain the TLS listener has verified, in DER. */
+  readonly clientCertificate?: Uint8Array
+}
+
+/**
+ * Says who somebody is for one cluster; undefined when the credentials are nobody's there.
+ *
+ * It is asked before anything says whether the cluster exists, so that a stranger cannot find out.
+ */
+export type Authenticate = (cluster: string, credentials: Credentials) => Promise<Identity | undefined>
+
+/** May do everything. */
+export const MASTERS_GROUP = 'system:masters'
+/** Agents of hosts: their user is `system:node:NAME`. */
+export const NODES_GROUP = 'system:nodes'
+const NODE_USER_PREFIX = 'system:node:'
+
+/** The node that an identity speaks for. */
+export function nodeNameOf({ user, groups }: Identity): string | undefined {
+  if (!groups.includes(NODES_GROUP) || !user.startsWith(NODE_USER_PREFIX)) return undefined
+  const name = user.slice(NODE_USER_PREFIX.length)
+  return name === '' ? undefined : name
+}

@@ -1,0 +1,138 @@
+/**
+ * What the agent of a host may do: what a kubelet needs, for its own node and the pods bound to it
+ * (Kubernetes "Using Node Authorization" and the NodeRestriction admission).
+ */
+import type { Frozen } from '../json.ts'
+import type { KubernetesObject, Pod } from '../objects.ts'
+import { forbidden } from '../status.ts'
+import {
+  type AccessView,
+  ALLOWED,
+  type Attributes,
+  type Authorizer,
+  type Decision,
+  NO_OPINION,
+  type Verb,
+} from './attributes.ts'
+import { type Identity, nodeNameOf } from './identity.ts'
+
+const LEASE_NAMESPACE = 'kube-node-lease'
+
+type NodeRule = (node: string, attributes: Attributes, view: AccessView) => Decision
+
+function deny(reason: string): Decision {
+  return { allowed: false, reason }
+}
+
+/** Allows `verbs` whatever the object. */
+function verbs(...allowed: readonly Verb[]): NodeRule {
+  return (_node, { verb }) => (allowed.includes(verb) ? ALLOWED : NO_OPINION)
+}
+
+function boundTo(node: string, { namespace, name }: Attributes, view: AccessView): boolean {
+  const stored = view.find('pods', namespace, name)
+  // An absent pod is nobody's secret: the answer will be that it does not exist.
+  return stored === undefined || (view.read(stored) as Frozen<Pod>).spec.nodeName === node
+}
+
+const pods: NodeRule = (node, attributes, view) => {
+  switch (attributes.verb) {
+    case 'list':
+    case 'watch':
+      return attributes.requiredField('spec.nodeName') === node
+        ? ALLOWED
+        : deny('can only list/watch pods with spec.nodeName field selector of its own node')
+    case 'get':
+    case 'delete':
+      return boundTo(node, attributes, view) ? ALLOWED : deny('no relationship found between node and pod')
+    default:
+      return NO_OPINION
+  }
+}
+
+const podStatus: NodeRule = (node, attributes, view) => {
+  const { verb } = attributes
+  if (verb !== 'patch' && verb !== 'update' && verb !== 'get') return NO_OPINION
+  return boundTo(node, attributes, view) ? ALLOWED : deny('no relationship found between node and pod')
+}
+
+const ownNode: NodeRule = (node, { verb, name, requiredField }) => {
+  switch (verb) {
+    case 'create':
+      // The name is in the body; admission compares it.
+      return ALLOWED
+    case 'get':
+    case 'update':
+    case 'patch':
+      return name === node ? ALLOWED : deny(`node "${node}" is not allowed to touch another node`)
+    case 'list':
+    case 'watch':
+      return requiredField('metadata.name') === node ? ALLOWED : deny('can only list/watch its own node')
+    default:
+      return NO_OPINION
+  }
+}
+
+const ownLease: NodeRule = (node, { verb, namespace, name }) => {
+  if (namespace !== LEASE_NAMESPACE || verb === 'list' || verb === 'watch') return NO_OPINION
+  if (verb === 'deletecollection') return NO_OPINION
+  // As for nodes, the name of a new lease is in the body.
+  return verb === 'create' || name === node ? ALLOWED : deny('can only access the lease of its own node')
+}
+
+const RULES = new Map<string, NodeRule>([
+  ['/pods', pods],
+  ['/pods/status', podStatus],
+  ['/nodes', ownNode],
+  ['/nodes/status', ownNode],
+  ['coordination.k8s.io/leases', ownLease],
+  ['/events', verbs('create', 'patch', 'update')],
+  ['events.k8s.io/events', verbs('create', 'patch', 'update')],
+  ['/configmaps', verbs('get', 'list', 'watch')],
+  ['/services', verbs('get', 'list', 'watch')],
+  ['/serviceaccounts', verbs('get', 'list', 'watch')],
+  ['/secrets', verbs('get')],
+])
+
+/** Decides about agents. */
+export const nodeRules: Authorizer = {
+  authorize(attributes, view) {
+    const { identity, group, resource, subresource } = attributes
+    const node = nodeNameOf(identity)
+    if (node === undefined) return NO_OPINION
+    const rule = RULES.get(`${group}/${resource}${subresource === '' ? '' : `/${subresource}`}`)
+    return rule?.(node, attributes, view) ?? NO_OPINION
+  },
+}
+
+interface NodeWrite {
+  readonly resource: { readonly group: string; readonly resource: string }
+  /** What is there now; undefined for a new object. */
+  readonly current: Frozen<KubernetesObject> | undefined
+  /** What shall be there; undefined for a deletion. */
+  readonly next: Frozen<KubernetesObject> | undefined
+}
+
+/**
+ * Looks at what an agent writes, where authorization could only see names. Called with the version that the write
+ * replaces, so nothing can slip in between.
+ *
+ * @throws `Forbidden`
+ */
+export function restrictNode(identity: Identity, { resource, current, next }: NodeWrite): void {
+  const node = nodeNameOf(identity)
+  if (node === undefined) return
+  const name = (next ?? current)?.metadata.name ?? ''
+  const refuse = (why: string) => forbidden(resource, name, why)
+  switch (resource.resource) {
+    case 'nodes':
+    case 'leases':
+      if (name !== node)
+        throw refuse(`node "${node}" is not allowed to modify ${resource.resource} "${name}"`)
+      break
+    case 'pods':
+      if ((current as Frozen<Pod> | undefined)?.spec.nodeName !== node) {
+        throw refuse(`node "${node}" can only modify pods with spec.nodeName set to itself`)
+      }
+  }
+}

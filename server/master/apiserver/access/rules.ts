@@ -1,0 +1,112 @@
+/** Rights by group, as data. */
+import { ALLOWED, type Authorizer, NO_OPINION, type Verb } from './attributes.ts'
+import { MASTERS_GROUP } from './identity.ts'
+
+interface Rule {
+  /** `*` is every verb. */
+  readonly verbs: readonly (Verb | '*')[]
+  /** `group/resource` or `group/resource/subresource`; `*` is everything. The core group is empty. */
+  readonly resources: readonly string[]
+  readonly namespace?: string
+}
+
+const READ: readonly Verb[] = ['get', 'list', 'watch']
+const RECORD_EVENTS: Rule = { verbs: ['create', 'patch'], resources: ['/events'] }
+
+/** Groups of the program's own parts. Each has what it needs and no more. */
+export const COMPONENT_GROUPS = {
+  /** Makes pods for services. */
+  netes: 'drover:netes',
+  scheduler: 'drover:scheduler',
+  namespaceController: 'drover:controller:namespace',
+  serviceAccountController: 'drover:controller:serviceaccount',
+  nodeLifecycleController: 'drover:controller:nodelifecycle',
+  eventsController: 'drover:controller:events',
+  /** Makes the objects that every cluster has. */
+  bootstrap: 'drover:bootstrap',
+} as const
+
+const RULES = new Map<string, readonly Rule[]>([
+  [MASTERS_GROUP, [{ verbs: ['*'], resources: ['*'] }]],
+  [
+    COMPONENT_GROUPS.netes,
+    [
+      {
+        verbs: ['*'],
+        resources: [
+          '/namespaces',
+          '/pods',
+          '/pods/status',
+          '/pods/log',
+          '/pods/eviction',
+          '/pods/exec',
+          '/pods/attach',
+          '/pods/portforward',
+        ],
+      },
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.scheduler,
+    [
+      { verbs: READ, resources: ['/pods', '/nodes'] },
+      { verbs: ['create'], resources: ['/pods/binding'] },
+      { verbs: ['patch'], resources: ['/pods/status'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.namespaceController,
+    [
+      { verbs: READ, resources: ['*'] },
+      { verbs: ['delete', 'deletecollection'], resources: ['*'] },
+      { verbs: ['update'], resources: ['/namespaces/finalize'] },
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.serviceAccountController,
+    [
+      { verbs: READ, resources: ['/namespaces', '/serviceaccounts'] },
+      { verbs: ['create'], resources: ['/serviceaccounts'] },
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.nodeLifecycleController,
+    [
+      { verbs: READ, resources: ['/nodes'] },
+      { verbs: READ, resources: ['coordination.k8s.io/leases'], namespace: 'kube-node-lease' },
+      { verbs: ['patch'], resources: ['/nodes', '/nodes/status'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.eventsController,
+    [
+      { verbs: READ, resources: ['/events'] },
+      { verbs: ['delete'], resources: ['/events'] },
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.bootstrap,
+    [{ verbs: ['get', 'create'], resources: ['/namespaces', '/services', '/serviceaccounts'] }],
+  ],
+])
+
+function covers(rule: Rule, verb: Verb, resource: string, namespace: string): boolean {
+  return (
+    (rule.verbs.includes('*') || rule.verbs.includes(verb)) &&
+    (rule.resources.includes('*') || rule.resources.includes(resource)) &&
+    (rule.namespace === undefined || rule.namespace === namespace)
+  )
+}
+
+/** Decides by the groups of the closed table above. */
+export const groupRules: Authorizer = {
+  authorize({ identity, verb, group, resource, subresource, namespace }) {
+    const name = `${group}/${resource}${subresource === '' ? '' : `/${subresource}`}`
+    const allowed = identity.groups.some(member =>
+      RULES.get(member)?.some(rule => covers(rule, verb, name, namespace)),
+    )
+    return allowed ? ALLOWED : NO_OPINION
+  },
+}

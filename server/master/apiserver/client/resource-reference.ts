@@ -1,0 +1,35 @@
+/** Names of the resources that the program itself uses, with the types of their objects. */
+import type {
+  Event,
+  KubernetesObject,
+  Lease,
+  Namespace,
+  Node,
+  Pod,
+  Service,
+  ServiceAccount,
+} from '../objects.ts'
+
+export interface ResourceReference<T extends KubernetesObject = KubernetesObject> {
+  readonly group: string
+  readonly version: string
+  readonly resource: string
+  /** Never there: it only carries the type. */
+  readonly objectType?: T
+}
+
+export const NAMESPACES: ResourceReference<Namespace> = { group: '', version: 'v1', resource: 'namespaces' }
+export const NODES: ResourceReference<Node> = { group: '', version: 'v1', resource: 'nodes' }
+export const PODS: ResourceReference<Pod> = { group: '', version: 'v1', resource: 'pods' }
+export const SERVICES: ResourceReference<Service> = { group: '', version: 'v1', resource: 'services' }
+export const EVENTS: ResourceReference<Event> = { group: '', version: 'v1', resource: 'events' }
+export const SERVICE_ACCOUNTS: ResourceReference<ServiceAccount> = {
+  group: '',
+  version: 'v1',
+  resource: 'serviceaccounts',
+}
+export const LEASES: ResourceReference<Lease> = {
+  group: 'coordination.k8s.io',
+  version: 'v1',
+  resource: 'leases',
+}

@@ -1,0 +1,82 @@
+/** One open cluster: its objects, its changes, and the little that is kept beside them. */
+import type { Clock, Logger } from '../../../../kit/index.ts'
+import type { ObjectKey, Space, StoredObject } from '../../../store/contract.ts'
+import type { AccessView } from '../access/index.ts'
+import type { Catalog, Resource } from '../catalog/index.ts'
+import type { Frozen } from '../json.ts'
+import { type ClusterPools, ServiceAddresses } from '../kinds/index.ts'
+import type { KubernetesObject, Service } from '../objects.ts'
+import type { ParsedObjects } from '../storage/index.ts'
+import { ChangeFeed } from './change-feed.ts'
+import { ListSnapshots } from './list-snapshots.ts'
+
+/** By kept kind, the field that tells watchers apart when many watch few objects each: agents watch their own pods. */
+export const INDEXED_FIELDS: ReadonlyMap<string, string> = new Map([['pods', 'spec.nodeName']])
+
+export interface ClusterOptions {
+  readonly space: Space
+  readonly catalog: Catalog
+  readonly clock: Clock
+  readonly log: Logger
+  /** Shared by all clusters of the process. */
+  readonly parsed: ParsedObjects
+}
+
+export class Cluster implements AccessView {
+  readonly space: Space
+  readonly catalog: Catalog
+  readonly clock: Clock
+  readonly feed: ChangeFeed
+  readonly pools: ClusterPools
+  readonly snapshots: ListSnapshots
+  /**
+   * Namespaces whose deletion has been accepted, also before it is on disk: nothing new may be created in them, or it
+   * would be left over when they are gone.
+   */
+  readonly closingNamespaces = new Set<string>()
+  readonly #parsed: ParsedObjects
+
+  constructor({ space, catalog, clock, log, parsed }: ClusterOptions) {
+    this.space = space
+    this.catalog = catalog
+    this.clock = clock
+    this.#parsed = parsed
+    this.snapshots = new ListSnapshots(clock)
+    this.feed = new ChangeFeed(space, kind => this.#fieldReader(kind), log)
+    this.pools = {
+      serviceAddresses: new ServiceAddresses(() =>
+        space.list('services').objects.map(stored => this.read(stored) as Frozen<Service>),
+      ),
+    }
+  }
+
+  #fieldReader(kind: string): ((stored: StoredObject) => string) | undefined {
+    const field = INDEXED_FIELDS.get(kind)
+    const resource = this.catalog.keptResources().find(({ kept }) => kept.storeKind === kind)
+    const read = field === undefined ? undefined : resource?.strategy.selectable.get(field)
+    return read && (stored => read(this.read(stored)))
+  }
+
+  get id(): string {
+    return this.space.id
+  }
+
+  /** The parsed form of a stored object. Shared: not to be changed. */
+  read(stored: StoredObject): Frozen<KubernetesObject> {
+    return this.#parsed.read(stored)
+  }
+
+  find(resource: string, namespace: string, name: string): StoredObject | undefined {
+    return this.space.get({ kind: resource, namespace, name })
+  }
+
+  close(): void {
+    this.feed.stop()
+    this.snapshots.clear()
+  }
+}
+
+/** The key under which an object of a resource is kept. */
+export function storeKey(resource: Resource, namespace: string, name: string): ObjectKey {
+  return { kind: resource.kept.storeKind, namespace: resource.namespaced ? namespace : '', name }
+}

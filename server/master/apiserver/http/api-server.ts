@@ -1,0 +1,138 @@
+/** The API server: one handler for the requests to any number of clusters. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Clock, explainError, type Logger, requestTarget } from '../../../../kit/index.ts'
+import type { Authenticate, Authorizer, Identity } from '../access/index.ts'
+import type { Catalog } from '../catalog/index.ts'
+import type { Cluster } from '../cluster/index.ts'
+import type { NodeGateway } from '../nodes.ts'
+import { notFound, pathNotFound, StatusError, statusObject, toStatusError } from '../status.ts'
+import { Watches } from '../watch/index.ts'
+import { Answer } from './answer.ts'
+import { credentialsOf, refuseImpersonation } from './credentials.ts'
+import { answerDiscovery, answerOpenApi, versionDocument } from './published.ts'
+import { ResourceVerbs } from './resource-verbs.ts'
+import { findRoute } from './route.ts'
+
+export interface ApiServerOptions {
+  /** Opens a cluster; undefined when there is none. */
+  readonly openCluster: (id: string) => Promise<Cluster | undefined>
+  /** What clusters serve until they choose their version. */
+  readonly catalog: Catalog
+  readonly authenticate: Authenticate
+  readonly authorizer: Authorizer
+  readonly nodes: NodeGateway
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+export class ApiServer {
+  readonly #options: ApiServerOptions
+  readonly #watches: Watches
+  readonly #verbs: ResourceVerbs
+
+  constructor(options: ApiServerOptions) {
+    this.#options = options
+    this.#watches = new Watches(options.clock)
+    this.#verbs = new ResourceVerbs(options.authorizer, this.#watches, options.nodes)
+  }
+
+  /** How many watches are open. */
+  get openWatches(): number {
+    return this.#watches.size
+  }
+
+  /**
+   * Answers one request, whatever happens.
+   *
+   * @param cluster id of the cluster that the path's prefix named
+   * @param path what follows the prefix: percent-encoded, without the query, which is read from the request
+   */
+  async handle(
+    cluster: string,
+    path: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const answer = new Answer(request, response)
+    try {
+      await this.#serve(answer, cluster, path)
+    } catch (error) {
+      await this.#refuse(answer, cluster, error)
+    }
+  }
+
+  /** Ends all watches. */
+  stop(): void {
+    this.#watches.stop()
+  }
+
+  async #serve(answer: Answer, id: string, path: string): Promise<void> {
+    const { request } = answer
+    const { catalog } = this.#options
+    const expected = findRoute(catalog, path)
+    if (expected.type === 'public') return await this.#public(answer, expected.name)
+    refuseImpersonation(request)
+    const identity = await this.#authenticate(id, request)
+    const cluster = await this.#options.openCluster(id)
+    // Who is somebody in a cluster that does not exist is somebody everywhere, and may know.
+    if (cluster === undefined) throw notFound({ group: '', resource: 'clusters' }, id)
+    const route = cluster.catalog === catalog ? expected : findRoute(cluster.catalog, path)
+    switch (route.type) {
+      case 'discovery':
+        requireGet(request)
+        return await answerDiscovery(answer, cluster.catalog, route.path)
+      case 'openapi':
+        requireGet(request)
+        return await answerOpenApi(answer, cluster.catalog, route.path)
+      case 'resource': {
+        const { query } = requestTarget(request)
+        return await this.#verbs.answer({ answer, cluster, identity, target: route.target, query })
+      }
+      default:
+        throw pathNotFound()
+    }
+  }
+
+  async #public(answer: Answer, name: 'version' | 'health'): Promise<void> {
+    requireGet(answer.request)
+    if (name === 'version') await answer.send(200, versionDocument(this.#options.catalog.version))
+    else await answer.send(200, 'ok', 'text/plain; charset=utf-8')
+  }
+
+  async #authenticate(cluster: string, request: IncomingMessage): Promise<Identity> {
+    const identity = await this.#options.authenticate(cluster, credentialsOf(request))
+    if (identity === undefined) throw new StatusError('Unauthorized', 'Unauthorized')
+    return identity
+  }
+
+  async #refuse(answer: Answer, cluster: string, error: unknown): Promise<void> {
+    const { response, request } = answer
+    const status = toStatusError(error)
+    if (response.headersSent || response.destroyed) {
+      // The client went away, or an answer broke in the middle: there is nobody to tell.
+      this.#options.log.debug({ cluster, reason: explainError(error) }, 'an answer was cut off')
+      response.destroy()
+      return
+    }
+    if (status.reason === 'InternalError') {
+      this.#options.log.error({ err: error, cluster, method: request.method }, 'a request failed')
+    }
+    // The rest of a body that nobody will read must not be waited for.
+    if (!request.complete) response.setHeader('connection', 'close')
+    const seconds = status.details?.retryAfterSeconds
+    if (seconds !== undefined) response.setHeader('retry-after', String(seconds))
+    response.setHeader('content-type', 'application/json')
+    response.writeHead(status.status)
+    response.end(JSON.stringify(statusObject(status)))
+  }
+}
+
+/** @throws `MethodNotAllowed` */
+function requireGet(request: IncomingMessage): void {
+  if (request.method !== 'GET') {
+    throw new StatusError(
+      'MethodNotAllowed',
+      'the server does not allow this method on the requested resource',
+    )
+  }
+}

@@ -1,0 +1,39 @@
+/** What a request brings to prove who sends it. */
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { Credentials } from '../access/index.ts'
+import { StatusError } from '../status.ts'
+
+const LONGEST_TOKEN = 16 * 1024
+
+/** Certificates of connections: reading one from OpenSSL for every request would cost more than the request. */
+const certificates = new WeakMap<Socket, Uint8Array | null>()
+
+function clientCertificate(socket: Socket): Uint8Array | undefined {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+  let certificate = certificates.get(socket)
+  if (certificate === undefined) {
+    const { raw } = socket.getPeerCertificate()
+    certificate = raw === undefined ? null : new Uint8Array(raw)
+    certificates.set(socket, certificate)
+  }
+  return certificate ?? undefined
+}
+
+/** The credentials of a request. */
+export function credentialsOf(request: IncomingMessage): Credentials {
+  const [, bearerToken] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
+  const certificate = clientCertificate(request.socket)
+  return {
+    ...(bearerToken === undefined || bearerToken.length > LONGEST_TOKEN ? {} : { bearerToken }),
+    ...(certificate === undefined ? {} : { clientCertificate: certificate }),
+  }
+}
+
+/** Ignoring such headers would do as oneself what was meant to be done as another. @throws `Forbidden` */
+export function refuseImpersonation(request: IncomingMessage): void {
+  if (Object.keys(request.headers).some(name => name.startsWith('impersonate-'))) {
+    throw new StatusError('Forbidden', 'impersonation is not available')
+  }
+}

@@ -1,0 +1,86 @@
+/** `GET pods/NAME/log`: the text of a container's log, from its node. */
+import { pipeline } from 'node:stream/promises'
+import type { Cluster } from '../cluster/index.ts'
+import type { Frozen } from '../json.ts'
+import type { LogOptions, NodeGateway } from '../nodes.ts'
+import type { Pod } from '../objects.ts'
+import { badRequest } from '../status.ts'
+import type { Answer } from './answer.ts'
+import { flag } from './query.ts'
+
+/** A whole number of at least `least`. */
+function limit(query: URLSearchParams, name: string, least: number): number | undefined {
+  const text = query.get(name)
+  if (text === null || text === '') return undefined
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+  if (!(value >= least)) throw badRequest(`${name} must be a whole number of at least ${least}`)
+  return value
+}
+
+/** @throws `BadRequest` */
+export function logOptions(query: URLSearchParams): LogOptions {
+  const tailLines = limit(query, 'tailLines', 0)
+  const sinceSeconds = limit(query, 'sinceSeconds', 1)
+  const limitBytes = limit(query, 'limitBytes', 1)
+  const sinceTime = query.get('sinceTime') ?? ''
+  if (sinceTime !== '' && Number.isNaN(Date.parse(sinceTime)))
+    throw badRequest('sinceTime must be a time (RFC 3339)')
+  if (sinceTime !== '' && sinceSeconds !== undefined) {
+    throw badRequest('at most one of `sinceTime` or `sinceSeconds` may be specified')
+  }
+  return {
+    follow: flag(query, 'follow') ?? false,
+    previous: flag(query, 'previous') ?? false,
+    timestamps: flag(query, 'timestamps') ?? false,
+    ...(tailLines === undefined ? {} : { tailLines }),
+    ...(sinceSeconds === undefined ? {} : { sinceSeconds }),
+    ...(limitBytes === undefined ? {} : { limitBytes }),
+    ...(sinceTime === '' ? {} : { sinceTime }),
+  }
+}
+
+/** The container that a log request means. @throws `BadRequest` when it names none and there are several */
+export function chooseContainer(pod: Frozen<Pod>, wanted: string): string {
+  const { name } = pod.metadata
+  const containers = pod.spec.containers.map(container => container.name)
+  const initContainers = (pod.spec.initContainers ?? []).map(container => container.name)
+  if (wanted === '') {
+    const [only, another] = containers
+    if (only !== undefined && another === undefined) return only
+    const choice = `choose one of: [${containers.join(' ')}]`
+    const init =
+      initContainers.length === 0 ? '' : ` or one of the init containers: [${initContainers.join(' ')}]`
+    throw badRequest(`a container name must be specified for pod ${name}, ${choice}${init}`)
+  }
+  if (!containers.includes(wanted) && !initContainers.includes(wanted)) {
+    throw badRequest(`container ${wanted} is not valid for pod ${name}`)
+  }
+  return wanted
+}
+
+/** Answers with the log. @throws `BadRequest`, and what the gateway throws */
+export async function answerPodLog(
+  answer: Answer,
+  cluster: Cluster,
+  nodes: NodeGateway,
+  pod: Frozen<Pod>,
+  query: URLSearchParams,
+): Promise<void> {
+  const options = logOptions(query)
+  const container = chooseContainer(pod, query.get('container') ?? '')
+  const { nodeName = '' } = pod.spec
+  if (nodeName === '') throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`)
+  const { namespace = '', name, uid = '' } = pod.metadata
+  const log = await nodes.containerLogs(cluster.id, nodeName, {
+    namespace,
+    pod: name,
+    uid,
+    container,
+    options,
+  })
+  const { response } = answer
+  response.writeHead(200, { 'content-type': 'text/plain' })
+  // Followers wait for the first line, and their clients for the headers.
+  response.flushHeaders()
+  await pipeline(log, response)
+}

@@ -1,0 +1,105 @@
+/** What a server tells of itself: version, discovery and OpenAPI documents. Made on first use, per catalog. */
+import { createHash } from 'node:crypto'
+import type { Catalog } from '../catalog/index.ts'
+import { type DiscoveryDocuments, discoveryDocuments } from '../discovery/index.ts'
+import { openApiV2, openApiV3 } from '../openapi/index.ts'
+import { parseAccept } from '../presentation/index.ts'
+import { pathNotFound } from '../status.ts'
+import type { Answer } from './answer.ts'
+
+const AGGREGATED_TYPE = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
+
+interface Published {
+  readonly discovery: DiscoveryDocuments
+  v2: string | undefined
+  v3: ReadonlyMap<string, string> | undefined
+}
+
+const published = new WeakMap<Catalog, Published>()
+
+function publishedBy(catalog: Catalog): Published {
+  let documents = published.get(catalog)
+  if (documents === undefined) {
+    documents = { discovery: discoveryDocuments(catalog), v2: undefined, v3: undefined }
+    published.set(catalog, documents)
+  }
+  return documents
+}
+
+/** The first known form of discovery in an Accept header. */
+function wantsAggregated(accept: string | undefined): boolean {
+  for (const { type, parameters } of parseAccept(accept ?? '')) {
+    if (type !== 'application/json') continue
+    if (!parameters.has('as')) return false
+    const { g, v, as } = Object.fromEntries(parameters)
+    if (g === 'apidiscovery.k8s.io' && v === 'v2' && as === 'APIGroupDiscoveryList') return true
+  }
+  return false
+}
+
+async function sendCacheable(answer: Answer, body: string, contentType?: string): Promise<void> {
+  const tag = `"${createHash('sha256').update(body).digest('hex').toUpperCase()}"`
+  const { request, response } = answer
+  response.setHeader('etag', tag)
+  response.setHeader('vary', 'Accept')
+  if (request.headers['if-none-match'] === tag) {
+    response.writeHead(304)
+    response.end()
+    return
+  }
+  await answer.send(200, body, contentType)
+}
+
+/** @throws `NotFound` */
+export async function answerDiscovery(
+  answer: Answer,
+  catalog: Catalog,
+  path: readonly string[],
+): Promise<void> {
+  const { legacy, aggregated } = publishedBy(catalog).discovery
+  const name = path.join('/')
+  const whole = wantsAggregated(answer.request.headers.accept) ? aggregated.get(name) : undefined
+  if (whole !== undefined) {
+    await sendCacheable(answer, whole, AGGREGATED_TYPE)
+    return
+  }
+  const document = legacy.get(name)
+  if (document === undefined) throw pathNotFound()
+  await sendCacheable(answer, document)
+}
+
+/** @throws `NotFound` */
+export async function answerOpenApi(
+  answer: Answer,
+  catalog: Catalog,
+  path: readonly string[],
+): Promise<void> {
+  const documents = publishedBy(catalog)
+  const [version, ...rest] = path
+  if (version === 'v2' && rest.length === 0) {
+    documents.v2 ??= openApiV2(catalog)
+    await sendCacheable(answer, documents.v2)
+    return
+  }
+  if (version !== 'v3') throw pathNotFound()
+  documents.v3 ??= openApiV3(catalog)
+  const document = documents.v3.get(rest.join('/'))
+  if (document === undefined) throw pathNotFound()
+  await sendCacheable(answer, document)
+}
+
+/** `GET /version` */
+export function versionDocument(version: string): string {
+  const [major, minor] = version.split('.')
+  return JSON.stringify({
+    major,
+    minor,
+    gitVersion: `v${version}.0+drover`,
+    gitCommit: '',
+    gitTreeState: 'clean',
+    buildDate: '1970-01-01T00:00:00Z',
+    goVersion: '',
+    compiler: '',
+    platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+  })
+}

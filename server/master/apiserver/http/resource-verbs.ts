@@ -1,0 +1,283 @@
+/** Requests about the objects of a resource: from verb to operation to answer. */
+import { type Attributes, type Authorizer, type Identity, requireAccess, type Verb } from '../access/index.ts'
+import type { Cluster } from '../cluster/index.ts'
+import type { Frozen } from '../json.ts'
+import type { NodeGateway } from '../nodes.ts'
+import type { DeleteOptions, Pod } from '../objects.ts'
+import {
+  bindPod,
+  createObject,
+  deleteObject,
+  deleteObjects,
+  evictPod,
+  getObject,
+  listObjects,
+  type Outcome,
+  type Part,
+  patchObject,
+  updateObject,
+  type WriteContext,
+} from '../operations/index.ts'
+import { negotiate, Presenter } from '../presentation/index.ts'
+import { decodeObject } from '../schema/index.ts'
+import { Selection } from '../selection/index.ts'
+import { StatusError, successObject } from '../status.ts'
+import type { Watches } from '../watch/index.ts'
+import type { Answer } from './answer.ts'
+import { readObject, readPatch, requireObject } from './body.ts'
+import { answerPodLog } from './pod-log.ts'
+import { deleteParameters, flag, listOptions, selectorTexts, watchOptions, writeOptions } from './query.ts'
+import type { ResourceTarget } from './route.ts'
+
+export interface ResourceRequest {
+  readonly answer: Answer
+  readonly cluster: Cluster
+  readonly identity: Identity
+  readonly target: ResourceTarget
+  readonly query: URLSearchParams
+}
+
+const ITEM_VERBS: Readonly<Record<string, Verb>> = {
+  GET: 'get',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
+  POST: 'create',
+}
+const COLLECTION_VERBS: Readonly<Record<string, Verb>> = {
+  GET: 'list',
+  POST: 'create',
+  DELETE: 'deletecollection',
+}
+
+function methodNotAllowed(): StatusError {
+  return new StatusError(
+    'MethodNotAllowed',
+    'the server does not allow this method on the requested resource',
+  )
+}
+
+/** @throws `MethodNotAllowed`, `BadRequest` */
+function verbOf({ answer, target, query }: ResourceRequest): Verb {
+  const { resource, subresource, name, namespace } = target
+  const method = answer.request.method ?? ''
+  let verb = name === '' ? COLLECTION_VERBS[method] : ITEM_VERBS[method]
+  if (verb === 'list' && flag(query, 'watch') === true) verb = 'watch'
+  if (verb === undefined || !(subresource ?? resource).verbs.includes(verb)) throw methodNotAllowed()
+  if (verb === 'create' && name !== '' && subresource === undefined) throw methodNotAllowed()
+  // Only inside of a namespace can something be created.
+  if (verb === 'create' && resource.namespaced && namespace === '') throw methodNotAllowed()
+  return verb
+}
+
+export class ResourceVerbs {
+  readonly #authorizer: Authorizer
+  readonly #watches: Watches
+  readonly #nodes: NodeGateway
+
+  constructor(authorizer: Authorizer, watches: Watches, nodes: NodeGateway) {
+    this.#authorizer = authorizer
+    this.#watches = watches
+    this.#nodes = nodes
+  }
+
+  /** Answers one request. @throws `StatusError`s, and errors of the store */
+  async answer(request: ResourceRequest): Promise<void> {
+    const { answer, cluster, identity, target, query } = request
+    const verb = verbOf(request)
+    const { resource, subresource, namespace, name } = target
+    const selection = new Selection(
+      name === '' ? selectorTexts(query) : NO_SELECTORS,
+      resource.strategy.selectable,
+    )
+    const attributes: Attributes = {
+      identity,
+      verb,
+      group: resource.group,
+      resource: resource.resource,
+      subresource: subresource?.name ?? '',
+      namespace,
+      name: name === '' ? (selection.requiredValue('metadata.name') ?? '') : name,
+      requiredField: field => selection.requiredValue(field),
+    }
+    await requireAccess(this.#authorizer, attributes, cluster)
+    if (subresource !== undefined && subresource.name !== 'status' && subresource.name !== 'finalize') {
+      await this.#subresource(request, subresource.name)
+      return
+    }
+    const representation = negotiate(answer.request.headers.accept, query.get('includeObject'))
+    answer.media = representation.media
+    const presenter = new Presenter(cluster, resource, representation)
+    await this.#run(request, verb, presenter, selection)
+  }
+
+  async #run(
+    request: ResourceRequest,
+    verb: Verb,
+    presenter: Presenter,
+    selection: Selection,
+  ): Promise<void> {
+    switch (verb) {
+      case 'get':
+        return await this.#get(request, presenter)
+      case 'list':
+        return await this.#list(request, presenter, selection)
+      case 'watch':
+        return this.#watch(request, presenter, selection)
+      case 'create':
+        return await this.#create(request, presenter)
+      case 'update':
+        return await this.#update(request, presenter)
+      case 'patch':
+        return await this.#patch(request, presenter)
+      case 'delete':
+        return await this.#delete(request, presenter)
+      case 'deletecollection':
+        return await this.#deleteCollection(request, presenter, selection)
+    }
+  }
+
+  #context({ answer, cluster, identity, target, query }: ResourceRequest): WriteContext {
+    return {
+      cluster,
+      resource: target.resource,
+      identity,
+      ...writeOptions(query),
+      warn: text => answer.warn(text),
+    }
+  }
+
+  async #get({ answer, cluster, target }: ResourceRequest, presenter: Presenter): Promise<void> {
+    const stored = getObject(cluster, target.resource, target.namespace, target.name)
+    await answer.send(200, presenter.object(stored))
+  }
+
+  async #list(
+    { answer, cluster, target, query }: ResourceRequest,
+    presenter: Presenter,
+    selection: Selection,
+  ): Promise<void> {
+    const list = listObjects(cluster, target.resource, target.namespace, selection, listOptions(query))
+    await answer.sendParts(200, presenter.list(list))
+  }
+
+  #watch(
+    { answer, cluster, target, query }: ResourceRequest,
+    presenter: Presenter,
+    selection: Selection,
+  ): void {
+    const { resource, namespace } = target
+    const options = watchOptions(query)
+    const start = this.#watches.prepare({ cluster, resource, namespace, selection, presenter, options })
+    const { response } = answer
+    response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' })
+    response.flushHeaders()
+    start(response)
+  }
+
+  async #create(request: ResourceRequest, presenter: Presenter): Promise<void> {
+    const body = await requireObject(request.answer.request, request.cluster.catalog.schemas)
+    const stored = await createObject(this.#context(request), request.target.namespace, body)
+    await request.answer.send(201, presenter.object(stored))
+  }
+
+  async #update(request: ResourceRequest, presenter: Presenter): Promise<void> {
+    const { namespace, name } = request.target
+    const body = await requireObject(request.answer.request, request.cluster.catalog.schemas)
+    const { outcome, created } = await updateObject(
+      this.#context(request),
+      namespace,
+      name,
+      body,
+      partOf(request.target),
+    )
+    await request.answer.send(created ? 201 : 200, presenter.object(outcome.stored))
+  }
+
+  async #patch(request: ResourceRequest, presenter: Presenter): Promise<void> {
+    const { namespace, name } = request.target
+    const { type, patch } = await readPatch(request.answer.request)
+    const target = { namespace, name, part: partOf(request.target) }
+    const outcome = await patchObject(this.#context(request), target, type, patch)
+    await request.answer.send(200, presenter.object(outcome.stored))
+  }
+
+  async #delete(request: ResourceRequest, presenter: Presenter): Promise<void> {
+    const { namespace, name, resource } = request.target
+    const { options, context } = await this.#deletion(request)
+    const outcome = await deleteObject(context, namespace, name, options)
+    const gone = outcome.type === 'removed' && !resource.strategy.showsDeleted
+    await request.answer.send(200, gone ? deletedStatus(request, outcome) : presenter.object(outcome.stored))
+  }
+
+  async #deleteCollection(
+    request: ResourceRequest,
+    presenter: Presenter,
+    selection: Selection,
+  ): Promise<void> {
+    const { answer, cluster, target, query } = request
+    const { options, context } = await this.#deletion(request)
+    const list = listObjects(cluster, target.resource, target.namespace, selection, listOptions(query))
+    await deleteObjects(context, list.objects, options)
+    await answer.sendParts(200, presenter.list(list))
+  }
+
+  /** The options of a delete: from the body, or from the query. @throws `BadRequest` */
+  async #deletion(request: ResourceRequest): Promise<{ options: DeleteOptions; context: WriteContext }> {
+    const { answer, cluster, query } = request
+    const body = await readObject(answer.request, cluster.catalog.schemas)
+    const context = this.#context(request)
+    const parameters = deleteParameters(query)
+    if (body === undefined) return { options: parameters, context }
+    const schema = cluster.catalog.schemas.byName('apimachinery.pkg.apis.meta.v1.DeleteOptions')
+    decodeObject(body, schema, 'DeleteOptions in version "v1" cannot be handled as a DeleteOptions')
+    const options: DeleteOptions = { ...parameters, ...body }
+    const dryRun = context.dryRun || options.dryRun?.includes('All') === true
+    return { options, context: { ...context, dryRun } }
+  }
+
+  /** Subresources that are not a part of the object. */
+  async #subresource(request: ResourceRequest, name: string): Promise<void> {
+    const { answer, cluster, target } = request
+    const context = this.#context(request)
+    switch (name) {
+      case 'binding':
+        await bindPod(
+          context,
+          target.namespace,
+          target.name,
+          await requireObject(answer.request, cluster.catalog.schemas),
+        )
+        return await answer.send(201, JSON.stringify(successObject(undefined, 201)))
+      case 'eviction':
+        await evictPod(
+          context,
+          target.namespace,
+          target.name,
+          await requireObject(answer.request, cluster.catalog.schemas),
+        )
+        return await answer.send(201, JSON.stringify(successObject(undefined, 201)))
+      case 'log': {
+        const stored = getObject(cluster, target.resource, target.namespace, target.name)
+        const pod = cluster.read(stored) as Frozen<Pod>
+        return await answerPodLog(answer, cluster, this.#nodes, pod, request.query)
+      }
+      default:
+        throw new StatusError('NotImplemented', `pods/${name} is not available on this server`)
+    }
+  }
+}
+
+const NO_SELECTORS = { labelSelector: undefined, fieldSelector: undefined }
+
+function partOf({ subresource }: ResourceTarget): Part {
+  return subresource?.name === 'status' || subresource?.name === 'finalize' ? subresource.name : ''
+}
+
+function deletedStatus({ cluster, target }: ResourceRequest, { stored }: Outcome): string {
+  const { group, resource } = target.resource
+  const { uid } = cluster.read(stored).metadata
+  return JSON.stringify(
+    successObject({ name: stored.key.name, group, kind: resource, ...(uid === undefined ? {} : { uid }) }),
+  )
+}

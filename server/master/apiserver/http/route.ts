@@ -1,0 +1,80 @@
+/** Paths of the Kubernetes API, behind a cluster's prefix. */
+import type { Catalog, Resource, Subresource } from '../catalog/index.ts'
+import { badRequest } from '../status.ts'
+
+/** What somebody asks about the objects of a resource. */
+export interface ResourceTarget {
+  readonly resource: Resource
+  readonly subresource: Subresource | undefined
+  /** Empty for all namespaces, and for kinds without. */
+  readonly namespace: string
+  /** Empty for the collection. */
+  readonly name: string
+}
+
+export type Route =
+  /** Needs no credentials: health and version. */
+  | { readonly type: 'public'; readonly name: 'version' | 'health' }
+  | { readonly type: 'discovery'; readonly path: readonly string[] }
+  | { readonly type: 'openapi'; readonly path: readonly string[] }
+  | { readonly type: 'resource'; readonly target: ResourceTarget }
+  | { readonly type: 'unknown' }
+
+const UNKNOWN: Route = { type: 'unknown' }
+const HEALTH = new Set(['livez', 'readyz', 'healthz'])
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch (cause) {
+    throw badRequest(
+      `path segment ${JSON.stringify(segment.slice(0, 80))} is not valid percent-encoding`,
+      cause,
+    )
+  }
+}
+
+/** The target inside a group version: `[namespaces/NS/]RESOURCE[/NAME[/SUBRESOURCE]]`. */
+function resourceTarget(
+  catalog: Catalog,
+  group: string,
+  version: string,
+  segments: readonly string[],
+): ResourceTarget | undefined {
+  const find = (name: string | undefined) => catalog.find(group, version, name ?? '')
+  const [first, second, third] = segments
+  // `namespaces/NS/pods` means pods; `namespaces/NS/status` means the namespace.
+  const scoped = first === 'namespaces' && third !== undefined ? find(third) : undefined
+  const namespace = scoped === undefined ? '' : (second ?? '')
+  const resource = scoped ?? find(first)
+  const [name = '', subresourceName, ...rest] = segments.slice(scoped === undefined ? 1 : 3)
+  if (resource === undefined || rest.length > 0) return undefined
+  if (scoped !== undefined && (!resource.namespaced || namespace === '')) return undefined
+  // An object of a kind with namespaces has no path without one.
+  if (scoped === undefined && resource.namespaced && name !== '') return undefined
+  const subresource = subresourceName === undefined ? undefined : resource.subresources.get(subresourceName)
+  if (subresourceName !== undefined && (subresource === undefined || name === '')) return undefined
+  return { resource, subresource, namespace, name }
+}
+
+/**
+ * Finds out what a path means.
+ *
+ * @param path percent-encoded, without query, starting with `/`
+ * @throws `BadRequest` for broken percent-encoding
+ */
+export function findRoute(catalog: Catalog, path: string): Route {
+  const segments = path.split('/').slice(1).map(decode)
+  if (segments.at(-1) === '') segments.pop()
+  const [root = ''] = segments
+  if (HEALTH.has(root)) return { type: 'public', name: 'health' }
+  if (root === 'version') return segments.length === 1 ? { type: 'public', name: 'version' } : UNKNOWN
+  if (root === 'openapi') return { type: 'openapi', path: segments.slice(1) }
+  if (root !== 'api' && root !== 'apis') return UNKNOWN
+  const versionAt = root === 'api' ? 1 : 2
+  const inside = segments.slice(versionAt + 1)
+  if (inside.length === 0) return { type: 'discovery', path: segments }
+  const group = root === 'api' ? '' : (segments[1] ?? '')
+  const target = resourceTarget(catalog, group, segments[versionAt] ?? '', inside)
+  return target === undefined ? UNKNOWN : { type: 'resource', target }
+}

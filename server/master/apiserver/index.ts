@@ -1,0 +1,40 @@
+/** The public face of the API server. */
+export {
+  type Authenticate,
+  type Authorizer,
+  anyOf,
+  COMPONENT_GROUPS,
+  type Credentials,
+  groupRules,
+  type Identity,
+  MASTERS_GROUP,
+  NODES_GROUP,
+  nodeRules,
+} from './access/index.ts'
+export { type Catalog, loadCatalog } from './catalog/index.ts'
+export {
+  ClusterClient,
+  type Draft,
+  EVENTS,
+  EventRecorder,
+  type EventText,
+  LEASES,
+  NAMESPACES,
+  NODES,
+  type ObjectName,
+  type Observer,
+  PODS,
+  type ResourceReference,
+  SERVICE_ACCOUNTS,
+  SERVICES,
+} from './client/index.ts'
+export { Cluster } from './cluster/index.ts'
+export { apiServerErrors } from './errors.ts'
+export { ApiServer } from './http/index.ts'
+export type { Frozen, JsonObject, JsonValue } from './json.ts'
+export { KUBERNETES_SERVICE_ADDRESS } from './kinds/index.ts'
+export type { ContainerLogRequest, LogOptions, NodeGateway } from './nodes.ts'
+export type * from './objects.ts'
+export { formatTime, quantityValue } from './schema/index.ts'
+export { StatusError, type StatusReason } from './status.ts'
+export { ParsedObjects } from './storage/index.ts'

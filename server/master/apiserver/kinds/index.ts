@@ -1,0 +1,19 @@
+export {
+  leaseStrategy,
+  NAMESPACE_FINALIZER,
+  namespaceStrategy,
+  nodeStrategy,
+  serviceAccountStrategy,
+} from './cluster.ts'
+export { configMapStrategy, secretStrategy } from './configuration.ts'
+export { eventStrategy, fromEventsFace, toEventsFace } from './events.ts'
+export { podStrategy } from './pods.ts'
+export { KUBERNETES_SERVICE_ADDRESS, SERVICE_BLOCK, ServiceAddresses } from './service-addresses.ts'
+export { serviceStrategy } from './services.ts'
+export {
+  type ClusterPools,
+  defineStrategy,
+  type KindStrategy,
+  type Reservation,
+  type ReserveResult,
+} from './strategy.ts'

@@ -1,0 +1,101 @@
+/** Pods: what they start with, which fields selectors may name, how they are deleted. */
+import type { Frozen } from '../json.ts'
+import type { Container, DeleteOptions, Pod, PodSpec } from '../objects.ts'
+import { podPrinter } from '../printing/index.ts'
+import { validatePodUpdate } from './pod-updates.ts'
+import { validatePod } from './pod-validation.ts'
+import { defineStrategy, selectableFields } from './strategy.ts'
+
+const DEFAULT_GRACE_PERIOD = 30
+const QOS_RESOURCES = ['cpu', 'memory']
+
+function allContainers(spec: Frozen<PodSpec>): Frozen<Container>[] {
+  return [...spec.containers, ...(spec.initContainers ?? [])]
+}
+
+/** Quality-of-service class (Kubernetes "Pod Quality of Service Classes"). */
+export function qosClass(spec: Frozen<PodSpec>): 'Guaranteed' | 'Burstable' | 'BestEffort' {
+  const containers = allContainers(spec)
+  const wants = (container: Frozen<Container>, name: string) =>
+    container.resources?.requests?.[name] ?? container.resources?.limits?.[name]
+  if (!containers.some(container => QOS_RESOURCES.some(name => (wants(container, name) ?? '0') !== '0'))) {
+    return 'BestEffort'
+  }
+  const guaranteed = containers.every(container =>
+    QOS_RESOURCES.every(name => {
+      const limit = container.resources?.limits?.[name]
+      return limit !== undefined && (container.resources?.requests?.[name] ?? limit) === limit
+    }),
+  )
+  return guaranteed ? 'Guaranteed' : 'Burstable'
+}
+
+/** `Always` for images that may change under their name: without a tag or digest, or with the tag `latest`. */
+function defaultPullPolicy(image: string): string {
+  if (image.includes('@')) return 'IfNotPresent'
+  const name = image.slice(image.lastIndexOf('/') + 1)
+  const colon = name.indexOf(':')
+  return colon < 0 || name.slice(colon + 1) === 'latest' ? 'Always' : 'IfNotPresent'
+}
+
+function completeContainer(container: Container, hostNetwork: boolean): void {
+  container.imagePullPolicy ??= defaultPullPolicy(container.image ?? '')
+  const { resources } = container
+  if (resources?.limits !== undefined) resources.requests = { ...resources.limits, ...resources.requests }
+  if (!hostNetwork) return
+  for (const port of container.ports ?? []) port.hostPort ??= port.containerPort
+}
+
+function completePod(pod: Pod): void {
+  const { spec } = pod
+  const account = spec.serviceAccountName ?? spec.serviceAccount ?? 'default'
+  spec.serviceAccountName = account
+  // The old name of the same field; clients of either read it.
+  spec.serviceAccount = account
+  for (const container of spec.containers ?? []) completeContainer(container, spec.hostNetwork === true)
+  for (const container of spec.initContainers ?? []) completeContainer(container, spec.hostNetwork === true)
+  for (const volume of spec.volumes ?? []) {
+    if (Object.keys(volume).every(key => key === 'name')) volume.emptyDir = {}
+  }
+}
+
+function gracePeriod(pod: Frozen<Pod>, options: DeleteOptions): number {
+  // Nobody would ever confirm the end of a pod that no node has.
+  if ((pod.spec.nodeName ?? '') === '') return 0
+  if (pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed') return 0
+  return options.gracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_PERIOD
+}
+
+export const podStrategy = defineStrategy<Pod>({
+  printer: podPrinter,
+  countsGenerations: true,
+  showsDeleted: true,
+  selectable: selectableFields<Pod>({
+    'spec.nodeName': pod => pod.spec.nodeName,
+    'spec.restartPolicy': pod => pod.spec.restartPolicy,
+    'spec.schedulerName': pod => pod.spec.schedulerName,
+    'spec.serviceAccountName': pod => pod.spec.serviceAccountName,
+    'spec.hostNetwork': pod => String(pod.spec.hostNetwork === true),
+    'status.phase': pod => pod.status.phase,
+    'status.podIP': pod => pod.status.podIP,
+    'status.podIPs': pod => pod.status.podIPs?.map(({ ip }) => ip).join(','),
+    'status.nominatedNodeName': pod => pod.status.nominatedNodeName,
+  }),
+  prepareCreate(pod) {
+    pod.status = { phase: 'Pending', qosClass: qosClass(pod.spec) }
+    if ((pod.spec.schedulingGates ?? []).length > 0) {
+      pod.status.conditions = [
+        {
+          type: 'PodScheduled',
+          status: 'False',
+          reason: 'SchedulingGated',
+          message: 'Scheduling is blocked due to non-empty scheduling gates',
+        },
+      ]
+    }
+  },
+  complete: completePod,
+  validate: validatePod,
+  validateUpdate: validatePodUpdate,
+  gracePeriod,
+})

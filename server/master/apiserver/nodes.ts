@@ -1,0 +1,32 @@
+/** The way to the nodes: what the agents of a cluster's hosts do for its API. */
+
+/** Options of the log subresource (`PodLogOptions`). */
+export interface LogOptions {
+  readonly follow: boolean
+  /** The log of the container's instance before this one. */
+  readonly previous: boolean
+  readonly timestamps: boolean
+  readonly tailLines?: number
+  readonly sinceSeconds?: number
+  /** RFC 3339. */
+  readonly sinceTime?: string
+  readonly limitBytes?: number
+}
+
+export interface ContainerLogRequest {
+  readonly namespace: string
+  readonly pod: string
+  readonly uid: string
+  readonly container: string
+  readonly options: LogOptions
+}
+
+export interface NodeGateway {
+  /**
+   * Opens the log of a container on its node.
+   *
+   * The stream is the log's plain text. Destroying it ends the reading on the node. Rejects with a `DroverError` when
+   * the node is not connected or does not have the container.
+   */
+  containerLogs(cluster: string, node: string, request: ContainerLogRequest): Promise<NodeJS.ReadableStream>
+}

@@ -1,0 +1,143 @@
+/** Creating objects. */
+import { randomUUID } from 'node:crypto'
+import { isDroverError } from '../../../../kit/index.ts'
+import type { StoredObject } from '../../../store/contract.ts'
+import { restrictNode } from '../access/index.ts'
+import { storeKey } from '../cluster/index.ts'
+import type { JsonObject } from '../json.ts'
+import type { Reservation } from '../kinds/index.ts'
+import { generateName, validateMetadata } from '../metadata.ts'
+import type { KubernetesObject } from '../objects.ts'
+import { invalidObject, required } from '../problems.ts'
+import { formatTime } from '../schema/index.ts'
+import { alreadyExists, badRequest } from '../status.ts'
+import { encodeTail, keptText } from '../storage/index.ts'
+import type { WriteContext } from './context.ts'
+import { decodeToKept } from './decode-body.ts'
+import { requireOpenNamespace } from './namespaces.ts'
+
+/** How many generated names are tried; two in a row being taken is unlikely in the largest clusters. */
+const NAME_ATTEMPTS = 8
+
+/** @throws `BadRequest`, `Invalid` */
+function prepareMetadata(context: WriteContext, namespace: string, object: KubernetesObject): void {
+  const { resource, cluster } = context
+  const { metadata } = object
+  if (resource.namespaced) {
+    if (metadata.namespace !== undefined && metadata.namespace !== '' && metadata.namespace !== namespace) {
+      throw badRequest(
+        'the namespace of the provided object does not match the namespace sent on the request',
+      )
+    }
+    metadata.namespace = namespace
+  } else delete metadata.namespace
+  if ((metadata.resourceVersion ?? '') !== '') {
+    throw badRequest('resourceVersion should not be set on objects to be created')
+  }
+  const written = metadata as unknown as JsonObject
+  for (const field of ['resourceVersion', 'selfLink', 'managedFields', 'deletionTimestamp'])
+    delete written[field]
+  delete metadata.deletionGracePeriodSeconds
+  metadata.uid = randomUUID()
+  metadata.creationTimestamp = formatTime(cluster.clock.now())
+  if (resource.strategy.countsGenerations) metadata.generation = 1
+  else delete metadata.generation
+}
+
+function requireName({ resource }: WriteContext, { metadata }: KubernetesObject): void {
+  if ((metadata.name ?? '') !== '' || (metadata.generateName ?? '') !== '') return
+  throw invalidObject(resource, '', [required('metadata.name', 'name or generateName is required')])
+}
+
+class Creation {
+  readonly #context: WriteContext
+  readonly #object: KubernetesObject
+  readonly #namespace: string
+  readonly #generated: boolean
+
+  constructor(context: WriteContext, namespace: string, object: KubernetesObject) {
+    this.#context = context
+    this.#namespace = namespace
+    this.#object = object
+    this.#generated = (object.metadata.name ?? '') === ''
+  }
+
+  async run(): Promise<StoredObject> {
+    for (let attempt = 1; ; attempt += 1) {
+      if (this.#generated) this.#object.metadata.name = generateName(this.#object.metadata.generateName ?? '')
+      try {
+        return await this.#attempt()
+      } catch (error) {
+        if (!isDroverError(error, 'AlreadyExists')) throw error
+        if (!this.#generated || attempt === NAME_ATTEMPTS) {
+          throw alreadyExists(this.#context.resource, this.#object.metadata.name)
+        }
+      }
+    }
+  }
+
+  #validate(): void {
+    const { resource, identity } = this.#context
+    const object = this.#object
+    const problems = [
+      ...validateMetadata(object.metadata, resource.strategy.checkName),
+      ...resource.strategy.validate(object),
+    ]
+    if (problems.length > 0) throw invalidObject(resource, object.metadata.name, problems)
+    restrictNode(identity, { resource, current: undefined, next: object })
+  }
+
+  async #attempt(): Promise<StoredObject> {
+    this.#validate()
+    const { resource, cluster } = this.#context
+    const reserved = resource.strategy.reserve(this.#object, undefined, cluster.pools)
+    if (reserved?.kind === 'refused') {
+      throw invalidObject(resource, this.#object.metadata.name, reserved.problems)
+    }
+    return await this.#write(reserved?.reservation)
+  }
+
+  async #write(reservation: Reservation | undefined): Promise<StoredObject> {
+    const { resource, cluster, dryRun } = this.#context
+    const key = storeKey(resource, this.#namespace, this.#object.metadata.name)
+    const tail = encodeTail(this.#object)
+    try {
+      if (dryRun) {
+        if (cluster.space.get(key) !== undefined) throw alreadyExists(resource, key.name)
+        reservation?.cancel()
+        const { revision } = cluster.space
+        return { key, revision, createdRevision: revision, json: keptText(resource.kept, 0, tail) }
+      }
+      const stored = await cluster.space.create(key, revision => {
+        requireOpenNamespace(this.#context, this.#namespace, key.name)
+        return keptText(resource.kept, revision, tail)
+      })
+      reservation?.commit()
+      return stored
+    } catch (error) {
+      reservation?.cancel()
+      throw error
+    }
+  }
+}
+
+/**
+ * Creates an object from a client's body, which it changes.
+ *
+ * @param namespace empty for kinds without namespaces
+ * @throws `BadRequest`, `Invalid`, `AlreadyExists`, `NotFound` and `Forbidden` for its namespace
+ */
+export async function createObject(
+  context: WriteContext,
+  namespace: string,
+  body: JsonObject,
+): Promise<StoredObject> {
+  const { strategy } = context.resource
+  const object = decodeToKept(context, body)
+  prepareMetadata(context, namespace, object)
+  requireName(context, object)
+  requireOpenNamespace(context, namespace, object.metadata.name ?? '')
+  strategy.prepareCreate(object)
+  strategy.complete(object)
+  return await new Creation(context, namespace, object).run()
+}

@@ -1,0 +1,7 @@
+export type { FieldValidation, WriteContext } from './context.ts'
+export { createObject } from './create.ts'
+export { deleteObject, deleteObjects } from './delete.ts'
+export type { Outcome } from './modify.ts'
+export { bindPod, evictPod } from './pods.ts'
+export { getObject, type ListOptions, listObjects, type ObjectList, parseRevision } from './read.ts'
+export { type Part, type PatchType, patchObject, type UpdateResult, updateObject } from './update.ts'

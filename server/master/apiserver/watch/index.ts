@@ -1,0 +1,3 @@
+export type { WatchOptions } from './watch-options.ts'
+export type { FrameSink } from './watch-stream.ts'
+export { Watches } from './watches.ts'

@@ -1,0 +1,5 @@
+export type { Controller, ControllerOptions } from './controller.ts'
+export { EventController } from './events.ts'
+export { NamespaceController } from './namespaces.ts'
+export { NodeLifecycleController } from './node-lifecycle.ts'
+export { ServiceAccountController } from './service-accounts.ts'

@@ -1,0 +1,71 @@
+/** What every cluster holds from the start. */
+import {
+  type ClusterClient,
+  type Draft,
+  KUBERNETES_SERVICE_ADDRESS,
+  type KubernetesObject,
+  NAMESPACES,
+  type ResourceReference,
+  SERVICE_ACCOUNTS,
+  SERVICES,
+  StatusError,
+} from './apiserver/index.ts'
+
+const DEFAULT_NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
+/** Where the server's TLS listener is, unless it is told otherwise. */
+const API_PORT = 8443
+
+const namespaces = DEFAULT_NAMESPACES.map(name => ({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name },
+  spec: {},
+  status: {},
+}))
+
+const serviceAccounts = DEFAULT_NAMESPACES.map(namespace => ({
+  apiVersion: 'v1',
+  kind: 'ServiceAccount',
+  metadata: { name: 'default', namespace },
+}))
+
+/** The way to the API from inside of the cluster. */
+const kubernetesService = {
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: {
+    name: 'kubernetes',
+    namespace: 'default',
+    labels: { component: 'apiserver', provider: 'kubernetes' },
+  },
+  spec: {
+    type: 'ClusterIP',
+    clusterIP: KUBERNETES_SERVICE_ADDRESS,
+    ports: [{ name: 'https', port: 443, protocol: 'TCP', targetPort: API_PORT }],
+    sessionAffinity: 'None',
+  },
+  status: {},
+}
+
+async function ensure<T extends KubernetesObject>(
+  client: ClusterClient,
+  reference: ResourceReference<T>,
+  draft: Draft<T>,
+): Promise<void> {
+  const { namespace = '', name = '' } = draft.metadata
+  if ((await client.get(reference, { namespace, name })) !== undefined) return
+  try {
+    await client.create(reference, draft)
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.reason !== 'AlreadyExists') throw error
+  }
+}
+
+/** Makes what is missing. What is there is left as it is: it may have been changed on purpose. */
+export async function ensureDefaultObjects(client: ClusterClient): Promise<void> {
+  await Promise.all(namespaces.map(namespace => ensure(client, NAMESPACES, namespace)))
+  await Promise.all([
+    ensure(client, SERVICES, kubernetesService),
+    ...serviceAccounts.map(account => ensure(client, SERVICE_ACCOUNTS, account)),
+  ])
+}

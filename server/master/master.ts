@@ -1,0 +1,116 @@
+/** The embedded Kubernetes master: the API, the schedulers and the controllers of any number of clusters. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Clock, type Daemon, type Logger, systemClock } from '../../kit/index.ts'
+import type { Store } from '../store/index.ts'
+import {
+  ApiServer,
+  type Authenticate,
+  type Authorizer,
+  anyOf,
+  ClusterClient,
+  groupRules,
+  type Identity,
+  loadCatalog,
+  type NodeGateway,
+  nodeRules,
+} from './apiserver/index.ts'
+import { Clusters } from './clusters.ts'
+import { masterErrors } from './errors.ts'
+
+/** The Kubernetes version that clusters speak. */
+const VERSION = '1.36'
+
+export interface KubernetesMasterOptions {
+  readonly store: Store
+  readonly log: Logger
+  readonly authenticate: Authenticate
+  readonly nodes: NodeGateway
+  /** The machine's clock unless a test says otherwise. */
+  readonly clock?: Clock
+}
+
+interface Parts {
+  readonly server: ApiServer
+  readonly clusters: Clusters
+}
+
+export class KubernetesMaster implements Daemon {
+  readonly name = 'kubernetes master'
+  readonly #options: KubernetesMasterOptions
+  readonly #authorizer: Authorizer = anyOf([groupRules, nodeRules])
+  #parts: Parts | undefined
+
+  constructor(options: KubernetesMasterOptions) {
+    this.#options = options
+  }
+
+  async start(): Promise<void> {
+    const { store, log, authenticate, nodes, clock = systemClock } = this.#options
+    const catalog = await loadCatalog(VERSION)
+    const authorizer = this.#authorizer
+    const clusters = new Clusters({ store, catalog, authorizer, clock, log })
+    const server = new ApiServer({
+      openCluster: id => clusters.open(id),
+      catalog,
+      authenticate,
+      authorizer,
+      nodes,
+      clock,
+      log,
+    })
+    this.#parts = { server, clusters }
+    clusters.start()
+  }
+
+  /** Ends all watches, stops all workers. The store is not the master's to stop. */
+  async stop(): Promise<void> {
+    this.#parts?.server.stop()
+    await this.#parts?.clusters.stop()
+    this.#parts = undefined
+  }
+
+  /**
+   * Answers a request to a cluster's API; refusals are answers too.
+   *
+   * @param cluster id of the cluster that the path's prefix named
+   * @param pathAfterPrefix percent-encoded and without the query, which is read from the request; starts with `/`
+   */
+  async handle(
+    cluster: string,
+    pathAfterPrefix: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    await this.#running().server.handle(cluster, pathAfterPrefix, request, response)
+  }
+
+  /**
+   * Makes a cluster with its default objects; one that is there already is completed. Resolves when it is usable.
+   *
+   * @throws `ReservedName`, `InvalidKey` for its name; `Stopping`; what the store throws
+   */
+  async createCluster(id: string): Promise<void> {
+    await this.#running().clusters.create(id)
+  }
+
+  /** Removes a cluster and everything in it; its watches end. @throws `NotFound` */
+  async deleteCluster(id: string): Promise<void> {
+    await this.#running().clusters.delete(id)
+  }
+
+  /** A client of a cluster inside the process, with the rights of `identity`; undefined when there is no cluster. */
+  async client(cluster: string, identity: Identity): Promise<ClusterClient | undefined> {
+    const open = await this.#running().clusters.open(cluster)
+    return open && new ClusterClient(open, identity, this.#authorizer)
+  }
+
+  /** How many watches are open. */
+  get openWatches(): number {
+    return this.#parts?.server.openWatches ?? 0
+  }
+
+  #running(): Parts {
+    if (this.#parts === undefined) throw masterErrors.Stopping({ object: this.name })
+    return this.#parts
+  }
+}

@@ -1,0 +1,302 @@
+/** The scheduler of one cluster: gives every pending pod a node, and says why when it cannot. */
+import { setImmediate } from 'node:timers/promises'
+import { type Clock, explainError, type Logger } from '../../../kit/index.ts'
+import {
+  type ClusterClient,
+  type EventRecorder,
+  type Frozen,
+  formatTime,
+  type JsonValue,
+  NODES,
+  type Node,
+  PODS,
+  type Pod,
+  StatusError,
+} from '../apiserver/index.ts'
+import { chooseNode } from './choose-node.ts'
+import { NodeState, nodeFacts } from './node-state.ts'
+import { type PodDemand, podDemand } from './pod-demand.ts'
+import { SchedulingQueue } from './scheduling-queue.ts'
+
+export const SCHEDULER_NAME = 'default-scheduler'
+/** Writes on their way; the store gathers them into few transactions. */
+const IN_FLIGHT_LIMIT = 256
+/** Milliseconds of choosing after which others have their turn on the event loop. */
+const SLICE = 5
+
+export interface SchedulerOptions {
+  readonly client: ClusterClient
+  readonly events: EventRecorder
+  readonly clock: Clock
+  readonly log: Logger
+  /** `Math.random` unless a test says otherwise. */
+  readonly random?: () => number
+}
+
+function isOver({ status }: Frozen<Pod>): boolean {
+  return status.phase === 'Succeeded' || status.phase === 'Failed'
+}
+
+/** Whether this scheduler has to find a node for the pod. */
+function isPending({ metadata, spec, status }: Frozen<Pod>): boolean {
+  return (
+    (spec.nodeName ?? '') === '' &&
+    metadata.deletionTimestamp === undefined &&
+    (spec.schedulerName ?? SCHEDULER_NAME) === SCHEDULER_NAME &&
+    (spec.schedulingGates ?? []).length === 0 &&
+    status.phase === 'Pending'
+  )
+}
+
+/** Whether two versions of a pod want the same of a node. */
+function sameWish(a: Frozen<Pod>, b: Frozen<Pod>): boolean {
+  return (
+    a.metadata.uid === b.metadata.uid &&
+    a.metadata.generation === b.metadata.generation &&
+    JSON.stringify(a.metadata.labels) === JSON.stringify(b.metadata.labels)
+  )
+}
+
+function sameFacts(a: NodeState['facts'], b: NodeState['facts']): boolean {
+  return JSON.stringify(a, replaceMap) === JSON.stringify(b, replaceMap)
+}
+
+function replaceMap(_key: string, value: unknown): unknown {
+  return value instanceof Map ? [...value] : value
+}
+
+export class Scheduler {
+  readonly #options: SchedulerOptions
+  readonly #queue: SchedulingQueue
+  readonly #nodes = new Map<string, NodeState>()
+  /** Where each accounted pod is, by key. */
+  readonly #places = new Map<string, NodeState>()
+  /** The newest version of every pending pod, for its events. */
+  readonly #pending = new Map<string, Frozen<Pod>>()
+  readonly #stopObserving: (() => void)[] = []
+  #inFlight = 0
+  #room: PromiseWithResolvers<void> | undefined
+  #running: Promise<void> | undefined
+  #synced = false
+  #stopped = false
+
+  constructor(options: SchedulerOptions) {
+    this.#options = options
+    this.#queue = new SchedulingQueue(options.clock, () => this.#wake())
+  }
+
+  async start(): Promise<void> {
+    const { client } = this.#options
+    this.#stopObserving.push(
+      await client.observe(NODES, {
+        sync: nodes => {
+          for (const node of nodes) this.#nodeChanged(node)
+        },
+        changed: node => this.#nodeChanged(node),
+        removed: node => this.#nodeRemoved(node),
+      }),
+    )
+    this.#stopObserving.push(
+      await client.observe(PODS, {
+        sync: pods => {
+          for (const pod of pods) this.#podChanged(pod, undefined)
+        },
+        changed: (pod, previous) => this.#podChanged(pod, previous),
+        removed: pod => this.#podRemoved(pod),
+      }),
+    )
+    // Placing a pod before all others are accounted for would overfill nodes.
+    this.#synced = true
+    this.#wake()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const stop of this.#stopObserving) stop()
+    this.#queue.stop()
+    this.#room?.resolve()
+    await this.#running
+  }
+
+  #node(name: string): NodeState {
+    let node = this.#nodes.get(name)
+    if (node === undefined) {
+      node = new NodeState(name)
+      this.#nodes.set(name, node)
+    }
+    return node
+  }
+
+  #nodeChanged(node: Frozen<Node>): void {
+    const state = this.#node(node.metadata.name)
+    const facts = nodeFacts(node)
+    // Nodes report often, and mostly nothing new.
+    if (sameFacts(state.facts, facts)) return
+    state.facts = facts
+    this.#queue.encourage()
+  }
+
+  #nodeRemoved(node: Frozen<Node>): void {
+    const state = this.#nodes.get(node.metadata.name)
+    if (state === undefined) return
+    state.facts = undefined
+    this.#forgetIfEmpty(state)
+  }
+
+  #forgetIfEmpty(state: NodeState): void {
+    if (state.facts === undefined && state.podCount === 0) this.#nodes.delete(state.name)
+  }
+
+  #podChanged(pod: Frozen<Pod>, previous: Frozen<Pod> | undefined): void {
+    const key = `${pod.metadata.namespace}/${pod.metadata.name}`
+    if ((pod.spec.nodeName ?? '') !== '' && !isOver(pod)) {
+      this.#dequeue(key)
+      const node = this.#node(pod.spec.nodeName ?? '')
+      // Its status changes often, its demand hardly ever.
+      const accounted = this.#places.get(key) === node && previous !== undefined && sameWish(pod, previous)
+      if (!accounted) this.#place(podDemand(pod), node)
+      return
+    }
+    if (!isPending(pod)) {
+      this.#dequeue(key)
+      this.#release(key)
+      return
+    }
+    const known = this.#pending.has(key)
+    this.#pending.set(key, pod)
+    // A report on the pod, such as our own that it fits nowhere, is no reason to try again.
+    if (!known || previous === undefined || !sameWish(pod, previous)) this.#queue.add(podDemand(pod))
+  }
+
+  #podRemoved(pod: Frozen<Pod>): void {
+    const key = `${pod.metadata.namespace}/${pod.metadata.name}`
+    this.#dequeue(key)
+    this.#release(key)
+  }
+
+  #dequeue(key: string): void {
+    this.#pending.delete(key)
+    this.#queue.remove(key)
+  }
+
+  #place(pod: PodDemand, node: NodeState): void {
+    const before = this.#places.get(pod.key)
+    if (before !== undefined && before !== node) this.#release(pod.key)
+    node.add(pod)
+    this.#places.set(pod.key, node)
+  }
+
+  /** Takes a pod off its node; its room may be what another one waits for. */
+  #release(key: string): void {
+    const node = this.#places.get(key)
+    if (node === undefined) return
+    this.#places.delete(key)
+    node.remove(key)
+    this.#forgetIfEmpty(node)
+    this.#queue.encourage()
+  }
+
+  #wake(): void {
+    if (!this.#synced || this.#stopped || this.#running !== undefined || this.#queue.waiting === 0) return
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined
+      this.#wake()
+    })
+  }
+
+  async #run(): Promise<void> {
+    let sliceEnd = performance.now() + SLICE
+    while (!this.#stopped) {
+      if (this.#inFlight >= IN_FLIGHT_LIMIT) {
+        this.#room ??= Promise.withResolvers<void>()
+        await this.#room.promise
+        continue
+      }
+      if (performance.now() >= sliceEnd) {
+        await setImmediate()
+        sliceEnd = performance.now() + SLICE
+        continue
+      }
+      const pod = this.#queue.take()
+      if (pod === undefined) return
+      this.#schedule(pod)
+    }
+  }
+
+  #schedule(demand: PodDemand): void {
+    const pod = this.#pending.get(demand.key)
+    if (pod === undefined) return
+    const choice = chooseNode(demand, this.#candidates(), this.#options.random ?? Math.random)
+    if (choice.type === 'node') {
+      // Accounted for before it is written, or the next pod would be given the same room.
+      this.#place(demand, choice.node)
+      this.#track(this.#bind(demand, pod, choice.node))
+    } else {
+      this.#queue.park(demand, false)
+      this.#track(this.#reportUnschedulable(pod, choice.message))
+    }
+  }
+
+  *#candidates(): Generator<NodeState> {
+    for (const node of this.#nodes.values()) if (node.facts !== undefined) yield node
+  }
+
+  #track(write: Promise<void>): void {
+    this.#inFlight += 1
+    write
+      .catch(error =>
+        this.#options.log.warn({ reason: explainError(error) }, 'the scheduler could not write'),
+      )
+      .finally(() => {
+        this.#inFlight -= 1
+        this.#room?.resolve()
+        this.#room = undefined
+      })
+  }
+
+  async #bind(demand: PodDemand, pod: Frozen<Pod>, node: NodeState): Promise<void> {
+    try {
+      await this.#options.client.bind(demand, node.name)
+    } catch (error) {
+      this.#bindFailed(demand, error)
+      return
+    }
+    this.#options.events.record(pod, {
+      type: 'Normal',
+      reason: 'Scheduled',
+      message: `Successfully assigned ${demand.key} to ${node.name}`,
+    })
+  }
+
+  #bindFailed(demand: PodDemand, error: unknown): void {
+    // A pod that was bound, changed or removed meanwhile is reported by the feed and needs nothing here.
+    const pending = this.#pending.get(demand.key)
+    if (pending?.metadata.uid !== demand.uid) return
+    this.#release(demand.key)
+    this.#queue.park(demand, true)
+    this.#options.log.debug({ pod: demand.key, reason: explainError(error) }, 'a pod was not bound')
+  }
+
+  async #reportUnschedulable(pod: Frozen<Pod>, message: string): Promise<void> {
+    this.#options.events.record(pod, { type: 'Warning', reason: 'FailedScheduling', message })
+    const present = pod.status.conditions?.find(({ type }) => type === 'PodScheduled')
+    if (present?.status === 'False' && present.message === message) return
+    const condition = {
+      type: 'PodScheduled',
+      status: 'False',
+      reason: 'Unschedulable',
+      message,
+      lastTransitionTime:
+        present?.status === 'False' && present.lastTransitionTime !== undefined
+          ? present.lastTransitionTime
+          : formatTime(this.#options.clock.now()),
+    }
+    const body: JsonValue = { status: { conditions: [condition] } }
+    const { namespace = '', name } = pod.metadata
+    try {
+      await this.#options.client.patch(PODS, { namespace, name }, { type: 'strategic', part: 'status', body })
+    } catch (error) {
+      if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
+    }
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Pods that wait for a node. Those that fit nowhere wait for a change that may help, and at least for a back-off that
+ * grows with every attempt; nothing is tried again by time alone.
+ */
+import { Backoff, type CancelTimer, type Clock } from '../../../kit/index.ts'
+import type { PodDemand } from './pod-demand.ts'
+
+/** Milliseconds, as kube-scheduler's podInitialBackoff and podMaxBackoff. */
+const BACKOFF = { initial: 1_000, maximum: 10_000, jitter: 0 }
+
+interface Parked {
+  readonly pod: PodDemand
+  readonly retryAt: number
+  /** Whether something changed since the last attempt. */
+  hopeful: boolean
+}
+
+export class SchedulingQueue {
+  readonly #clock: Clock
+  readonly #onReady: () => void
+  /** In order of arrival. */
+  readonly #active = new Map<string, PodDemand>()
+  readonly #parked = new Map<string, Parked>()
+  readonly #backoffs = new Map<string, Backoff>()
+  #timer: { readonly cancel: CancelTimer; readonly at: number } | undefined
+
+  /** @param onReady called when a pod became ready to be tried */
+  constructor(clock: Clock, onReady: () => void) {
+    this.#clock = clock
+    this.#onReady = onReady
+  }
+
+  get waiting(): number {
+    return this.#active.size
+  }
+
+  /** A new pod, or one whose demand has changed: it is tried soon. */
+  add(pod: PodDemand): void {
+    this.#parked.delete(pod.key)
+    this.#active.set(pod.key, pod)
+    this.#onReady()
+  }
+
+  /** Takes the pod that waits longest. */
+  take(): PodDemand | undefined {
+    const first = this.#active.values().next().value
+    if (first !== undefined) this.#active.delete(first.key)
+    return first
+  }
+
+  /**
+   * Puts back a pod that could not be placed.
+   *
+   * @param hopeful try again after the back-off without waiting for a change: the attempt failed, not the fit
+   */
+  park(pod: PodDemand, hopeful: boolean): void {
+    if (this.#active.has(pod.key)) return
+    const backoff = this.#backoffs.get(pod.key) ?? new Backoff(BACKOFF)
+    this.#backoffs.set(pod.key, backoff)
+    this.#parked.set(pod.key, { pod, retryAt: this.#clock.monotonic() + backoff.next(), hopeful })
+    if (hopeful) this.#promote()
+  }
+
+  /** Something changed that may help pods that fit nowhere. */
+  encourage(): void {
+    if (this.#parked.size === 0) return
+    for (const parked of this.#parked.values()) parked.hopeful = true
+    this.#promote()
+  }
+
+  /** The pod has a node, or is gone. */
+  remove(key: string): void {
+    this.#active.delete(key)
+    this.#parked.delete(key)
+    this.#backoffs.delete(key)
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  #promote(): void {
+    const now = this.#clock.monotonic()
+    let next = Number.POSITIVE_INFINITY
+    let promoted = false
+    for (const [key, { pod, hopeful, retryAt }] of this.#parked) {
+      if (!hopeful) continue
+      if (retryAt <= now) {
+        this.#parked.delete(key)
+        this.#active.set(key, pod)
+        promoted = true
+      } else next = Math.min(next, retryAt)
+    }
+    this.#schedule(now, next)
+    if (promoted) this.#onReady()
+  }
+
+  #schedule(now: number, at: number): void {
+    if (this.#timer !== undefined && this.#timer.at <= at) return
+    this.#timer?.cancel()
+    this.#timer = undefined
+    if (at === Number.POSITIVE_INFINITY) return
+    const cancel = this.#clock.after(at - now, () => {
+      this.#timer = undefined
+      this.#promote()
+    })
+    this.#timer = { cancel, at }
+  }
+}

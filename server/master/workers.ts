@@ -1,0 +1,72 @@
+/** The scheduler and the controllers of one cluster. */
+import type { Clock, Logger } from '../../kit/index.ts'
+import {
+  type Authorizer,
+  type Cluster,
+  ClusterClient,
+  COMPONENT_GROUPS,
+  EventRecorder,
+} from './apiserver/index.ts'
+import {
+  type Controller,
+  EventController,
+  NamespaceController,
+  NodeLifecycleController,
+  ServiceAccountController,
+} from './controllers/index.ts'
+import { Scheduler } from './scheduler/index.ts'
+
+export interface WorkersOptions {
+  readonly cluster: Cluster
+  readonly authorizer: Authorizer
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** A client with the identity of one of the program's own parts. */
+export function componentClient(
+  cluster: Cluster,
+  authorizer: Authorizer,
+  component: keyof typeof COMPONENT_GROUPS,
+): ClusterClient {
+  const group = COMPONENT_GROUPS[component]
+  return new ClusterClient(cluster, { user: group, groups: [group] }, authorizer)
+}
+
+export class Workers {
+  readonly #all: readonly Controller[]
+
+  constructor({ cluster, authorizer, clock, log }: WorkersOptions) {
+    const own = log.child({ cluster: cluster.id })
+    const client = (component: keyof typeof COMPONENT_GROUPS) =>
+      componentClient(cluster, authorizer, component)
+    const base = (component: keyof typeof COMPONENT_GROUPS) => ({
+      client: client(component),
+      clock,
+      log: own,
+    })
+    const nodes = base('nodeLifecycleController')
+    const scheduling = base('scheduler')
+    this.#all = [
+      new NamespaceController(base('namespaceController')),
+      new ServiceAccountController(base('serviceAccountController')),
+      new NodeLifecycleController({
+        ...nodes,
+        events: new EventRecorder(nodes.client, 'node-controller', clock, own),
+      }),
+      new EventController(base('eventsController')),
+      new Scheduler({
+        ...scheduling,
+        events: new EventRecorder(scheduling.client, 'default-scheduler', clock, own),
+      }),
+    ]
+  }
+
+  async start(): Promise<void> {
+    for (const worker of this.#all) await worker.start()
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#all.map(worker => worker.stop()))
+  }
+}
