@@ -1,5 +1,5 @@
 /** What somebody wants to do, as authorizers see it. */
-import type { StoredObject } from '../../../store/contract.ts'
+import type { StoredObject } from '../../../store/index.ts'
 import type { Frozen } from '../json.ts'
 import type { KubernetesObject } from '../objects.ts'
 import type { Identity } from './identity.ts'

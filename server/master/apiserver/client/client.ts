@@ -2,7 +2,7 @@
  * A client of a cluster inside the process: the same access checks, validation and storage as over HTTP, without
  * sockets and texts in between.
  */
-import type { StoredObject } from '../../../store/contract.ts'
+import type { StoredObject } from '../../../store/index.ts'
 import { type Attributes, type Authorizer, type Identity, requireAccess, type Verb } from '../access/index.ts'
 import type { Resource } from '../catalog/index.ts'
 import { type Cluster, type Interest, type Subscriber, storeKey } from '../cluster/index.ts'

@@ -6,7 +6,7 @@
  * however many watch: with 10,000 agents each watching its own pods, one of them is called.
  */
 import { explainError, type Logger } from '../../../../kit/index.ts'
-import type { ChangeEvent, ObjectKey, Space, StoredObject } from '../../../store/contract.ts'
+import type { ChangeEvent, ObjectKey, Space, StoredObject } from '../../../store/index.ts'
 
 /** The events of one kind that are remembered, for watches that begin a little in the past. */
 const REMEMBERED = 128

@@ -1,6 +1,6 @@
 /** One open cluster: its objects, its changes, and the little that is kept beside them. */
 import type { Clock, Logger } from '../../../../kit/index.ts'
-import type { ObjectKey, Space, StoredObject } from '../../../store/contract.ts'
+import type { ObjectKey, Space, StoredObject } from '../../../store/index.ts'
 import type { AccessView } from '../access/index.ts'
 import type { Catalog, Resource } from '../catalog/index.ts'
 import type { Frozen } from '../json.ts'

@@ -3,7 +3,7 @@
  * reads on sees one consistent state.
  */
 import type { CancelTimer, Clock } from '../../../../kit/index.ts'
-import type { ListResult, StoredObject } from '../../../store/contract.ts'
+import type { ListResult, StoredObject } from '../../../store/index.ts'
 
 /** Milliseconds that a client has between two pages. */
 const PATIENCE = 120_000

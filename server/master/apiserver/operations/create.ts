@@ -1,7 +1,7 @@
 /** Creating objects. */
 import { randomUUID } from 'node:crypto'
 import { isDroverError } from '../../../../kit/index.ts'
-import type { StoredObject } from '../../../store/contract.ts'
+import type { StoredObject } from '../../../store/index.ts'
 import { restrictNode } from '../access/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import type { JsonObject } from '../json.ts'

@@ -1,5 +1,5 @@
 /** Deleting objects: at once, after a grace period, or when their finalizers are done. */
-import type { StoredObject } from '../../../store/contract.ts'
+import type { StoredObject } from '../../../store/index.ts'
 import { cloneJson, type Frozen, type JsonValue } from '../json.ts'
 import type { DeleteOptions, KubernetesObject } from '../objects.ts'
 import { formatTime } from '../schema/index.ts'

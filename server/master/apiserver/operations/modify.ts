@@ -3,7 +3,7 @@
  * object follow each other and none is lost or refused without need.
  */
 import { isDroverError } from '../../../../kit/index.ts'
-import type { ObjectKey, StoredObject } from '../../../store/contract.ts'
+import type { ObjectKey, StoredObject } from '../../../store/index.ts'
 import { restrictNode } from '../access/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import { equalJson, type Frozen, type JsonObject } from '../json.ts'

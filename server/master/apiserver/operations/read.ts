@@ -1,6 +1,6 @@
 /** Reading objects: one, or lists with selectors and pages. */
 import { type Static, Type, validatorOf } from '../../../../kit/index.ts'
-import type { StoredObject } from '../../../store/contract.ts'
+import type { StoredObject } from '../../../store/index.ts'
 import type { Resource } from '../catalog/index.ts'
 import { type Cluster, storeKey } from '../cluster/index.ts'
 import type { Selection } from '../selection/index.ts'

@@ -1,5 +1,5 @@
 /** Changing objects: whole (PUT) and in part (PATCH), and their status and finalize subresources. */
-import type { StoredObject } from '../../../store/contract.ts'
+import type { StoredObject } from '../../../store/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import { cloneJson, equalJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import { validateMetadata, validateMetadataUpdate } from '../metadata.ts'

@@ -1,5 +1,5 @@
 /** Stored objects as clients see them: as kept, in another group's form, as metadata only, or as rows of a table. */
-import type { StoredObject } from '../../../store/contract.ts'
+import type { StoredObject } from '../../../store/index.ts'
 import { apiVersionOf, type Resource } from '../catalog/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { JsonObject } from '../json.ts'

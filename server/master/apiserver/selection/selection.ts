@@ -1,5 +1,5 @@
 /** Which objects a request means: its label and field selectors, ready to be asked many times. */
-import type { StoredObject } from '../../../store/contract.ts'
+import type { StoredObject } from '../../../store/index.ts'
 import type { Frozen } from '../json.ts'
 import type { KubernetesObject } from '../objects.ts'
 import { type FieldRequirement, parseFieldSelector } from './fields.ts'

@@ -1,5 +1,5 @@
 /** Parsed forms of stored objects, shared by everybody who looks inside the same version. */
-import type { StoredObject } from '../../../store/contract.ts'
+import type { StoredObject } from '../../../store/index.ts'
 import type { Frozen } from '../json.ts'
 import type { KubernetesObject } from '../objects.ts'
 

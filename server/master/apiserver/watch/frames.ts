@@ -1,5 +1,5 @@
 /** Events of a watch as bytes, made once for all who watch in the same form. */
-import type { ChangeEvent, StoredObject } from '../../../store/contract.ts'
+import type { ChangeEvent, StoredObject } from '../../../store/index.ts'
 import { apiVersionOf, type Resource } from '../catalog/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { Presenter } from '../presentation/index.ts'

@@ -6,7 +6,7 @@
  * moment; one that stays slow loses its connection and starts again from its last revision.
  */
 import { type CancelTimer, type Clock, isDroverError } from '../../../../kit/index.ts'
-import type { ChangeEvent, StoredObject, Watch } from '../../../store/contract.ts'
+import type { ChangeEvent, StoredObject, Watch } from '../../../store/index.ts'
 import type { Resource } from '../catalog/index.ts'
 import type { Cluster, Interest, Subscriber } from '../cluster/index.ts'
 import type { Selection } from '../selection/index.ts'
