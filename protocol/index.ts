@@ -13,19 +13,25 @@ export {
   POD_LABEL,
 } from './labels.ts'
 export * from './link/index.ts'
-export type {
-  EnvironmentInfo,
-  HostInfo,
-  InstanceInfo,
-  MetadataDelta,
-  MetadataHealthCheck,
-  MetadataLink,
-  MetadataObject,
-  MetadataPort,
-  MetadataPosition,
-  NetworkInfo,
-  ServiceInfo,
-  StackInfo,
+export {
+  type EnvironmentInfo,
+  type HostInfo,
+  type InstanceInfo,
+  METADATA_MODEL_VERSION,
+  type MetadataDelta,
+  type MetadataHealthCheck,
+  type MetadataLink,
+  type MetadataObject,
+  type MetadataPart,
+  type MetadataPort,
+  type MetadataPosition,
+  type MetadataStep,
+  metadataObject,
+  metadataPosition,
+  metadataStep,
+  type NetworkInfo,
+  type ServiceInfo,
+  type StackInfo,
 } from './metadata-model.ts'
 export {
   type Connection,

@@ -2,9 +2,9 @@
  * The metadata model: what the server sends of every object, so that an agent can answer for it.
  *
  * Wire names are those of the 2017 system's delta protocol (camelCase inwards). Objects are identified by uuid;
- * `infoTypeId` is the API's id.
+ * `infoTypeId` is the API's id, whose number grows with every object that is made.
  */
-import { type Static, type TSchema, Type } from '../kit/index.ts'
+import { type Static, type TSchema, Type, validatorOf } from '../kit/index.ts'
 
 const text = (maximum: number) => Type.String({ maxLength: maximum })
 const labels = Type.Record(Type.String(), text(16_384))
@@ -170,27 +170,60 @@ export type MetadataPort = Static<typeof portSchema>
 export type MetadataLink = Static<typeof linkSchema>
 export type MetadataHealthCheck = Static<typeof healthCheckSchema>
 
-/** Where a copy of the model stands: a base, and how many deltas were applied to it. */
+/**
+ * Raised when servers convert objects differently than before: copies of the model that were made the old way are
+ * replaced then.
+ */
+export const METADATA_MODEL_VERSION = 1
+
+const generation = text(128)
+const sequence = Type.Integer({ minimum: 0 })
+
+/** Where a copy of the model stands: it shows everything up to `sequence` of `generation`. */
 export const metadataPositionSchema = Type.Object({
-  /** Names the base that the sequence counts from; random. */
-  generation: text(64),
-  sequence: Type.Integer({ minimum: 0 }),
+  /** Names the history that the sequence counts in. */
+  generation,
+  sequence,
 })
 
 export type MetadataPosition = Static<typeof metadataPositionSchema>
 
 /**
- * A step of the model from sequence `sequence - 1` to `sequence` of `generation`; or, with `full`, the whole model at
- * `sequence`, which replaces whatever the receiver has. A large full sync comes in parts: all but the last have `more`.
+ * Everything that changed after `from`, in its newest form: whoever stands at `from` or later, but not after `sequence`,
+ * stands at `sequence` afterwards. Applying it twice does no harm. A large step is sent as several: all but the last
+ * have a `sequence` equal to `from` and lead nowhere by themselves.
  */
-export const metadataDeltaSchema = Type.Object({
-  generation: text(64),
-  sequence: Type.Integer({ minimum: 0 }),
-  full: Type.Boolean(),
-  more: Type.Boolean(),
+export const metadataStepSchema = Type.Object({
+  full: Type.Literal(false),
+  generation,
+  from: sequence,
+  sequence,
   updates: Type.Array(metadataObjectSchema),
-  /** uuids. */
+  /** uuids; of objects that the receiver may never have seen, too. */
   removes: Type.Array(text(64)),
 })
 
+/**
+ * A part of the whole model, which replaces whatever the receiver has: objects that are in none of the parts are gone.
+ * The receiver stands at `sequence` after the last part, and nowhere between the first and the last.
+ */
+export const metadataPartSchema = Type.Object({
+  full: Type.Literal(true),
+  generation,
+  sequence,
+  /** Counts from 0. */
+  part: Type.Integer({ minimum: 0 }),
+  more: Type.Boolean(),
+  updates: Type.Array(metadataObjectSchema),
+})
+
+export const metadataDeltaSchema = Type.Union([metadataStepSchema, metadataPartSchema])
+
+export type MetadataStep = Static<typeof metadataStepSchema>
+export type MetadataPart = Static<typeof metadataPartSchema>
 export type MetadataDelta = Static<typeof metadataDeltaSchema>
+
+/** One object of the model, e.g. from a file. */
+export const metadataObject = validatorOf(metadataObjectSchema)
+export const metadataPosition = validatorOf(metadataPositionSchema)
+export const metadataStep = validatorOf(metadataStepSchema)

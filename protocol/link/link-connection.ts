@@ -42,6 +42,9 @@ const MAXIMUM_STREAMS = 1024
 /** Application-defined websocket close code (RFC 6455, 7.4.2): a message that breaks the protocol. */
 const PROTOCOL_VIOLATION = 4400
 
+/** Every stream has a last listener: an error that nobody waits for must not end the process. */
+function ignoreError(): void {}
+
 function describe(error: unknown): { code: string; message: string; status?: number } {
   return error instanceof DroverError
     ? { code: error.code, message: error.explain(), status: error.status }
@@ -120,6 +123,7 @@ export class LinkConnection<Incoming extends AnyMessage, Outgoing extends AnyMes
     const id = this.#nextStream
     this.#nextStream += 1
     const stream = new LinkStream(id, this)
+    stream.on('error', ignoreError)
     if (this.#closed) stream.disconnect(protocolErrors.LinkClosed())
     else if (this.#streams.size >= MAXIMUM_STREAMS) {
       stream.disconnect(kitErrors.QueueFull({ object: 'streams of the connection' }))
@@ -240,8 +244,7 @@ export class LinkConnection<Incoming extends AnyMessage, Outgoing extends AnyMes
   #accept(id: number, kind: string, params: unknown): void {
     const stream = new LinkStream(id, this)
     this.#streams.set(id, stream)
-    // Every stream has a last listener: an error that nobody waits for must not end the process.
-    stream.on('error', () => undefined)
+    stream.on('error', ignoreError)
     const { onStream } = this.#options
     if (onStream === undefined || this.#streams.size > MAXIMUM_STREAMS) {
       stream.destroy(protocolErrors.RequestFailed({ message: 'streams are refused' }))

@@ -80,7 +80,9 @@ export class SourceFile {
         const pair = node.items.find(item => isScalar(item.key) && String(item.key.value) === String(step))
         if (pair === undefined) return best
         const key = (pair.key as Scalar).range?.[0]
-        const value = (pair.value as Node | null)?.range?.[0] ?? key ?? best.value
+        // A key without a value is where an absent value is best looked for.
+        const empty = isScalar(pair.value) && pair.value.value === null
+        const value = (empty ? key : (pair.value as Node | null)?.range?.[0]) ?? key ?? best.value
         best = key === undefined ? { value } : { key, value }
         node = pair.value
       } else if (node !== null && typeof node === 'object' && 'items' in node && Array.isArray(node.items)) {
