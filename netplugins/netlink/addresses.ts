@@ -33,12 +33,24 @@ function broadcastOf(address: Buffer, prefixLength: number): Buffer {
   return broadcast
 }
 
-/** Gives a link an address; one that it has already is fine. @throws `KernelRefused` */
-export async function addAddress(socket: RouteSocket, entry: LinkAddress): Promise<void> {
+/** Numbers of `rt_scope_t` (rtnetlink(7)). */
+const SCOPE = { global: 0, host: 254 } as const
+
+/**
+ * Gives a link an address; one that it has already is fine.
+ *
+ * @param scope `host` for one that must never be the source address of what leaves this host
+ * @throws `KernelRefused`
+ */
+export async function addAddress(
+  socket: RouteSocket,
+  entry: LinkAddress,
+  scope: keyof typeof SCOPE = 'global',
+): Promise<void> {
   const address = encodeIpv4(entry.address)
   await socket.request(`address ${entry.address}/${entry.prefixLength}`, 'add', (kernel, options) =>
     kernel.newAddress(
-      { family: AF_INET, prefixlen: entry.prefixLength, index: entry.link },
+      { family: AF_INET, prefixlen: entry.prefixLength, index: entry.link, scope: SCOPE[scope] },
       {
         local: address,
         address,

@@ -3,7 +3,11 @@ import { AttrStream, parseAttributes } from 'netlink'
 
 const IFLA_INFO_KIND = 1
 const IFLA_INFO_DATA = 2
+const IFLA_INFO_SLAVE_KIND = 4
+const IFLA_INFO_SLAVE_DATA = 5
 const VETH_INFO_PEER = 1
+/** Whether a bridge sends a frame back to the port it came from. */
+const IFLA_BRPORT_MODE = 4
 
 function encodeLinkInfo(kind: string, data?: Buffer): Buffer {
   const info = new AttrStream()
@@ -23,12 +27,35 @@ export function encodeVethInfo(peer: Buffer): Buffer {
   return encodeLinkInfo('veth', Buffer.concat(data.bufs))
 }
 
-/** The kind in an IFLA_LINKINFO attribute. */
-export function decodeLinkKind(info: Buffer | undefined): string | undefined {
-  if (info === undefined) return undefined
+/** Settings of a port of a bridge. */
+export function encodeBridgePortInfo(hairpin: boolean): Buffer {
+  const data = new AttrStream()
+  data.push(IFLA_BRPORT_MODE, Buffer.from([hairpin ? 1 : 0]))
+  const info = new AttrStream()
+  info.push(IFLA_INFO_SLAVE_KIND, Buffer.from('bridge\0'))
+  info.push(IFLA_INFO_SLAVE_DATA, Buffer.concat(data.bufs))
+  return Buffer.concat(info.bufs)
+}
+
+export interface LinkInfo {
+  readonly kind: string | undefined
+  /** Of a port of a bridge: whether frames may go back to where they came from. */
+  readonly hairpin: boolean
+}
+
+/** Reads an IFLA_LINKINFO attribute. */
+export function decodeLinkInfo(info: Buffer | undefined): LinkInfo {
   let kind: string | undefined
-  parseAttributes(info, attribute => {
-    if (attribute.type === IFLA_INFO_KIND) kind = attribute.data.toString('latin1').replace(/\0.*$/, '')
-  })
-  return kind
+  let hairpin = false
+  if (info !== undefined) {
+    parseAttributes(info, ({ type, data }) => {
+      if (type === IFLA_INFO_KIND) kind = data.toString('latin1').replace(/\0.*$/, '')
+      if (type === IFLA_INFO_SLAVE_DATA) {
+        parseAttributes(data, setting => {
+          if (setting.type === IFLA_BRPORT_MODE) hairpin = setting.data[0] === 1
+        })
+      }
+    })
+  }
+  return { kind, hairpin }
 }

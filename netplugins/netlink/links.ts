@@ -1,7 +1,7 @@
 /** Network links (RTM_*LINK): bridges, veth pairs and whatever else a host has. */
 import { closeSync } from 'node:fs'
 import { AttrStream, FlagsNew, type ifla, rt } from 'netlink'
-import { decodeLinkKind, encodeBridgeInfo, encodeVethInfo } from './link-info.ts'
+import { decodeLinkInfo, encodeBridgeInfo, encodeBridgePortInfo, encodeVethInfo } from './link-info.ts'
 import { openNamespaceFile } from './network-namespace.ts'
 import { kernelErrorCode, type RouteSocket } from './route-socket.ts'
 import { decodeMac, encodeMac } from './wire.ts'
@@ -15,9 +15,13 @@ export interface Link {
   readonly mtu: number
   /** Index of the bridge it is a port of. */
   readonly master: number | undefined
+  /** Of a port of a bridge: whether the bridge sends frames back to it that came from it. */
+  readonly hairpin: boolean
   /** Administratively up. */
   readonly up: boolean
   readonly promiscuous: boolean
+  /** Link group, a number that users of links mark them with; 0 unless somebody set it. */
+  readonly group: number
 }
 
 /** What `setLink` changes; absent fields stay. */
@@ -28,6 +32,7 @@ export interface LinkChange {
   readonly mtu?: number
   readonly mac?: string
   readonly promiscuous?: boolean
+  readonly group?: number
 }
 
 export interface BridgeOptions {
@@ -57,12 +62,13 @@ export function decodeLink(message: rt.LinkMessage): Link | undefined {
   return {
     index: data.index,
     name: attrs.ifname,
-    kind: decodeLinkKind(attrs.linkinfo),
+    ...decodeLinkInfo(attrs.linkinfo),
     mac: decodeMac(attrs.address),
     mtu: attrs.mtu ?? 0,
     master: attrs.master === undefined || attrs.master === 0 ? undefined : attrs.master,
     up: data.flags?.up === true,
     promiscuous: data.flags?.promisc === true,
+    group: attrs.group ?? 0,
   }
 }
 
@@ -162,21 +168,16 @@ export async function setLink(socket: RouteSocket, name: string, change: LinkCha
         ...(change.master === undefined ? {} : { master: change.master }),
         ...(change.mtu === undefined ? {} : { mtu: change.mtu }),
         ...(change.mac === undefined ? {} : { address: encodeMac(change.mac) }),
+        ...(change.group === undefined ? {} : { group: change.group }),
       },
       options,
     ),
   )
 }
 
-/** Deletes a link (and its peer, of a veth pair). @returns false when there was none of that name */
-export async function deleteLink(socket: RouteSocket, name: string): Promise<boolean> {
-  try {
-    await socket.request(`link ${name}`, 'delete', (kernel, options) =>
-      kernel.delLink({}, { ifname: name }, options),
-    )
-    return true
-  } catch (error) {
-    if (kernelErrorCode(error) === 'ENODEV') return false
-    throw error
-  }
+/** Lets a bridge send frames back to the port they came from, or not. @throws `KernelRefused` when it is no port */
+export async function setHairpin(socket: RouteSocket, name: string, hairpin: boolean): Promise<void> {
+  await socket.request(`link ${name}`, 'change', (kernel, options) =>
+    kernel.newLink({}, { ifname: name, linkinfo: encodeBridgePortInfo(hairpin) }, options),
+  )
 }

@@ -7,6 +7,7 @@
  */
 import * as ffi from 'node:ffi'
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { isMainThread } from 'node:worker_threads'
 import { systemErrorCode } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
@@ -48,6 +49,12 @@ export function openNamespaceFile(path: string): number {
     const error = missing ? networkErrors.NamespaceMissing : networkErrors.NamespaceRefused
     throw error({ object: `network namespace ${path}`, cause })
   }
+}
+
+/** Whether a file stands for the network namespace of this process itself. */
+export async function isOwnNamespace(path: string): Promise<boolean> {
+  const [own, other] = await Promise.all([stat('/proc/self/ns/net'), stat(path).catch(() => undefined)])
+  return own.dev === other?.dev && own.ino === other.ino
 }
 
 /**

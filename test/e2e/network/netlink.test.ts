@@ -7,12 +7,12 @@ import {
   createBridge,
   createVethPair,
   deleteAddress,
-  deleteLink,
   deleteNeighbour,
   deleteRoute,
   getLink,
   type KernelEvent,
   kernelErrorCode,
+  LinkRemover,
   listAddresses,
   listLinks,
   listNeighbours,
@@ -88,8 +88,8 @@ t.test('links, addresses, routes and neighbours of this host', { skip }, async t
 
     t.equal(await deleteAddress(socket, address), true)
     t.equal(await deleteAddress(socket, address), false)
-    t.equal(await deleteLink(socket, 'br0'), true)
-    t.equal(await deleteLink(socket, 'br0'), false)
+    t.equal(await new LinkRemover(socket).remove('br0'), true)
+    t.equal(await new LinkRemover(socket).remove('br0'), false)
   })
 })
 
@@ -124,8 +124,10 @@ t.test('a veth pair into another namespace, in one request', { skip }, async t =
     t.equal(kernelErrorCode(takenInside), 'EEXIST')
     t.equal(await getLink(socket, 'vethr2'), undefined, 'nothing half done')
 
-    t.equal(await deleteLink(socket, 'vethr1'), true)
-    await deleteLink(socket, 'br0')
+    const remover = new LinkRemover(socket)
+    t.strictSame(await Promise.all([remover.remove('vethr1'), remover.remove('none')]), [true, false])
+    t.equal(await getLink(socket, 'vethr1'), undefined)
+    await new LinkRemover(socket).remove('br0')
   })
 })
 
@@ -164,7 +166,7 @@ t.test('many requests at once do not disturb each other', { skip }, async t => {
       ]),
     )
     t.equal((await listAddresses(socket, link)).length, 60)
-    await deleteLink(socket, 'br0')
+    await new LinkRemover(socket).remove('br0')
   })
 })
 
@@ -189,7 +191,7 @@ t.test('the kernel tells what changes', { skip }, async t => {
     await until(event => event.kind === 'link' && event.link.name === 'br0' && !event.removed)
     await addAddress(socket, { link, address: '10.42.0.1', prefixLength: 16 })
     await until(event => event.kind === 'address' && event.link === link)
-    await deleteLink(socket, 'br0')
+    await new LinkRemover(socket).remove('br0')
     await until(event => event.kind === 'link' && event.link.name === 'br0' && event.removed)
   })
   stop()

@@ -1,0 +1,75 @@
+/**
+ * Keeps what is on the host and what is recorded the same: puts links back that were moved, forgets attachments whose
+ * link is gone, and clears away what has no record.
+ */
+import type { Logger } from '../../kit/index.ts'
+import type { BridgeNetwork } from '../../netplugins/bridge/index.ts'
+import type { AddressPool } from '../../netplugins/ipam/index.ts'
+import type { AttachmentStore } from './attachment-store.ts'
+import type { Attachments } from './attachments.ts'
+
+export interface AttachmentKeeperParts {
+  readonly bridge: BridgeNetwork
+  readonly pool: AddressPool
+  readonly store: AttachmentStore
+  readonly attachments: Attachments
+  readonly log: Logger
+}
+
+export class AttachmentKeeper {
+  readonly #parts: AttachmentKeeperParts
+
+  constructor(parts: AttachmentKeeperParts) {
+    this.#parts = parts
+  }
+
+  /** One pass over everything. @throws `KernelRefused` */
+  async reconcile(): Promise<void> {
+    const owners = await this.#keepLinks()
+    await this.#forgetDisconnected(owners)
+    await this.#freeAddresses()
+  }
+
+  /** @returns names of the links that are there */
+  async #keepLinks(): Promise<ReadonlySet<string>> {
+    const { bridge, attachments, store, log } = this.#parts
+    const links = await bridge.hostInterfaces()
+    for (const link of links.values()) {
+      const owner = store.list().find(attachment => attachment.hostInterface === link.name)
+      if (owner !== undefined) {
+        if (attachments.isBusy(owner)) continue
+        if (await bridge.ensureHostInterface(link, owner.ports.length > 0))
+          log.info({ link: link.name }, 'reconnected a container')
+      } else if (!attachments.isBusyWith(link.name)) {
+        log.info({ link: link.name }, 'removes the link of no container')
+        await bridge.removeHostInterface(link.name)
+      }
+    }
+    return new Set(links.keys())
+  }
+
+  /**
+   * A pair of links lives as long as both its ends: without the host's end, the container's namespace is gone (it ended,
+   * or the machine was started anew), or somebody cut it off for good.
+   */
+  async #forgetDisconnected(links: ReadonlySet<string>): Promise<void> {
+    const { bridge, attachments, store, log } = this.#parts
+    for (const attachment of store.list()) {
+      if (links.has(attachment.hostInterface) || attachments.isBusy(attachment)) continue
+      await attachments.deleteUnless(attachment, async () => {
+        const isConnected = await bridge.hasLink(attachment.hostInterface)
+        if (!isConnected) log.info({ container: attachment.containerId }, 'forgets a container that is gone')
+        return isConnected
+      })
+    }
+  }
+
+  async #freeAddresses(): Promise<void> {
+    const { pool, attachments, store, log } = this.#parts
+    for (const assignment of pool.assignments()) {
+      if (store.get(assignment) !== undefined || attachments.isBusy(assignment)) continue
+      log.info({ address: assignment.address }, 'frees the address of no container')
+      await pool.release(assignment)
+    }
+  }
+}

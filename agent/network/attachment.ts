@@ -1,0 +1,101 @@
+/** A container's connection to the network, as it is kept on disk and told to others. */
+import { parseIpv4, type Static, Type, validatorOf } from '../../kit/index.ts'
+import type { CniAttachmentRequest, PortMapping } from '../../netplugins/cni/index.ts'
+import { networkErrors } from '../../netplugins/index.ts'
+import { METADATA_ADDRESS } from '../../protocol/index.ts'
+
+/** Every address of the host. */
+export const ANY_ADDRESS = '0.0.0.0'
+
+const portNumber = Type.Integer({ minimum: 1, maximum: 65535 })
+
+const publishedPortSchema = Type.Object({
+  /** The host's address on which it is published; `0.0.0.0` for every one. */
+  bindAddress: Type.String(),
+  hostPort: portNumber,
+  containerPort: portNumber,
+  protocol: Type.Union([Type.Literal('tcp'), Type.Literal('udp')]),
+})
+
+export type PublishedPort = Static<typeof publishedPortSchema>
+
+const attachmentSchema = Type.Object({
+  networkName: Type.String(),
+  containerId: Type.String(),
+  interfaceName: Type.String(),
+  /** File of the container's network namespace at the time it was attached. */
+  namespace: Type.String(),
+  address: Type.String(),
+  mac: Type.String(),
+  /** The other end of the container's interface, on the host. */
+  hostInterface: Type.String(),
+  ports: Type.Array(publishedPortSchema),
+})
+
+/** One interface of one container. */
+export type Attachment = Static<typeof attachmentSchema>
+
+export const attachmentValidator = validatorOf(attachmentSchema)
+
+/** The identity of an attachment. */
+export function attachmentKey(of: { readonly containerId: string; readonly interfaceName: string }): string {
+  return `${of.containerId}/${of.interfaceName}`
+}
+
+/** How a user would name a published port. */
+export function describePort(port: PublishedPort): string {
+  const where = port.bindAddress === ANY_ADDRESS ? '' : `${port.bindAddress}:`
+  return `port ${where}${port.hostPort}/${port.protocol}`
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.')
+}
+
+/** Published where only processes of the host itself can reach it. */
+export function isLoopbackOnly(port: PublishedPort): boolean {
+  return isLoopback(port.bindAddress)
+}
+
+function readPort(mapping: PortMapping): PublishedPort {
+  const protocol = (mapping.protocol ?? 'tcp').toLowerCase()
+  const bindAddress = mapping.hostIP === undefined || mapping.hostIP === '' ? ANY_ADDRESS : mapping.hostIP
+  const object = `port ${mapping.hostPort}/${protocol}`
+  if (protocol !== 'tcp' && protocol !== 'udp') {
+    throw networkErrors.UnsupportedCniField({
+      object,
+      message: 'has a protocol that cannot be published',
+      expected: 'tcp or udp',
+    })
+  }
+  if (parseIpv4(bindAddress) === undefined || bindAddress === METADATA_ADDRESS) {
+    throw networkErrors.UnsupportedCniField({
+      object,
+      message: `cannot be published on ${bindAddress}`,
+      expected: 'an IPv4 address of this host',
+    })
+  }
+  return { bindAddress, hostPort: mapping.hostPort, containerPort: mapping.containerPort, protocol }
+}
+
+/**
+ * The ports that a request asks to publish.
+ *
+ * @throws `UnsupportedCniField` for other protocols than TCP and UDP, other addresses than IPv4, and for a host port
+ *   that is to lead to two container ports
+ */
+export function requestedPorts(request: CniAttachmentRequest): PublishedPort[] {
+  const ports = new Map<string, PublishedPort>()
+  for (const port of request.portMappings.map(readPort)) {
+    const name = describePort(port)
+    const other = ports.get(name)
+    if (other !== undefined && other.containerPort !== port.containerPort) {
+      throw networkErrors.UnsupportedCniField({
+        object: name,
+        message: `cannot lead to both ${other.containerPort} and ${port.containerPort} of the container`,
+      })
+    }
+    ports.set(name, port)
+  }
+  return [...ports.values()]
+}

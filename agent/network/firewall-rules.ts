@@ -1,0 +1,170 @@
+/**
+ * Which iptables rules the network needs: names, marks and hooks are those that hosts of the 2017 system had, so that
+ * what users built around them still fits.
+ *
+ * Rules are in the words of iptables-save, because that is how they are recognised.
+ */
+import type { DesiredRules, Jump } from '../../netplugins/iptables/index.ts'
+import { ANY_ADDRESS, type Attachment, isLoopbackOnly, type PublishedPort } from './attachment.ts'
+import type { NetworkPlan } from './settings.ts'
+
+/** Mark of packets to a published port (4200); Kubernetes has 0x4000 and 0x8000. */
+const PUBLISHED_MARK = '0x1068'
+
+/** Docker's own bridge, of which containers ask metadata whether it is there yet or not. */
+const DOCKER_BRIDGE = 'docker0'
+
+/** Chain for rules of the user's own, looked at before ours. */
+export const USER_CHAIN = 'CATTLE_USER'
+
+const LOCAL = '-m addrtype --dst-type LOCAL'
+
+/** The first rules of the built-in chains, in order. */
+const JUMPS: Readonly<Record<keyof DesiredRules, readonly Jump[]>> = {
+  raw: [{ from: 'PREROUTING', rule: `${LOCAL} -j CATTLE_RAW_PREROUTING` }],
+  nat: [
+    { from: 'PREROUTING', rule: `${LOCAL} -j CATTLE_PREROUTING` },
+    { from: 'OUTPUT', rule: `${LOCAL} -j CATTLE_OUTPUT` },
+    { from: 'POSTROUTING', rule: '-j CATTLE_NAT_POSTROUTING' },
+    { from: 'POSTROUTING', rule: '-j CATTLE_HOSTPORTS_POSTROUTING' },
+  ],
+  filter: [
+    { from: 'FORWARD', rule: `-j ${USER_CHAIN}` },
+    { from: 'FORWARD', rule: '-j CATTLE_FORWARD' },
+  ],
+}
+
+/** A published port and the container behind it. */
+interface Publication extends PublishedPort {
+  readonly address: string
+}
+
+export interface FirewallInput {
+  readonly plan: NetworkPlan
+  readonly bridgeName: string
+  readonly attachments: readonly Attachment[]
+  /** Bridges of Docker networks beside `docker0`. */
+  readonly dockerBridges: readonly string[]
+}
+
+function publicationsOf(attachments: readonly Attachment[]): Publication[] {
+  return (
+    attachments
+      .flatMap(({ address, ports }) => ports.map(port => ({ ...port, address })))
+      // Packets to 127.0.0.1 never come from outside; the host's own go through the agent's socket.
+      .filter(port => !isLoopbackOnly(port))
+      // One order whatever happened before, so that a change of one port is a change of one rule.
+      .toSorted(
+        (a, b) =>
+          a.hostPort - b.hostPort ||
+          a.protocol.localeCompare(b.protocol) ||
+          a.bindAddress.localeCompare(b.bindAddress),
+      )
+  )
+}
+
+/** `-d ADDRESS -p tcp -m tcp --dport PORT`, as far as it is limited to an address. */
+function toHostPort(port: Publication, unlimited = ''): string {
+  const destination = port.bindAddress === ANY_ADDRESS ? unlimited : `-d ${port.bindAddress}/32 `
+  return `${destination}-p ${port.protocol} -m ${port.protocol} --dport ${port.hostPort}`
+}
+
+/**
+ * Only containers and the host itself reach the metadata address: for everybody else it does not exist. (A neighbour
+ * could route packets for it to this host, CVE-2020-8558.)
+ */
+function rawRules(input: FirewallInput, publications: readonly Publication[]): string[] {
+  const toMetadata = `-d ${input.plan.settings.metadata.address}/32`
+  const bridges = [...new Set([input.bridgeName, DOCKER_BRIDGE, ...input.dockerBridges.toSorted()])]
+  return [
+    ...[...bridges, 'lo'].map(link => `${toMetadata} -i ${link} -j RETURN`),
+    `${toMetadata} -j DROP`,
+    ...publications.map(port => `${toHostPort(port)} -j MARK --set-xmark ${PUBLISHED_MARK}/0xffffffff`),
+  ]
+}
+
+/** Sends containers to the ports on which metadata and DNS really listen, and keeps published ports off the address. */
+function metadataRules({ plan }: FirewallInput): string[] {
+  const { address, httpPort, dnsPort } = plan.settings.metadata
+  const redirect = (protocol: string, from: number, to: number) =>
+    from === to
+      ? []
+      : [
+          `-d ${address}/32 -p ${protocol} -m ${protocol} --dport ${from} -j DNAT --to-destination ${address}:${to}`,
+        ]
+  return [
+    ...redirect('tcp', 80, httpPort),
+    ...redirect('udp', 53, dnsPort),
+    ...redirect('tcp', 53, dnsPort),
+    `-d ${address}/32 -j RETURN`,
+  ]
+}
+
+function toContainer(port: Publication): string {
+  return `-j DNAT --to-destination ${port.address}:${port.containerPort}`
+}
+
+/** A container that reached another (or itself) by way of the host must get its answers by way of the host. */
+function hairpinRule(port: Publication, clusterBlock: string): string {
+  const { address, containerPort, protocol } = port
+  return `-s ${clusterBlock} -d ${address}/32 -p ${protocol} -m ${protocol} --dport ${containerPort} -m conntrack --ctstate DNAT -j MASQUERADE`
+}
+
+/** Inside the cluster, and on the way to metadata, the source address is who a container is. */
+function masqueradeRules({ plan, bridgeName }: FirewallInput): string[] {
+  const { clusterBlock, metadata } = plan.settings
+  return [
+    `-s ${clusterBlock} -d ${metadata.address}/32 -j RETURN`,
+    `-s ${clusterBlock} -d ${clusterBlock} -j RETURN`,
+    `-s ${clusterBlock} ! -o ${bridgeName} -j MASQUERADE`,
+  ]
+}
+
+/** Needed where the policy of FORWARD is DROP, as Docker makes it. */
+function forwardRules({ bridgeName }: FirewallInput): string[] {
+  return [
+    `-m mark --mark ${PUBLISHED_MARK} -j ACCEPT`,
+    `-i ${bridgeName} -j ACCEPT`,
+    `-o ${bridgeName} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+  ]
+}
+
+/** Everything of ours in the tables of this host. */
+export function firewallRules(input: FirewallInput): DesiredRules {
+  const publications = publicationsOf(input.attachments)
+  const { clusterBlock } = input.plan.settings
+  return {
+    raw: {
+      chains: new Map([['CATTLE_RAW_PREROUTING', rawRules(input, publications)]]),
+      userChains: [],
+      jumps: JUMPS.raw,
+    },
+    nat: {
+      chains: new Map([
+        [
+          'CATTLE_PREROUTING',
+          [...metadataRules(input), ...publications.map(port => `${toHostPort(port)} ${toContainer(port)}`)],
+        ],
+        [
+          'CATTLE_OUTPUT',
+          [
+            ...metadataRules(input),
+            ...publications.map(port => `${toHostPort(port, '! -d 127.0.0.0/8 ')} ${toContainer(port)}`),
+          ],
+        ],
+        ['CATTLE_NAT_POSTROUTING', masqueradeRules(input)],
+        [
+          'CATTLE_HOSTPORTS_POSTROUTING',
+          [...new Set(publications.map(port => hairpinRule(port, clusterBlock)))],
+        ],
+      ]),
+      userChains: [],
+      jumps: JUMPS.nat,
+    },
+    filter: {
+      chains: new Map([['CATTLE_FORWARD', forwardRules(input)]]),
+      userChains: [USER_CHAIN],
+      jumps: JUMPS.filter,
+    },
+  }
+}

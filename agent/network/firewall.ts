@@ -1,0 +1,47 @@
+/** Keeps the host's iptables rules as the attachments need them; many changes at once are one run of iptables. */
+import type { Logger } from '../../kit/index.ts'
+import { type DesiredRules, IptablesReconciler } from '../../netplugins/iptables/index.ts'
+
+export class Firewall {
+  readonly #rules: IptablesReconciler
+  readonly #desired: () => DesiredRules | undefined
+  /** A change that has not begun: whoever asks now is in it. */
+  #next: Promise<void> | undefined
+  #running: Promise<void> = Promise.resolve()
+
+  /** @param desired the rules that should be there now; undefined before the network is configured */
+  constructor(desired: () => DesiredRules | undefined, log: Logger) {
+    this.#rules = new IptablesReconciler(log)
+    this.#desired = desired
+  }
+
+  /**
+   * Brings our rules to what is desired when the call is made, or later. Trusts that nobody else changed them.
+   *
+   * @throws `RulesRefused`, `CommandMissing`, `DeadlineExceeded`
+   */
+  sync(): Promise<void> {
+    if (this.#next !== undefined) return this.#next
+    const run = this.#running
+      .catch(() => undefined)
+      .then(async () => {
+        this.#next = undefined
+        const desired = this.#desired()
+        if (desired !== undefined) await this.#rules.apply(desired)
+      })
+    this.#next = run
+    this.#running = run
+    return run
+  }
+
+  /** Reads the actual rules and repairs them. @returns how many edits that took. @throws like `sync` */
+  async verify(): Promise<number> {
+    const desired = this.#desired()
+    return desired === undefined ? 0 : await this.#rules.verify(desired)
+  }
+
+  /** Removes everything of ours. @throws like `sync` */
+  async remove(): Promise<void> {
+    await this.#rules.remove()
+  }
+}

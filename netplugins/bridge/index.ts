@@ -1,0 +1,2 @@
+export { BridgeNetwork, type BridgeState, type ContainerInterface } from './bridge-network.ts'
+export { HOST_INTERFACE_PREFIX, hostInterfaceName, macOfAddress } from './interface-names.ts'

@@ -1,0 +1,7 @@
+export { buildPlugin } from './build.ts'
+export type { CniAttachmentRequest, CniHandler, ValidAttachment } from './cni-handler.ts'
+export { CniRuntime, type CniRuntimeOptions, type ContainerNetwork } from './cni-runtime.ts'
+export { CniServer, type CniServerOptions } from './cni-server.ts'
+export type { PortMapping } from './network-configuration.ts'
+export type { CniAddress, CniDns, CniInterface, CniResult, CniRoute } from './result.ts'
+export { PLUGIN_TYPE } from './specification.ts'

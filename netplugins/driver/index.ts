@@ -1,0 +1,1 @@
+export { NetworkDriver, type NetworkDriverOptions } from './network-driver.ts'

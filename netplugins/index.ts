@@ -1,0 +1,1 @@
+export { networkErrors } from './errors.ts'

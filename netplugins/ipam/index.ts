@@ -1,0 +1,1 @@
+export { type AddressAssignment, type AddressOwner, AddressPool } from './address-pool.ts'

@@ -1,0 +1,40 @@
+/** The iptables programs: whole rule sets out, batches of edits in. */
+import { runCommand } from '../../kit/index.ts'
+import { networkErrors } from '../errors.ts'
+
+/** Seconds to wait for another program that is changing the rules. */
+const LOCK_WAIT = 10
+
+/** Which part of the kernel the `iptables` of this host talks to; all users of one host must use the same. */
+export type IptablesBackend = 'nft' | 'legacy'
+
+/** @throws `CommandMissing` when there is no iptables */
+export async function detectBackend(): Promise<IptablesBackend> {
+  const { stdout } = await runCommand('iptables', ['--version'])
+  return stdout.includes('nf_tables') ? 'nft' : 'legacy'
+}
+
+/** Every table as text. @throws `CommandMissing`, `CommandFailed` */
+export async function saveRules(): Promise<string> {
+  const { stdout } = await runCommand('iptables-save', [])
+  return stdout
+}
+
+/**
+ * Makes the edits of `document`, all of a table or none of it.
+ *
+ * @throws `RulesRefused`, `CommandMissing`, `DeadlineExceeded`
+ */
+export async function restoreRules(document: string): Promise<void> {
+  const { exitCode, stderr } = await runCommand('iptables-restore', ['--noflush', `--wait=${LOCK_WAIT}`], {
+    input: document,
+    acceptedExitCodes: [0, 1, 2, 3, 4],
+  })
+  if (exitCode === 0) return
+  const line = Number(/line:? (\d+)/.exec(stderr)?.[1] ?? Number.NaN)
+  const culprit = document.split('\n')[line - 1]
+  throw networkErrors.RulesRefused({
+    object: culprit === undefined ? 'iptables rules' : `iptables rule "${culprit}"`,
+    message: `iptables-restore refused it: ${stderr.trim().split('\n').slice(0, 3).join(' | ').slice(0, 400)}`,
+  })
+}
