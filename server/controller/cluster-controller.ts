@@ -1,12 +1,18 @@
 /** Brings clusters into being and ends them. */
-import { type Daemon, type Logger, ReconcileLoop, type ReconcileResult } from '../../kit/index.ts'
+import {
+  type Daemon,
+  isDroverError,
+  type Logger,
+  ReconcileLoop,
+  type ReconcileResult,
+} from '../../kit/index.ts'
 import type { Cluster, Model } from '../model/index.ts'
 
 /** The part of the embedded master that makes and ends clusters. */
 export interface ClusterMaster {
   /** Idempotent. */
   createCluster(id: string): Promise<void>
-  /** Idempotent. */
+  /** @throws `NotFound` */
   deleteCluster(id: string): Promise<void>
 }
 
@@ -123,7 +129,12 @@ export class ClusterController implements Daemon {
     for (const { id } of this.#model.registrationTokens.where('cluster', cluster.id)) {
       await this.#model.registrationTokens.delete(id)
     }
-    await this.#master.deleteCluster(cluster.id)
+    try {
+      await this.#master.deleteCluster(cluster.id)
+    } catch (error) {
+      // A crash came between here and the last line: it is gone already.
+      if (!isDroverError(error, 'NotFound')) throw error
+    }
     await this.#model.clusters.delete(cluster.id)
   }
 }

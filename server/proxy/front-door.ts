@@ -9,8 +9,8 @@ import { refuseUpgrade } from './upgrade.ts'
 
 /** Whoever serves the Kubernetes API of the clusters. */
 export interface KubernetesFace {
-  /** @param target path after `/k8s/clusters/<id>`, with the query */
-  handle(clusterId: string, target: string, request: IncomingMessage, response: ServerResponse): void
+  /** @param path after `/k8s/clusters/<id>`, without the query */
+  handle(clusterId: string, path: string, request: IncomingMessage, response: ServerResponse): Promise<void>
 }
 
 export interface FrontDoorParts {
@@ -22,7 +22,7 @@ export interface FrontDoorParts {
   readonly log: Logger
 }
 
-const KUBERNETES = /^\/k8s\/clusters\/([A-Za-z0-9-]{1,63})(\/[^?]*)?(\?.*)?$/
+const KUBERNETES = /^\/k8s\/clusters\/([A-Za-z0-9-]{1,63})(\/.*)?$/
 const STREAM = /^\/v1\/(exec|logs)\/?$/
 
 /** A browser says where the page is from that asks; only pages of this very server may. */
@@ -48,9 +48,11 @@ export class FrontDoor {
   request(request: IncomingMessage, response: ServerResponse, encrypted: boolean): void {
     const { api, registration, kubernetes, log } = this.#parts
     const { path } = requestTarget(request)
-    const cluster = KUBERNETES.exec(request.url ?? '')
+    const cluster = KUBERNETES.exec(path)
     if (cluster !== null) {
-      kubernetes.handle(cluster[1] ?? '', `${cluster[2] ?? '/'}${cluster[3] ?? ''}`, request, response)
+      kubernetes
+        .handle(cluster[1] ?? '', cluster[2] ?? '/', request, response)
+        .catch(error => sendApiError(response, error, log))
     } else if (path === '/v3/connection') registration.connection(request, response)
     else if (path === '/v3/register') void registration.register(request, response)
     else if (path === '/v3' || path.startsWith('/v3/')) void api.handle(request, response, encrypted)

@@ -1,0 +1,224 @@
+/** The agent's composition root: makes the parts and starts them in order. */
+import path from 'node:path'
+import { ensureImage, pauseImage } from '../images/index.ts'
+import { explainError, type Logger, type Supervisor } from '../kit/index.ts'
+import { buildPlugin, type CniRuntime } from '../netplugins/cni/index.ts'
+import { METADATA_ADDRESS, type NetworkAssignment } from '../protocol/index.ts'
+import { KubernetesClient } from '../protocol/kubernetes/index.ts'
+import { ConsoleStreams } from './console/index.ts'
+import { ContainerInventory, type DockerEngine } from './docker/index.ts'
+import { currentLoad, hostFacts, type MachineFacts } from './host/index.ts'
+import { cniRuntime, hostNetwork, METADATA_DNS_PORT, METADATA_HTTP_PORT, PLUGIN_FILE } from './host-parts.ts'
+import { AgentLink, ContainerReporter, type Membership } from './link/index.ts'
+import type { HostNetwork } from './network/index.ts'
+import {
+  CniPodNetwork,
+  DOCKER_LABEL,
+  ImagePuller,
+  ManagedContainers,
+  NodeRegistration,
+  PodRuntime,
+  PodSource,
+  PodStatusWriter,
+  PodStore,
+  type Readiness,
+  Sandboxes,
+} from './runtime/index.ts'
+
+export interface AgentContext {
+  readonly dataDirectory: string
+  readonly engine: DockerEngine
+  readonly machine: MachineFacts
+  readonly membership: Membership
+  /** By which other hosts reach this one. */
+  readonly address: string
+  readonly supervisor: Supervisor
+  readonly log: Logger
+}
+
+/** Milliseconds to wait for more address blocks. */
+const BLOCKS_DEADLINE = 10_000
+
+/** Starts everything; what was started can be stopped by the supervisor. */
+export async function startAgent(context: AgentContext): Promise<void> {
+  const { dataDirectory, engine, machine, membership, address, supervisor, log } = context
+  const { hostId, nodeName, serverUrl, clusterId, accessKey, secretKey, authority } = membership
+  await ensureImage(engine, pauseImage)
+  await buildPlugin(PLUGIN_FILE)
+
+  const inventory = new ContainerInventory(engine, log)
+  const network = hostNetwork(dataDirectory, log)
+  const cni = cniRuntime(dataDirectory, log)
+  const podNetwork = new CniPodNetwork(cni, network)
+  const client = new KubernetesClient({
+    url: `${serverUrl}/k8s/clusters/${clusterId}`,
+    bearerToken: `${accessKey}:${secretKey}`,
+    authority,
+  })
+  const store = new PodStore(path.join(dataDirectory, 'pods'), log)
+  const statuses = new PodStatusWriter(client, log)
+  const runtime = new PodRuntime({
+    engine,
+    inventory,
+    sandboxes: new Sandboxes(engine, inventory, podNetwork),
+    images: new ImagePuller(engine, log),
+    store,
+    owner: hostId,
+    pauseImage: pauseImage.names[0],
+    nodeName,
+    hostIp: address,
+    log,
+    events: {
+      onStatus: (pod, status) => statuses.report(pod, status),
+      onEnded: pod => statuses.ended(pod),
+      onProblemsChanged: () => reporter.changed(),
+    },
+  })
+  const managed = new ManagedContainers(inventory, podNetwork, log)
+  const pods = new PodSource(
+    client,
+    nodeName,
+    store,
+    uid => {
+      if (store.get(uid) === undefined) statuses.forget(uid)
+      runtime.podChanged(uid)
+    },
+    log,
+  )
+  const node = new NodeRegistration(
+    client,
+    {
+      nodeName,
+      hostname: machine.hostname,
+      address,
+      labels: {},
+      milliCpu: machine.milliCpu,
+      memory: machine.memory,
+      storage: machine.storage,
+      bootId: machine.bootId,
+      machineId: machine.machineId,
+      kernelVersion: machine.engine.kernelVersion,
+      operatingSystem: machine.engine.operatingSystem,
+      dockerVersion: machine.engine.version,
+    },
+    () => readinessOf(inventory, network),
+    log,
+  )
+  const reporter: ContainerReporter = new ContainerReporter({
+    containers: () => inventory.all(),
+    managedAddress: id => podNetwork.attachment(id),
+    problems: () => runtime.problems(),
+    load: currentLoad,
+    send: message => link.send(message),
+    podLabels: DOCKER_LABEL,
+  })
+  const consoles = new ConsoleStreams(engine, inventory, DOCKER_LABEL.attempt, log)
+  const networkReady = () => {
+    runtime.podsChanged()
+    managed.containersChanged()
+    node.readinessChanged()
+  }
+  let blocks = 0
+  const configure = (assignment: NetworkAssignment) => {
+    blocks = assignment.blocks.length
+    configureNetwork(network, assignment, networkReady, log)
+  }
+  const link: AgentLink = new AgentLink({
+    membership,
+    log,
+    hello: () => ({ host: hostFacts(machine, address), metadata: undefined }),
+    handlers: {
+      onWelcome: welcome => {
+        configure(welcome.network)
+        reporter.sendFull()
+      },
+      onMessage: message => {
+        if (message.type === 'network') configure(message.network)
+        else if (message.type === 'report') reporter.sendFull()
+      },
+      onStream: (kind, params, stream) => consoles.open(kind, params, stream),
+      onDisconnected: () => undefined,
+    },
+  })
+
+  inventory.onChange(() => reporter.changed())
+  network.onAttachmentsChanged(() => reporter.changed())
+  network.onAddressesLow(() => requestBlocks(link, blocks, log))
+  inventory.onReconnected(() => {
+    // A Docker engine that starts puts its own firewall rules before ours.
+    network
+      .reconcileNow('Docker is back')
+      .then(networkReady)
+      .catch(error => log.error({ err: error }, 'the network was not looked at'))
+  })
+
+  await store.load()
+  await supervisor.start(inventory)
+  await supervisor.start(network)
+  await forgetGoneContainers(cni, inventory, network, log)
+  await supervisor.start(statuses)
+  await supervisor.start(runtime)
+  await supervisor.start(managed)
+  await supervisor.start(pods)
+  await supervisor.start(node)
+  await supervisor.start(reporter)
+  await supervisor.start(link)
+  await supervisor.start({
+    name: 'Kubernetes client',
+    start: () => Promise.resolve(),
+    stop: async () => client.close(),
+  })
+}
+
+/** Whether pods can run here now. */
+function readinessOf(inventory: ContainerInventory, network: HostNetwork): Readiness {
+  if (!inventory.connected) {
+    return { ready: false, reason: 'ContainerRuntimeNotReady', message: 'Docker does not answer' }
+  }
+  try {
+    network.requireReady()
+    return { ready: true }
+  } catch (error) {
+    return { ready: false, reason: 'NetworkPluginNotReady', message: explainError(error) }
+  }
+}
+
+function configureNetwork(
+  network: HostNetwork,
+  { clusterBlock, blocks }: NetworkAssignment,
+  ready: () => void,
+  log: Logger,
+): void {
+  const metadata = { address: METADATA_ADDRESS, httpPort: METADATA_HTTP_PORT, dnsPort: METADATA_DNS_PORT }
+  network
+    .configure({ clusterBlock, blocks, metadata })
+    .catch(error => log.error({ err: error }, 'the network is not as it should be; it is tried again'))
+    .finally(ready)
+}
+
+/** Asks for one block more than the `blocks` that this host has. */
+function requestBlocks(link: AgentLink, blocks: number, log: Logger): void {
+  link
+    .request('network.more', { blocks }, BLOCKS_DEADLINE)
+    .catch(error =>
+      log.warn({ err: error }, 'got no more address blocks; asked again when the next container comes'),
+    )
+}
+
+/** Frees the addresses of containers that went while the agent was away. */
+async function forgetGoneContainers(
+  cni: CniRuntime,
+  inventory: ContainerInventory,
+  network: HostNetwork,
+  log: Logger,
+): Promise<void> {
+  const running = network
+    .attachments()
+    .filter(({ containerId }) => (inventory.get(containerId)?.pid ?? 0) !== 0)
+  if (running.length === network.attachments().length) return
+  try {
+    await cni.collectGarbage(running)
+  } catch (error) {
+    log.warn({ err: error }, 'what gone containers had was not freed; it is when the network is ready')
+  }
+}

@@ -1,0 +1,40 @@
+/** Where the agent keeps and finds things on its host. */
+import path from 'node:path'
+import type { Logger } from '../kit/index.ts'
+import { CniRuntime } from '../netplugins/cni/index.ts'
+import { HostNetwork } from './network/index.ts'
+
+/** Where on the metadata address the servers listen; ports 80 and 53 of it are led here. */
+export const METADATA_HTTP_PORT = 9346
+export const METADATA_DNS_PORT = 9353
+
+const BRIDGE = 'drover0'
+
+/** The CNI plugin, as it is built from this source tree. */
+export const PLUGIN_FILE = path.resolve(import.meta.dirname, '../build/cni/drover')
+
+function cniDirectories(dataDirectory: string): { configurationDirectory: string; binaryDirectory: string } {
+  return {
+    configurationDirectory: path.join(dataDirectory, 'cni/net.d'),
+    binaryDirectory: path.join(dataDirectory, 'cni/bin'),
+  }
+}
+
+export function hostNetwork(dataDirectory: string, log: Logger): HostNetwork {
+  return new HostNetwork({
+    dataDirectory,
+    bridgeName: BRIDGE,
+    cniSocket: path.join(dataDirectory, 'cni.sock'),
+    ...cniDirectories(dataDirectory),
+    pluginFile: PLUGIN_FILE,
+    log,
+  })
+}
+
+export function cniRuntime(dataDirectory: string, log: Logger): CniRuntime {
+  return new CniRuntime({
+    ...cniDirectories(dataDirectory),
+    cacheDirectory: path.join(dataDirectory, 'cni/cache'),
+    log,
+  })
+}

@@ -1,0 +1,51 @@
+/** Takes everything of the agent off this host again. */
+import { rm } from 'node:fs/promises'
+import path from 'node:path'
+import { type Logger, removeFileDurably } from '../kit/index.ts'
+import type { DockerEngine } from './docker/index.ts'
+import { cniRuntime, hostNetwork } from './host-parts.ts'
+import { loadMembership } from './link/index.ts'
+import { DOCKER_LABEL } from './runtime/index.ts'
+
+export interface UninstallContext {
+  readonly dataDirectory: string
+  readonly engine: DockerEngine
+  readonly log: Logger
+}
+
+/** What the data directory holds besides the lock. */
+const CONTENTS = [
+  'pods',
+  'network',
+  'cni',
+  'cni.sock',
+  'metadata',
+  'membership.json',
+  'host-key.json',
+  'agent-format.json',
+]
+
+/**
+ * Ends and removes the pods' containers, the network, the firewall rules and the files. Containers that somebody started
+ * by hand stay; those on the managed network lose it. Can be repeated when something stood in the way.
+ */
+export async function uninstall({ dataDirectory, engine, log }: UninstallContext): Promise<void> {
+  const membership = await loadMembership(dataDirectory)
+  const network = hostNetwork(dataDirectory, log)
+  const cni = cniRuntime(dataDirectory, log)
+  await network.start()
+  for (const id of await engine.listContainers()) {
+    const details = await engine.inspect(id)
+    if (membership !== undefined && details?.labels[DOCKER_LABEL.owner] === membership.hostId)
+      await engine.remove(id)
+  }
+  for (const { containerId, interfaceName } of network.attachments())
+    await cni.delete({ containerId, interfaceName })
+  await network.uninstall()
+  for (const name of CONTENTS) await rm(path.join(dataDirectory, name), { recursive: true, force: true })
+  await removeFileDurably(path.join(dataDirectory, 'agent.lock'))
+  await rm(dataDirectory, { recursive: false }).catch(() =>
+    log.debug('the data directory holds more than the agent put there'),
+  )
+  log.info('everything of the agent is removed from this host')
+}
