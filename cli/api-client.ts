@@ -120,10 +120,11 @@ export class ApiClient {
         {
           method,
           timeout: DEADLINE,
-          auth: `${accessKey}:${secretKey}`,
           ...(authority === undefined ? {} : { ca: authority }),
           headers: {
             accept: 'application/json',
+            // The Kubernetes API knows bearer tokens only; ours takes the same pair in that form.
+            authorization: `Bearer ${accessKey}:${secretKey}`,
             ...(text === undefined
               ? {}
               : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),

@@ -21,6 +21,8 @@ export interface DaemonCommand {
   readonly logFile: string
   /** Whether it lives on when this process ends. */
   readonly detached: boolean
+  /** Added to this process's environment. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** Milliseconds for a daemon to become ready. */
@@ -39,7 +41,11 @@ export async function startDaemon(command: DaemonCommand): Promise<ChildProcess>
   const child = spawn(
     process.execPath,
     [...process.execArgv, path.join(ROOT, command.name, 'main.ts'), ...command.args],
-    { stdio: ['ignore', log, log, 'ipc'], detached: command.detached },
+    {
+      stdio: ['ignore', log, log, 'ipc'],
+      detached: command.detached,
+      env: { ...process.env, ...command.environment },
+    },
   )
   closeSync(log)
   const ready = new Promise<void>((resolve, reject) => {

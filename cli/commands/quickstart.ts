@@ -4,7 +4,7 @@ import { access } from 'node:fs/promises'
 import path from 'node:path'
 import { ensureImage, type ImageStore, localImages } from '../../images/index.ts'
 import { readJsonFile, runCommand, sleep, Type, validatorOf } from '../../kit/index.ts'
-import { ApiClient } from '../api-client.ts'
+import { ApiClient, type Resource } from '../api-client.ts'
 import { dataDirectory, findServer, readAdminFile } from '../connection.ts'
 import { daemonProcess, startDaemon, stopProcess } from '../daemons.ts'
 import { DockerCommand } from '../docker-command.ts'
@@ -45,13 +45,11 @@ export async function buildImages(store: ImageStore): Promise<readonly string[]>
   return made
 }
 
-async function registrationToken(api: ApiClient): Promise<string> {
+/** A token for the one registration that follows. */
+async function registrationToken(api: ApiClient): Promise<Resource> {
   const [cluster] = await api.list('clusters', { name: 'default' })
   if (cluster === undefined) throw cliErrors.NotFound({ object: 'cluster default' })
-  const token = await api.create('registrationtokens', { clusterId: cluster.id, expiresInSeconds: 600 })
-  const text = String(token.token)
-  await api.remove('registrationtokens', token.id).catch(() => undefined)
-  return text
+  return await api.create('registrationtokens', { clusterId: cluster.id, expiresInSeconds: 600 })
 }
 
 interface NodeList {
@@ -113,7 +111,7 @@ export async function quickstart(options: QuickstartOptions): Promise<void> {
     progress("starting this host's agent")
     const admin = await readAdminFile(directory)
     const member = await exists(path.join(agentDirectory(directory), 'membership.json'))
-    const token = member ? [] : ['--token', await registrationToken(api)]
+    const token = member ? undefined : await registrationToken(api)
     children.push(
       await startDaemon({
         name: 'agent',
@@ -124,13 +122,15 @@ export async function quickstart(options: QuickstartOptions): Promise<void> {
           admin?.tlsUrl ?? '',
           '--docker',
           docker,
-          ...token,
           ...(options.address === undefined ? [] : ['--address', options.address]),
         ],
         logFile: path.join(directory, 'agent.log'),
         detached: options.detach,
+        // Not among the arguments, which every user of the machine can see.
+        ...(token === undefined ? {} : { environment: { DROVER_TOKEN: String(token.token) } }),
       }),
     )
+    if (token !== undefined) await api.remove('registrationtokens', token.id)
     await waitForHost(api, directory, Date.now() + HOST_DEADLINE)
     print(`ready: ${admin?.url}`)
   } catch (error) {

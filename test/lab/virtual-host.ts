@@ -53,8 +53,14 @@ export class VirtualHost {
     return path.join(this.directory, 'run/docker.sock')
   }
 
-  /** Makes the namespaces and starts Docker in them. */
+  /** Makes the namespaces. @throws `UnusableDirectory`, `NoNamespaces` */
   static async create(options: VirtualHostOptions): Promise<VirtualHost> {
+    if (OVERLAYS.some(directory => `${path.resolve(options.directory)}/`.startsWith(`${directory}/`))) {
+      throw labErrors.UnusableDirectory({
+        object: options.directory,
+        expected: `a place outside of ${OVERLAYS.join(', ')}`,
+      })
+    }
     await mkdir(path.join(options.directory, 'run'), { recursive: true })
     const holder = await startHolder(options.directory)
     const host = new VirtualHost(options, holder, undefined)
@@ -76,7 +82,17 @@ export class VirtualHost {
 
   /** The command line that runs something on this host. */
   enter(file: string, args: readonly string[]): [string, ...string[]] {
-    return ['nsenter', '--target', String(this.holder), '--net', '--mount', '--uts', file, ...args]
+    return [
+      'nsenter',
+      '--target',
+      String(this.holder),
+      '--net',
+      '--mount',
+      '--uts',
+      `--wdns=${process.cwd()}`,
+      file,
+      ...args,
+    ]
   }
 
   /** Runs a command on this host to its end. @throws `CommandFailed` */
