@@ -163,8 +163,13 @@ export class WatchStream implements Subscriber {
 
   /** Joins the feed, or follows the history until it can. */
   #attach(): void {
+    const { space, feed } = this.#options.cluster
+    if (this.#position > space.revision) {
+      this.#fail(tooLargeResourceVersion(this.#position, space.revision))
+      return
+    }
     if (this.#over || this.#subscribe()) return
-    if (this.#options.cluster.feed.ended) {
+    if (feed.ended) {
       this.end()
       return
     }
@@ -206,7 +211,6 @@ export class WatchStream implements Subscriber {
     if (isDroverError(error, 'Expired')) {
       return expired(`too old resource version: ${this.#position} (${space.compactedRevision})`)
     }
-    if (isDroverError(error, 'FutureRevision')) return tooLargeResourceVersion(this.#position, space.revision)
     return error
   }
 
