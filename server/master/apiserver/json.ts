@@ -52,3 +52,13 @@ export function equalJson(a: JsonValue | undefined, b: JsonValue | undefined): b
   if (keys.length !== Object.keys(b).length) return false
   return keys.every(key => Object.hasOwn(b, key) && equalJson(a[key], b[key]))
 }
+
+/** Whether values are nested more than `limit` levels deep. Needs no stack, so that it can be asked of anything. */
+export function isDeeperThan(value: JsonValue, limit: number): boolean {
+  let level: JsonValue[] = [value]
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > limit) return true
+    level = level.flatMap(item => (typeof item === 'object' && item !== null ? Object.values(item) : []))
+  }
+  return false
+}

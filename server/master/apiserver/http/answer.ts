@@ -18,6 +18,9 @@ const STREAM_THRESHOLD = 1024 * 1024
 const PIECE = 64 * 1024
 /** YAML takes long to write, and the event loop waits for it. */
 const YAML_LIMIT = 512 * 1024
+/** Warnings of one answer, and characters of each: all headers together have a limit at the client. */
+const WARNING_LIMIT = 20
+const WARNING_LENGTH = 200
 const GZIP_OPTIONS = { level: constants.Z_BEST_SPEED }
 
 function acceptsGzip(request: IncomingMessage): boolean {
@@ -50,7 +53,12 @@ export class Answer {
 
   /** Adds a warning to the answer (RFC 9111 §5.5, code 299); kubectl shows it. */
   warn(text: string): void {
-    this.#warnings.push(`299 - "${text.replaceAll(/["\\\r\n]/g, ' ')}"`)
+    if (this.#warnings.length >= WARNING_LIMIT) return
+    const shown = text
+      .slice(0, WARNING_LENGTH)
+      .replaceAll(/[^ -~]/g, '?')
+      .replaceAll(/["\\]/g, '\\$&')
+    this.#warnings.push(`299 - "${shown}"`)
   }
 
   /** Sends a body. */

@@ -2,8 +2,9 @@
 import type { IncomingMessage } from 'node:http'
 import { parseDocument } from 'yaml'
 import { DEFAULT_BODY_LIMIT, explainError, isDroverError, readBody } from '../../../../kit/index.ts'
-import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+import { isDeeperThan, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import type { PatchType } from '../operations/index.ts'
+import { DEPTH_LIMIT } from '../patch/index.ts'
 import { parseProtobuf, type Schemas } from '../schema/index.ts'
 import { badRequest, StatusError } from '../status.ts'
 
@@ -113,5 +114,9 @@ export async function readPatch(
   const mediaTypeName = mediaType(request)
   const type = PATCH_TYPES.get(mediaTypeName)
   if (type === undefined) throw unsupported(mediaTypeName, [...PATCH_TYPES.keys()])
-  return { type, patch: parseJson((await readBytes(request)).toString('utf8')) }
+  const patch = parseJson((await readBytes(request)).toString('utf8'))
+  if (isDeeperThan(patch, DEPTH_LIMIT)) {
+    throw badRequest(`the patch is nested more than ${DEPTH_LIMIT} levels deep`)
+  }
+  return { type, patch }
 }

@@ -88,8 +88,9 @@ class Creation {
   }
 
   async #attempt(): Promise<StoredObject> {
-    this.#validate()
     const { resource, cluster } = this.#context
+    resource.strategy.complete(this.#object)
+    this.#validate()
     const reserved = resource.strategy.reserve(this.#object, undefined, cluster.pools)
     if (reserved?.kind === 'refused') {
       throw invalidObject(resource, this.#object.metadata.name, reserved.problems)
@@ -138,6 +139,5 @@ export async function createObject(
   requireName(context, object)
   requireOpenNamespace(context, namespace, object.metadata.name ?? '')
   strategy.prepareCreate(object)
-  strategy.complete(object)
   return await new Creation(context, namespace, object).run()
 }

@@ -2,7 +2,7 @@
 import { badRequest, StatusError } from '../status.ts'
 
 /** Far deeper than any kind, far shallower than the stack. */
-const DEPTH_LIMIT = 200
+export const DEPTH_LIMIT = 200
 /** As in Kubernetes (`maxJSONPatchOperations`). */
 export const OPERATIONS_LIMIT = 10_000
 /** Bytes that `copy` may add in total: a few copies of copies would otherwise fill the memory. */
