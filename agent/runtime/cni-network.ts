@@ -1,4 +1,5 @@
 /** Connects containers through CNI, as any container runtime would. */
+import { isDroverError } from '../../kit/index.ts'
 import type { CniRuntime } from '../../netplugins/cni/index.ts'
 import { runtimeErrors } from './errors.ts'
 import type { AttachRequest, NetworkAttachment, PodNetwork } from './pod-network.ts'
@@ -50,9 +51,18 @@ export class CniPodNetwork implements PodNetwork {
   }
 
   async detach(containerId: string): Promise<void> {
-    for (const attachment of this.#known.attachments()) {
-      if (attachment.containerId !== containerId) continue
-      await this.#cni.delete({ containerId, interfaceName: attachment.interfaceName })
+    const known = this.#known.attachments().filter(attachment => attachment.containerId === containerId)
+    // Also what is not known any more is deleted: its removal may have begun elsewhere, and is waited for like this.
+    for (const interfaceName of new Set([
+      POD_INTERFACE,
+      ...known.map(attachment => attachment.interfaceName),
+    ])) {
+      try {
+        await this.#cni.delete({ containerId, interfaceName })
+      } catch (error) {
+        // Without any network there is nothing to be disconnected from.
+        if (!isDroverError(error, 'NetworkNotReady')) throw error
+      }
     }
   }
 

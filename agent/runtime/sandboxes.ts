@@ -56,7 +56,7 @@ export class Sandboxes {
 
   /** Takes a sandbox off the network and removes it. */
   async remove(id: string): Promise<void> {
-    await this.#network.detach(id)
+    if (this.#inventory.get(id)?.networkMode !== 'host') await this.#network.detach(id)
     await this.#engine.remove(id)
     await this.#inventory.refresh(id)
   }
