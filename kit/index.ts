@@ -35,6 +35,7 @@ export {
 } from './http-exchange.ts'
 export { HttpListener, type HttpListenerOptions } from './http-listener.ts'
 export { type HttpExchange, type HttpHandler, HttpRouter, type RouteMatch } from './http-router.ts'
+export { removeInterruptedWrites } from './interrupted-writes.ts'
 export {
   formatIpv4,
   formatIpv4Block,
