@@ -1,0 +1,244 @@
+/** The scheduler's pure parts: demand, filters, choice, queue. */
+import t from 'tap'
+import type { Frozen, Node, Pod } from '../../../../server/master/index.ts'
+import { chooseNode } from '../../../../server/master/scheduler/choose-node.ts'
+import {
+  explainUnschedulable,
+  meetsTerm,
+  reasonsAgainst,
+  tolerates,
+} from '../../../../server/master/scheduler/filters.ts'
+import { NodeState, nodeFacts } from '../../../../server/master/scheduler/node-state.ts'
+import { podDemand, podRequests } from '../../../../server/master/scheduler/pod-demand.ts'
+import { SchedulingQueue } from '../../../../server/master/scheduler/scheduling-queue.ts'
+import { ManualClock } from './manual-clock.ts'
+import { node, pod } from './temporary-master.ts'
+
+function demand(name: string, spec: object = {}, labels: object = {}) {
+  const object = pod(name, spec, { namespace: 'default', uid: `uid-${name}`, labels })
+  return podDemand(object as unknown as Frozen<Pod>)
+}
+
+function requests(cpu: string, memory = '0') {
+  return { containers: [{ name: 'a', resources: { requests: { cpu, memory } } }] }
+}
+
+function state(name: string, extra: Parameters<typeof node>[1] = {}) {
+  const made = new NodeState(name)
+  made.facts = nodeFacts(node(name, extra) as unknown as Frozen<Node>)
+  return made
+}
+
+t.test('what a pod demands', async t => {
+  const container = (cpu: string, more: object = {}) => ({
+    name: 'x',
+    resources: { requests: { cpu } },
+    ...more,
+  })
+  const cpu = (spec: object) => podRequests(spec as Frozen<Pod>['spec']).cpu
+  t.equal(cpu({ containers: [container('100m'), container('1')] }), 1100)
+  t.equal(
+    cpu({ containers: [container('1')], initContainers: [container('3')] }),
+    3000,
+    'the largest init container',
+  )
+  t.equal(
+    cpu({ containers: [container('1')], initContainers: [container('2', { restartPolicy: 'Always' })] }),
+    3000,
+    'a sidecar adds',
+  )
+  t.equal(
+    cpu({
+      containers: [container('1')],
+      initContainers: [container('2', { restartPolicy: 'Always' }), container('4')],
+    }),
+    6000,
+    'an init container runs beside the sidecars before it',
+  )
+  t.equal(cpu({ containers: [container('1')], overhead: { cpu: '250m' } }), 1250)
+  const gpu = demand('g', {
+    containers: [{ name: 'a', resources: { requests: { 'example.com/gpu': '2' } } }],
+  })
+  t.equal(gpu.requests.others.get('example.com/gpu'), 2)
+})
+
+t.test('tolerations', async t => {
+  const taint = { key: 'k', value: 'v', effect: 'NoSchedule' }
+  t.ok(tolerates({ key: 'k', operator: 'Equal', value: 'v', effect: 'NoSchedule' }, taint))
+  t.ok(tolerates({ key: 'k', value: 'v' }, taint))
+  t.ok(tolerates({ key: 'k', operator: 'Exists' }, taint))
+  t.ok(tolerates({ operator: 'Exists' }, taint))
+  t.notOk(tolerates({ key: 'k', value: 'w' }, taint))
+  t.notOk(tolerates({ key: 'j', operator: 'Exists' }, taint))
+  t.notOk(tolerates({ key: 'k', operator: 'Exists', effect: 'NoExecute' }, taint))
+  t.notOk(tolerates({ key: 'k', operator: 'Gt', value: '1' }, taint))
+})
+
+t.test('node selector terms', async t => {
+  const labels = { zone: 'a', cores: '8' }
+  const holds = (key: string, operator: string, ...values: string[]) =>
+    meetsTerm({ matchExpressions: [{ key, operator, values }] }, 'n1', labels)
+  t.ok(holds('zone', 'In', 'a', 'b'))
+  t.notOk(holds('zone', 'In', 'b'))
+  t.ok(holds('zone', 'NotIn', 'b'))
+  t.ok(holds('missing', 'NotIn', 'b'))
+  t.ok(holds('zone', 'Exists'))
+  t.ok(holds('missing', 'DoesNotExist'))
+  t.ok(holds('cores', 'Gt', '4'))
+  t.notOk(holds('cores', 'Lt', '4'))
+  t.notOk(holds('missing', 'Gt', '4'))
+  t.notOk(holds('zone', 'Odd'))
+  t.ok(meetsTerm({ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n1'] }] }, 'n1', labels))
+  t.notOk(meetsTerm({}, 'n1', labels), 'an empty term selects nothing')
+})
+
+t.test('why a pod cannot go to a node', async t => {
+  const affinity = (values: string[]) => ({
+    affinity: {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: {
+          nodeSelectorTerms: [{ matchExpressions: [{ key: 'zone', operator: 'In', values }] }],
+        },
+      },
+    },
+  })
+  const hostPort = (port: number, hostIP?: string) => ({
+    containers: [{ name: 'a', ports: [{ containerPort: 80, hostPort: port, protocol: 'TCP', hostIP }] }],
+  })
+  const taint = { key: 'k', value: 'v', effect: 'NoSchedule' }
+  const full = state('full', { allocatable: { pods: '1' } })
+  full.add(demand('there', requests('3')))
+  const porter = state('porter')
+  porter.add(demand('p', hostPort(80, '10.0.0.1')))
+  const unready = state('unready')
+  unready.facts = { ...nodeFacts(node('x') as unknown as Frozen<Node>), ready: false }
+  const cases: [NodeState, object, string[]][] = [
+    [state('n'), {}, []],
+    [state('n'), requests('4'), []],
+    [state('n'), requests('4001m'), ['Insufficient cpu']],
+    [state('n'), requests('5', '9Gi'), ['Insufficient cpu', 'Insufficient memory']],
+    [full, requests('2'), ['Too many pods', 'Insufficient cpu']],
+    [
+      state('n'),
+      { containers: [{ name: 'a', resources: { requests: { 'x.io/gpu': '1' } } }] },
+      ['Insufficient x.io/gpu'],
+    ],
+    [state('n', { spec: { unschedulable: true } }), {}, ['node(s) were unschedulable']],
+    [
+      state('n', { spec: { unschedulable: true } }),
+      { tolerations: [{ key: 'node.kubernetes.io/unschedulable', operator: 'Exists' }] },
+      [],
+    ],
+    [state('n', { spec: { taints: [taint] } }), {}, ['node(s) had untolerated taint {k: v}']],
+    [state('n', { spec: { taints: [taint] } }), { tolerations: [{ operator: 'Exists' }] }, []],
+    [state('n', { spec: { taints: [{ key: 'k', effect: 'PreferNoSchedule' }] } }), {}, []],
+    [unready, {}, ['node(s) were not ready']],
+    [state('n'), { nodeSelector: { zone: 'a' } }, ["node(s) didn't match Pod's node affinity/selector"]],
+    [state('n', { labels: { zone: 'a' } }), { nodeSelector: { zone: 'a' } }, []],
+    [
+      state('n', { labels: { zone: 'a' } }),
+      affinity(['b']),
+      ["node(s) didn't match Pod's node affinity/selector"],
+    ],
+    [state('n', { labels: { zone: 'a' } }), affinity(['a']), []],
+    [porter, hostPort(80), ["node(s) didn't have free ports for the requested pod ports"]],
+    [porter, hostPort(80, '10.0.0.1'), ["node(s) didn't have free ports for the requested pod ports"]],
+    [porter, hostPort(80, '10.0.0.2'), []],
+    [porter, hostPort(81), []],
+    [new NodeState('gone'), {}, ['node(s) were not found']],
+  ]
+  for (const [target, spec, reasons] of cases) {
+    t.same(reasonsAgainst(demand('p', spec), target), reasons, JSON.stringify(spec))
+  }
+  t.equal(
+    explainUnschedulable(
+      new Map([
+        ['Insufficient cpu', 1],
+        ['node(s) had untolerated taint {k: v}', 2],
+      ]),
+      3,
+    ),
+    '0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {k: v}.',
+  )
+  t.equal(explainUnschedulable(new Map(), 0), 'no nodes available to schedule pods')
+})
+
+t.test('accounting: what comes goes', async t => {
+  const target = state('n')
+  const one = demand('one', requests('1', '1Gi'), { 'drover.io/spread-group': 'g' })
+  target.add(one)
+  target.add(one)
+  t.same([target.podCount, target.requested.cpu, target.groupSize('default/g')], [1, 1000, 1])
+  target.add(demand('one', requests('2'), {}))
+  t.same([target.podCount, target.requested.cpu, target.groupSize('default/g')], [1, 2000, 0])
+  t.ok(target.remove('default/one'))
+  t.notOk(target.remove('default/one'))
+  t.same([target.podCount, target.requested.cpu, target.requested.memory, target.assumedCpu], [0, 0, 0, 0])
+})
+
+t.test('the choice', async t => {
+  const choose = (wanted: ReturnType<typeof demand>, nodes: NodeState[], random = () => 0.99) => {
+    const choice = chooseNode(wanted, nodes, random)
+    return choice.type === 'node' ? choice.node.name : choice.message
+  }
+  const [a, b, c] = [state('a'), state('b'), state('c')]
+  a.add(demand('x', requests('2')))
+  t.equal(choose(demand('p', requests('1')), [a, b]), 'b', 'the emptier one')
+  const group = { 'drover.io/spread-group': 'g' }
+  b.add(demand('y', requests('0'), group))
+  c.add(demand('z', requests('0'), group))
+  t.equal(
+    choose(demand('p', requests('0'), group), [b, a, c]),
+    'a',
+    'the one without others of its group, though it is fuller',
+  )
+  t.equal(choose(demand('p', requests('5')), [a, b]), '0/2 nodes are available: 2 Insufficient cpu.')
+  const equals = ['1', '2', '3'].map(name => state(name))
+  t.equal(
+    choose(demand('p'), equals, () => 0),
+    '3',
+  )
+  t.equal(
+    choose(demand('p'), equals, () => 0.99),
+    '1',
+  )
+})
+
+t.test('the queue', async t => {
+  const clock = new ManualClock()
+  let ready = 0
+  const queue = new SchedulingQueue(clock, () => {
+    ready += 1
+  })
+  const [a, b] = [demand('a'), demand('b')]
+  queue.add(a)
+  queue.add(b)
+  queue.add(a)
+  t.equal(queue.take()?.key, a.key, 'in order of arrival')
+  t.equal(queue.take()?.key, b.key)
+  t.equal(queue.take(), undefined)
+
+  queue.park(a, false)
+  clock.advance(3_600_000)
+  t.equal(queue.waiting, 0, 'time alone changes nothing')
+  t.equal(clock.timers, 0)
+  queue.encourage()
+  t.equal(queue.take()?.key, a.key, 'a change does')
+
+  queue.park(a, false)
+  queue.encourage()
+  t.equal(queue.waiting, 0, 'not before its back-off')
+  ready = 0
+  clock.advance(2_000)
+  t.equal(ready, 1)
+  t.equal(queue.take()?.key, a.key)
+
+  queue.park(b, true)
+  clock.advance(1_000)
+  t.equal(queue.take()?.key, b.key, 'a failed attempt is repeated without a change')
+  queue.park(b, true)
+  queue.remove(b.key)
+  clock.advance(60_000)
+  t.equal(queue.waiting, 0)
+  queue.stop()
+})

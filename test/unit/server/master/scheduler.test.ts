@@ -1,0 +1,124 @@
+/** The scheduler on a real cluster. */
+import t from 'tap'
+import { eventually, node, pod, temporaryMaster } from './temporary-master.ts'
+
+const PODS = '/api/v1/namespaces/default/pods'
+const MERGE = { 'content-type': 'application/merge-patch+json' }
+
+async function setUp(t: Parameters<typeof temporaryMaster>[0]) {
+  const { ask } = await temporaryMaster(t)
+  return {
+    ask,
+    create: (body: unknown) => ask(PODS, { method: 'POST', body }),
+    addNode: (...args: Parameters<typeof node>) =>
+      ask('/api/v1/nodes', { method: 'POST', body: node(...args) }),
+    nodeOf: (name: string) =>
+      eventually(
+        async () => (await ask(`${PODS}/${name}`)).body.spec?.nodeName as string | undefined,
+        `${name} is bound`,
+      ),
+    message: (name: string, pattern: RegExp) =>
+      eventually(async () => {
+        const { body } = await ask(`${PODS}/${name}`)
+        const condition = body.status?.conditions?.find(
+          ({ type }: { type: string }) => type === 'PodScheduled',
+        )
+        return condition?.status === 'False' && pattern.test(condition.message) ? condition : undefined
+      }, `${name} says ${pattern}`),
+  }
+}
+
+const requests = (cpu: string) => ({
+  containers: [{ name: 'a', image: 'x', resources: { requests: { cpu } } }],
+})
+
+t.test('a pod gets a node, and an event', async t => {
+  const { ask, create, addNode, nodeOf } = await setUp(t)
+  await addNode('n1')
+  await create(pod('a'))
+  t.equal(await nodeOf('a'), 'n1')
+  t.match((await ask(`${PODS}/a`)).body.status, { conditions: [{ type: 'PodScheduled', status: 'True' }] })
+  await eventually(async () => {
+    const { body } = await ask('/api/v1/events?fieldSelector=reason=Scheduled')
+    return body.items.some(
+      (event: { message: string }) => event.message === 'Successfully assigned default/a to n1',
+    )
+  }, 'the event')
+})
+
+t.test('a pod that fits nowhere says why, and is placed when something changes', async t => {
+  const { ask, create, addNode, nodeOf, message } = await setUp(t)
+  await create(pod('p', requests('3')))
+  t.match(await message('p', /no nodes available to schedule pods/), { reason: 'Unschedulable' })
+  await addNode('small', { allocatable: { cpu: '1' } })
+  await addNode('tainted', { spec: { taints: [{ key: 'k', value: 'v', effect: 'NoSchedule' }] } })
+  await message(
+    'p',
+    /^0\/2 nodes are available: 1 Insufficient cpu, 1 node\(s\) had untolerated taint \{k: v\}\.$/,
+  )
+  const events = await ask('/api/v1/events?fieldSelector=reason=FailedScheduling')
+  t.match(events.body.items[0], {
+    type: 'Warning',
+    involvedObject: { kind: 'Pod', name: 'p' },
+    source: { component: 'default-scheduler' },
+  })
+  await ask('/api/v1/nodes/tainted', { method: 'PATCH', body: { spec: { taints: null } }, headers: MERGE })
+  t.equal(await nodeOf('p'), 'tainted')
+  await create(pod('q', requests('3')))
+  await message('q', /2 Insufficient cpu/)
+  await ask(`${PODS}/p?gracePeriodSeconds=0`, { method: 'DELETE' })
+  t.equal(await nodeOf('q'), 'tainted', 'the room of a deleted pod is used')
+})
+
+t.test('a finished pod leaves its room', async t => {
+  const { ask, create, addNode, nodeOf, message } = await setUp(t)
+  await addNode('n')
+  await create(pod('p', requests('3')))
+  await nodeOf('p')
+  await create(pod('q', requests('3')))
+  await message('q', /Insufficient cpu/)
+  await ask(`${PODS}/p/status`, { method: 'PATCH', body: { status: { phase: 'Succeeded' } }, headers: MERGE })
+  t.equal(await nodeOf('q'), 'n')
+})
+
+t.test('pods of a group are spread', async t => {
+  const { create, addNode, nodeOf } = await setUp(t)
+  for (const name of ['n1', 'n2', 'n3']) await addNode(name)
+  const names = ['a', 'b', 'c', 'd', 'e', 'f']
+  const labels = { 'drover.io/spread-group': 'web' }
+  await Promise.all(names.map(name => create(pod(name, {}, { labels }))))
+  const places = await Promise.all(names.map(nodeOf))
+  for (const name of ['n1', 'n2', 'n3']) t.equal(places.filter(place => place === name).length, 2, name)
+})
+
+t.test('many pods at once never overfill a node', async t => {
+  const { ask, create, addNode } = await setUp(t)
+  await addNode('n1', { allocatable: { cpu: '2' } })
+  await addNode('n2', { allocatable: { cpu: '2' } })
+  await Promise.all(Array.from({ length: 12 }, (_, index) => create(pod(`p${index}`, requests('500m')))))
+  const settled = await eventually(async () => {
+    const { items } = (await ask(PODS)).body
+    const bound = items.filter((item: { spec: { nodeName?: string } }) => item.spec.nodeName !== undefined)
+    const refused = items.filter((item: { status: { conditions?: { reason?: string }[] } }) =>
+      item.status.conditions?.some(({ reason }) => reason === 'Unschedulable'),
+    )
+    return bound.length + refused.length === 12 ? bound : undefined
+  }, 'all are bound or refused')
+  t.equal(settled.length, 8)
+  for (const name of ['n1', 'n2']) {
+    t.equal(settled.filter((item: { spec: { nodeName: string } }) => item.spec.nodeName === name).length, 4)
+  }
+})
+
+t.test('pods that are none of its business', async t => {
+  const { ask, create, addNode, nodeOf } = await setUp(t)
+  await addNode('n')
+  await create(pod('other', { schedulerName: 'another' }))
+  await create(pod('gated', { schedulingGates: [{ name: 'example.com/wait' }] }))
+  await create(pod('mine'))
+  await nodeOf('mine')
+  for (const name of ['other', 'gated']) t.notOk((await ask(`${PODS}/${name}`)).body.spec.nodeName, name)
+  t.match((await ask(`${PODS}/gated`)).body.status.conditions, [{ reason: 'SchedulingGated' }])
+  await ask(`${PODS}/gated`, { method: 'PATCH', body: { spec: { schedulingGates: null } }, headers: MERGE })
+  t.equal(await nodeOf('gated'), 'n')
+})
