@@ -1,6 +1,5 @@
 /** The attachments of this host, one file each: the record is what makes an attachment one. */
 import { createHash } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import {
   isDroverError,
@@ -8,6 +7,7 @@ import {
   makePrivateDirectory,
   readJsonFile,
   removeFileDurably,
+  removeInterruptedWrites,
   writeFileDurably,
 } from '../../kit/index.ts'
 import { type Attachment, attachmentKey, attachmentValidator } from './attachment.ts'
@@ -27,7 +27,7 @@ export class AttachmentStore {
   static async open(directory: string, log: Logger): Promise<AttachmentStore> {
     await makePrivateDirectory(directory)
     const attachments = new Map<string, Attachment>()
-    for (const name of (await readdir(directory)).filter(name => name.endsWith('.json'))) {
+    for (const name of await removeInterruptedWrites(directory)) {
       const file = path.join(directory, name)
       try {
         const attachment = await readJsonFile(file, attachmentValidator)

@@ -1,6 +1,6 @@
 /** Opens the parts of a host's network from what is on disk, and joins them. */
 import path from 'node:path'
-import { type Logger, makePrivateDirectory } from '../../kit/index.ts'
+import { type Logger, makePrivateDirectory, removeInterruptedWrites } from '../../kit/index.ts'
 import { BridgeNetwork } from '../../netplugins/bridge/index.ts'
 import { AddressPool } from '../../netplugins/ipam/index.ts'
 import { RouteSocket } from '../../netplugins/netlink/index.ts'
@@ -44,6 +44,7 @@ export interface NetworkParts {
 export async function openNetworkParts(options: NetworkPartsOptions): Promise<NetworkParts> {
   const { directory, bridgeName, state, log } = options
   await makePrivateDirectory(directory)
+  await removeInterruptedWrites(directory)
   const pool = await AddressPool.open(path.join(directory, 'addresses'), log)
   const store = await AttachmentStore.open(path.join(directory, 'attachments'), log)
   const socket = RouteSocket.open()

@@ -11,6 +11,7 @@ import {
   makePrivateDirectory,
   readJsonFile,
   removeFileDurably,
+  removeInterruptedWrites,
   type Static,
   systemErrorCode,
   Type,
@@ -37,6 +38,7 @@ const cachedAttachment = validatorOf(cachedAttachmentSchema)
 export class ResultCache {
   readonly #directory: string
   readonly #log: Logger
+  #opened: Promise<unknown> | undefined
 
   constructor(directory: string, log: Logger) {
     this.#directory = directory
@@ -44,7 +46,7 @@ export class ResultCache {
   }
 
   async write(entry: CachedAttachment): Promise<void> {
-    await makePrivateDirectory(this.#directory)
+    await this.#open()
     await writeFileDurably(this.#file(entry.containerId, entry.interfaceName), JSON.stringify(entry))
   }
 
@@ -68,6 +70,14 @@ export class ResultCache {
       if (entry !== undefined) entries.push(entry)
     }
     return entries
+  }
+
+  /** Makes the directory ready to be written to, once. */
+  #open(): Promise<unknown> {
+    this.#opened ??= makePrivateDirectory(this.#directory).then(() =>
+      removeInterruptedWrites(this.#directory),
+    )
+    return this.#opened
   }
 
   async #readFile(file: string): Promise<CachedAttachment | undefined> {

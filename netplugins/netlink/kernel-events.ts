@@ -1,12 +1,14 @@
 /** What changes in a host's network, as the kernel tells it (rtnetlink multicast groups). */
-import { createNetlink, type NetlinkMessage, Protocol, rt } from 'netlink'
+import { type NetlinkMessage, rt } from 'netlink'
+import { openEventSocket } from './event-socket.ts'
 import { decodeLink, type Link } from './links.ts'
+import { closeLater } from './route-socket.ts'
 
 export type KernelEvent =
   | { readonly kind: 'link'; readonly link: Link; readonly removed: boolean }
   /** An IPv4 address came or went on the link with this index. */
   | { readonly kind: 'address'; readonly link: number }
-  /** Events were lost: look at everything. */
+  /** Something was told that could not be understood: look at everything. */
   | { readonly kind: 'lost' }
 
 function decodeEvent({ type, data }: NetlinkMessage): KernelEvent | undefined {
@@ -30,20 +32,21 @@ function decodeEvent({ type, data }: NetlinkMessage): KernelEvent | undefined {
 /**
  * Calls `listener` for every change of links and IPv4 addresses of this process's network namespace.
  *
+ * Not every event arrives when there are very many: whoever listens looks at everything now and then as well.
+ *
  * @returns ends the subscription
  */
 export function watchKernel(listener: (event: KernelEvent) => void): () => void {
-  const socket = createNetlink(Protocol.ROUTE)
+  const socket = openEventSocket()
   socket.on('message', messages => {
     for (const message of messages) {
       const event = decodeEvent(message)
       if (event !== undefined) listener(event)
     }
   })
-  // ENOBUFS: the kernel had more to tell than the socket's buffer holds.
   socket.on('error', () => listener({ kind: 'lost' }))
   socket.on('invalid', () => listener({ kind: 'lost' }))
   socket.addMembership(rt.MulticastGroups.LINK)
   socket.addMembership(rt.MulticastGroups.IPV4_IFADDR)
-  return () => socket.close()
+  return () => closeLater(socket)
 }

@@ -79,7 +79,7 @@ async function deleteGroup(): Promise<void> {
     acceptedExitCodes: [0, 1, 2],
   })
   // No link in the group: the namespaces of the other ends went first, and the kernel deleted the pairs.
-  if (exitCode !== 0 && !stderr.includes('Cannot find device')) {
+  if (exitCode !== 0 && !/No such device|Cannot find device/.test(stderr)) {
     throw networkErrors.KernelRefused({
       object: 'links to be deleted',
       message: `ip link delete failed: ${stderr.trim().slice(0, 300)}`,

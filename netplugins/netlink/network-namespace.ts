@@ -1,25 +1,26 @@
 /**
- * Entering another network namespace for a moment: the one place that calls the C library.
+ * Entering another network namespace for a moment.
  *
  * A socket belongs for life to the network namespace its creating thread was in, so entering a namespace is only
  * needed while the socket is made. setns(2) changes the calling thread alone; libuv's worker threads and the
  * processes we start are not affected, because nothing is awaited between entering and leaving.
  */
-import * as ffi from 'node:ffi'
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { isMainThread } from 'node:worker_threads'
 import { systemErrorCode } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
+import { cLibrary } from './c-library.ts'
 
 /** The namespace kind in setns(2); the call fails with EINVAL for a file of any other kind. */
 const CLONE_NEWNET = 0x40000000
 
 const STANDARD_ERROR = 2
 
-let entrance: { setns(file: number, kind: number): number; home: number } | undefined
+let home: number | undefined
 
-function openEntrance() {
+/** A descriptor of the process's own namespace. */
+function openHome(): number {
   if (!isMainThread) {
     throw networkErrors.NamespaceRefused({
       object: 'network namespace',
@@ -27,10 +28,9 @@ function openEntrance() {
       mend: 'enter it in the main thread: the netlink addon does not survive the end of a worker',
     })
   }
-  const { functions } = ffi.dlopen(null, { setns: { arguments: ['i32', 'i32'], return: 'i32' } })
   // Opened before leaving it for the first time: the way back must not depend on anything that can fail.
-  entrance ??= { setns: functions.setns, home: openSync('/proc/self/ns/net', 'r') }
-  return entrance
+  home ??= openSync('/proc/self/ns/net', 'r')
+  return home
 }
 
 /**
@@ -64,7 +64,8 @@ export async function isOwnNamespace(path: string): Promise<boolean> {
  * @throws `NamespaceMissing` when there is no such file, `NamespaceRefused` when the kernel does not let us in
  */
 export function inNetworkNamespace<T>(path: string, action: () => T): T {
-  const { setns, home } = openEntrance()
+  const { setns } = cLibrary()
+  const back = openHome()
   const file = openNamespaceFile(path)
   try {
     if (setns(file, CLONE_NEWNET) !== 0) {
@@ -76,7 +77,7 @@ export function inNetworkNamespace<T>(path: string, action: () => T): T {
     try {
       return action()
     } finally {
-      if (setns(home, CLONE_NEWNET) !== 0) {
+      if (setns(back, CLONE_NEWNET) !== 0) {
         // Going on would configure a container's network as if it were the host's.
         writeSync(STANDARD_ERROR, `cannot return from network namespace ${path}; ending the process\n`)
         process.abort()

@@ -52,6 +52,14 @@ function translate(error: unknown, object: string, action: string): Error {
   return networkErrors.KernelRefused({ object, message: `cannot ${action} it: ${text}`, cause: error })
 }
 
+/**
+ * Closes a socket once nothing of it is on the stack: the addon does not survive being closed from one of its own
+ * callbacks, and that is where what awaits an answer goes on.
+ */
+export function closeLater(socket: { close(): void }): void {
+  setImmediate(() => socket.close())
+}
+
 export class RouteSocket {
   readonly #socket: RtNetlinkSocket
   readonly #place: string
@@ -113,7 +121,7 @@ export class RouteSocket {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#socket.socket.close()
+    closeLater(this.#socket.socket)
   }
 }
 
