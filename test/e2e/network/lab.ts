@@ -106,6 +106,11 @@ export class Peer {
     return this.#order({ kind: 'ask', protocol, address, port, deadline })
   }
 
+  /** Asks by UDP, always from the same port, as a client that keeps its socket. */
+  askFrom(from: number, address: string, port: number): Promise<string> {
+    return this.#order({ kind: 'ask', protocol: 'udp', address, port, deadline: 2_000, from })
+  }
+
   /** Asks and takes a short silence, a refusal and a closed connection for "not reachable". */
   async reaches(protocol: Protocol, address: string, port: number): Promise<boolean> {
     return await this.ask(protocol, address, port, SILENCE).then(

@@ -13,6 +13,8 @@ export type PeerOrder =
       readonly address: string
       readonly port: number
       readonly deadline: number
+      /** Port of the asking side; one chosen by the kernel when absent. */
+      readonly from?: number
     }
   | { readonly kind: 'transfer'; readonly address: string; readonly port: number; readonly bytes: number }
 
@@ -60,7 +62,7 @@ function askTcp(address: string, port: number, data: Buffer, deadline: number): 
   })
 }
 
-function askUdp(address: string, port: number, deadline: number): Promise<string> {
+function askUdp(address: string, port: number, deadline: number, from = 0): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createSocket('udp4')
     const finish = (settle: () => void) => {
@@ -74,7 +76,7 @@ function askUdp(address: string, port: number, deadline: number): Promise<string
     const again = setInterval(send, 50)
     socket.on('message', data => finish(() => resolve(data.toString())))
     socket.on('error', error => finish(() => reject(error)))
-    send()
+    socket.bind(from, send)
   })
 }
 
@@ -84,7 +86,7 @@ async function obey(order: PeerOrder): Promise<string> {
       return await listen(order)
     case 'ask':
       return order.protocol === 'udp'
-        ? await askUdp(order.address, order.port, order.deadline)
+        ? await askUdp(order.address, order.port, order.deadline, order.from)
         : await askTcp(order.address, order.port, Buffer.alloc(0), order.deadline)
     case 'transfer':
       return await askTcp(order.address, order.port, Buffer.alloc(order.bytes), 10_000)

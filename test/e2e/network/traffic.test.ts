@@ -162,6 +162,17 @@ t.test('traffic of one host', { skip }, async t => {
     await greedy.peer.stop()
   })
 
+  await t.test('a UDP client that keeps sending finds whoever publishes the port now', async t => {
+    const ports = [{ hostPort: 5400, containerPort: 53, protocol: 'udp' }]
+    await t.rejects(outside.askFrom(40_000, HOST_ADDRESS, 5400), 'nobody yet')
+    for (const name of ['before', 'after']) {
+      const container = await startContainer(runtime, name, ports)
+      t.match(await outside.askFrom(40_000, HOST_ADDRESS, 5400), says(name, OUTSIDE_ADDRESS))
+      await runtime.delete({ containerId: name, interfaceName: 'eth0' })
+      await container.peer.stop()
+    }
+  })
+
   await t.test('a neighbour on the uplink does not reach the metadata address', async t => {
     runIn('outside', 'ip', 'route', 'add', `${METADATA}/32`, 'via', HOST_ADDRESS)
     t.notOk(await outside.reaches('tcp', METADATA, 80))
