@@ -1,6 +1,7 @@
 /** Makes and reads X.509 certificates (RFC 5280): ECDSA P-256, SHA-256. */
 import 'reflect-metadata'
 import { createHash, X509Certificate as NodeCertificate, webcrypto } from 'node:crypto'
+import { isIP } from 'node:net'
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -36,8 +37,9 @@ export interface CertificateRequest {
   readonly validDays: number
 }
 
+/** Every attribute in a relative name of its own: readers of subjects hardly ever expect several in one. */
 function distinguishedName(commonName: string, organizations: readonly string[] = []) {
-  return [{ CN: [commonName], ...(organizations.length === 0 ? {} : { O: [...organizations] }) }]
+  return [...organizations.map(organization => ({ O: [organization] })), { CN: [commonName] }]
 }
 
 async function exportPrivateKey(key: webcrypto.CryptoKey): Promise<string> {
@@ -119,7 +121,7 @@ export function certificateChecksum(certificatePem: string): string {
 export function certificateCovers(certificatePem: string, names: readonly string[], days: number): boolean {
   const certificate = new NodeCertificate(certificatePem)
   if (Date.parse(certificate.validTo) < Date.now() + days * DAY) return false
-  return names.every(
-    name => certificate.checkHost(name) !== undefined || certificate.checkIP(name) !== undefined,
+  return names.every(name =>
+    isIP(name) === 0 ? certificate.checkHost(name) !== undefined : certificate.checkIP(name) !== undefined,
   )
 }
