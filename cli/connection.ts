@@ -50,7 +50,11 @@ export async function findServer(dataOption: string | undefined): Promise<Server
       ...(DROVER_CA_FILE === undefined ? {} : { authority: await readFile(DROVER_CA_FILE, 'utf8') }),
     }
   }
-  const directory = dataDirectory(dataOption)
+  return await localServer(dataDirectory(dataOption))
+}
+
+/** The server that keeps its data in `directory`. @throws `NotConfigured` */
+export async function localServer(directory: string): Promise<ServerConnection> {
   const admin = await readAdminFile(directory)
   if (admin === undefined) throw cliErrors.NotConfigured({ object: directory })
   return {

@@ -3,9 +3,9 @@ import type { ChildProcess } from 'node:child_process'
 import { access } from 'node:fs/promises'
 import path from 'node:path'
 import { ensureImage, type ImageStore, localImages } from '../../images/index.ts'
-import { readJsonFile, runCommand, sleep, Type, validatorOf } from '../../kit/index.ts'
+import { readJsonFile, sleep, Type, validatorOf } from '../../kit/index.ts'
 import { ApiClient, type Resource } from '../api-client.ts'
-import { dataDirectory, findServer, readAdminFile } from '../connection.ts'
+import { dataDirectory, localServer, readAdminFile } from '../connection.ts'
 import { daemonProcess, startDaemon, stopProcess } from '../daemons.ts'
 import { DockerCommand } from '../docker-command.ts'
 import { cliErrors } from '../errors.ts'
@@ -26,6 +26,11 @@ const HOST_DEADLINE = 60_000
 
 /** The part of the agent's own file that is of interest here. */
 const membershipFile = validatorOf(Type.Object({ hostId: Type.String() }))
+
+/** Docker's socket: as asked for, else where the environment says, else where it usually is. */
+function dockerSocket(option: string | undefined): string {
+  return (option ?? process.env.DOCKER_HOST ?? '/var/run/docker.sock').replace(/^unix:\/\//, '')
+}
 
 function agentDirectory(directory: string): string {
   return path.join(directory, 'agent')
@@ -82,62 +87,82 @@ async function waitForHost(api: ApiClient, directory: string, deadline: number):
   }
 }
 
+/** Starts the server, unless one runs with this directory. */
+async function ensureServer(
+  directory: string,
+  options: QuickstartOptions,
+): Promise<ChildProcess | undefined> {
+  const running = await daemonProcess(directory, 'server')
+  if (running !== undefined) {
+    progress(`the server runs already (process ${running})`)
+    return undefined
+  }
+  progress('starting the server')
+  return await startDaemon({
+    name: 'server',
+    args: [
+      ...['--data', directory],
+      ...['--port', String(options.port)],
+      ...['--tls-port', String(options.tlsPort)],
+      ...(options.advertise === undefined ? [] : ['--advertise', options.advertise]),
+    ],
+    logFile: path.join(directory, 'server.log'),
+    detached: options.detach,
+  })
+}
+
+/** Starts this host's agent, unless one runs with this directory; registers it the first time. */
+async function ensureAgent(
+  directory: string,
+  docker: string,
+  options: QuickstartOptions,
+  api: ApiClient,
+): Promise<ChildProcess | undefined> {
+  const running = await daemonProcess(agentDirectory(directory), 'agent')
+  if (running !== undefined) {
+    progress(`the agent runs already (process ${running})`)
+    return undefined
+  }
+  progress("starting this host's agent")
+  const admin = await readAdminFile(directory)
+  const member = await exists(path.join(agentDirectory(directory), 'membership.json'))
+  const token = member ? undefined : await registrationToken(api)
+  const agent = await startDaemon({
+    name: 'agent',
+    args: [
+      ...['--data', agentDirectory(directory)],
+      ...['--server', admin?.tlsUrl ?? ''],
+      ...['--docker', docker],
+      ...(options.address === undefined ? [] : ['--address', options.address]),
+    ],
+    logFile: path.join(directory, 'agent.log'),
+    detached: options.detach,
+    // Not among the arguments, which every user of the machine can see.
+    ...(token === undefined ? {} : { environment: { DROVER_TOKEN: String(token.token) } }),
+  })
+  if (token !== undefined) await api.remove('registrationtokens', token.id)
+  return agent
+}
+
+/** Brings up what does not run yet, and waits until this host can run containers. */
 export async function quickstart(options: QuickstartOptions): Promise<void> {
   const directory = dataDirectory(options.data)
-  const children: ChildProcess[] = []
-  const docker =
-    options.docker ?? process.env.DOCKER_HOST?.replace(/^unix:\/\//, '') ?? '/var/run/docker.sock'
+  const docker = dockerSocket(options.docker)
+  const started: ChildProcess[] = []
   try {
-    progress('making local images')
     await buildImages(new DockerCommand(docker))
-    progress('starting the server')
-    children.push(
-      await startDaemon({
-        name: 'server',
-        args: [
-          '--data',
-          directory,
-          '--port',
-          String(options.port),
-          '--tls-port',
-          String(options.tlsPort),
-          ...(options.advertise === undefined ? [] : ['--advertise', options.advertise]),
-        ],
-        logFile: path.join(directory, 'server.log'),
-        detached: options.detach,
-      }),
-    )
-    const api = new ApiClient(await findServer(directory))
-    progress("starting this host's agent")
-    const admin = await readAdminFile(directory)
-    const member = await exists(path.join(agentDirectory(directory), 'membership.json'))
-    const token = member ? undefined : await registrationToken(api)
-    children.push(
-      await startDaemon({
-        name: 'agent',
-        args: [
-          '--data',
-          agentDirectory(directory),
-          '--server',
-          admin?.tlsUrl ?? '',
-          '--docker',
-          docker,
-          ...(options.address === undefined ? [] : ['--address', options.address]),
-        ],
-        logFile: path.join(directory, 'agent.log'),
-        detached: options.detach,
-        // Not among the arguments, which every user of the machine can see.
-        ...(token === undefined ? {} : { environment: { DROVER_TOKEN: String(token.token) } }),
-      }),
-    )
-    if (token !== undefined) await api.remove('registrationtokens', token.id)
+    const server = await ensureServer(directory, options)
+    if (server !== undefined) started.push(server)
+    const api = new ApiClient(await localServer(directory))
+    const agent = await ensureAgent(directory, docker, options, api)
+    if (agent !== undefined) started.push(agent)
     await waitForHost(api, directory, Date.now() + HOST_DEADLINE)
-    print(`ready: ${admin?.url}`)
   } catch (error) {
-    for (const child of children.toReversed()) child.kill('SIGTERM')
+    for (const child of started.toReversed()) child.kill('SIGTERM')
     throw error
   }
-  if (!options.detach) await superviseUntilSignal(children)
+  print(`ready: ${(await readAdminFile(directory))?.url}`)
+  if (!options.detach) await superviseUntilSignal(started)
 }
 
 /** Stays until asked to end, or until one of the daemons ends. */
@@ -173,19 +198,8 @@ export async function stop(dataOption: string | undefined): Promise<void> {
 
 /** `drover images build`. */
 export async function buildImagesCommand(docker: string | undefined): Promise<void> {
-  const store = new DockerCommand(
-    docker ?? process.env.DOCKER_HOST?.replace(/^unix:\/\//, '') ?? '/var/run/docker.sock',
-  )
-  const made = await buildImages(store)
-  for (const image of localImages) {
-    for (const name of image.names)
-      print(`${name}  ${made.includes(name) ? 'made' : 'present'}  ${image.purpose}`)
+  const made = await buildImages(new DockerCommand(dockerSocket(docker)))
+  for (const { names, purpose } of localImages) {
+    for (const name of names) print(`${name}  ${made.includes(name) ? 'made' : 'present'}  ${purpose}`)
   }
-  await runCommand('docker', [
-    '--host',
-    `unix://${store.socketPath}`,
-    'version',
-    '--format',
-    '{{.Server.Version}}',
-  ])
 }

@@ -3,6 +3,9 @@ import t from 'tap'
 import { type ApiObject, Fleet, until, WEB_EXAMPLE } from '../../lab/fleet.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 
+// tap gives a file 30 seconds unless told otherwise.
+t.setTimeout(300_000)
+
 const skip = inPrivateNetwork(import.meta.filename)
 
 const WEB = ['web-web-1', 'web-web-2', 'web-web-3']
