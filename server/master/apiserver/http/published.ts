@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Catalog } from '../catalog/index.ts'
 import { type DiscoveryDocuments, discoveryDocuments } from '../discovery/index.ts'
 import { openApiV2, openApiV3 } from '../openapi/index.ts'
-import { parseAccept } from '../presentation/index.ts'
+import { negotiate, parseAccept } from '../presentation/index.ts'
 import { pathNotFound } from '../status.ts'
 import type { Answer } from './answer.ts'
 
@@ -68,7 +68,7 @@ export async function answerDiscovery(
   await sendCacheable(answer, document)
 }
 
-/** @throws `NotFound` */
+/** @throws `NotFound`, `NotAcceptable` */
 export async function answerOpenApi(
   answer: Answer,
   catalog: Catalog,
@@ -77,6 +77,8 @@ export async function answerOpenApi(
   const documents = publishedBy(catalog)
   const [version, ...rest] = path
   if (version === 'v2' && rest.length === 0) {
+    // Some clients only read its protobuf form, and would take JSON for a broken one.
+    negotiate(answer.request.headers.accept, null)
     documents.v2 ??= openApiV2(catalog)
     await sendCacheable(answer, documents.v2)
     return
