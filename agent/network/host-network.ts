@@ -9,6 +9,7 @@ import path from 'node:path'
 import {
   type Daemon,
   explainError,
+  KeyedLock,
   type Logger,
   makePrivateDirectory,
   ReconcileLoop,
@@ -69,6 +70,7 @@ export class HostNetwork implements Daemon {
   readonly #problems = new Map<Aspect, unknown>()
   readonly #changeListeners = new Set<() => void>()
   readonly #lowListeners = new Set<(free: number) => void>()
+  readonly #configurations = new KeyedLock('network')
   #parts: NetworkParts | undefined
   #server: CniServer | undefined
   #stopWatching: (() => void) | undefined
@@ -139,9 +141,12 @@ export class HostNetwork implements Daemon {
    */
   async configure(settings: NetworkSettings): Promise<void> {
     const plan = planOf(settings)
-    await makePrivateDirectory(this.#directory)
-    await this.#settingsFile.write(plan.settings)
-    this.#adopt(plan)
+    // One after the other: of two calls the later one counts, also on disk.
+    await this.#configurations.run('settings', async () => {
+      await makePrivateDirectory(this.#directory)
+      await this.#settingsFile.write(plan.settings)
+      this.#adopt(plan)
+    })
     await this.reconcileNow('configured')
     this.requireReady()
   }

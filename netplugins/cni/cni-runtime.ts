@@ -2,7 +2,7 @@
  * The runtime's side of CNI: joins containers to the network that a directory configures, by executing its plugins
  * (specification 1.1.0, section 3). What the kubelet's container runtime does, for containers without one.
  */
-import { explainError, KeyedLock, type Logger } from '../../kit/index.ts'
+import { explainError, isDroverError, KeyedLock, type Logger } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
 import type { ValidAttachment } from './cni-handler.ts'
 import type { ListedPlugin, NetworkList, PortMapping } from './network-configuration.ts'
@@ -107,7 +107,7 @@ export class CniRuntime {
   }
 
   /**
-   * Takes a container out of the network; what is not there any more is fine.
+   * Takes a container out of the network; what is not there any more is fine, and so is no network at all.
    *
    * @param namespace absent when the container's namespace is gone
    */
@@ -115,7 +115,8 @@ export class CniRuntime {
     const { containerId, interfaceName } = container
     return this.#locks.run(containerId, async () => {
       const cached = await this.#cache.read(containerId, interfaceName)
-      const list = cached?.list ?? (await readNetworkList(this.#options.configurationDirectory))
+      const list = cached?.list ?? (await this.#currentList())
+      if (list === undefined) return
       await this.#deleteChain(
         {
           list,
@@ -185,6 +186,16 @@ export class CniRuntime {
       await this.#run('GC', { list, version, capabilities: {} }, plugin, {
         'cni.dev/valid-attachments': attachments,
       })
+    }
+  }
+
+  /** The configured network; undefined when there is none, and so nothing to delete. */
+  async #currentList(): Promise<NetworkList | undefined> {
+    try {
+      return await readNetworkList(this.#options.configurationDirectory)
+    } catch (error) {
+      if (isDroverError(error, 'NetworkNotReady')) return undefined
+      throw error
     }
   }
 

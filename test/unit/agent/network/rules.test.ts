@@ -1,0 +1,165 @@
+/** The parts of the host network that only think: settings, requested ports, rules, events. */
+import t from 'tap'
+import { requestedPorts } from '../../../../agent/network/attachment.ts'
+import { firewallRules } from '../../../../agent/network/firewall-rules.ts'
+import { isDockerBridge, needsAttention } from '../../../../agent/network/kernel-watch.ts'
+import { type NetworkSettings, planOf } from '../../../../agent/network/settings.ts'
+import type { Link } from '../../../../netplugins/netlink/index.ts'
+
+const SETTINGS: NetworkSettings = {
+  clusterBlock: '10.42.0.0/16',
+  blocks: ['10.42.0.64/26'],
+  metadata: { address: '169.254.169.250', httpPort: 9346, dnsPort: 53 },
+}
+
+t.test('what follows from settings', async t => {
+  t.strictSame(planOf(SETTINGS).bridge, {
+    gateway: '10.42.0.1',
+    prefixLength: 16,
+    mac: '02:d0:0a:2a:00:01',
+    mtu: 1500,
+  })
+  t.throws(() => planOf({ ...SETTINGS, clusterBlock: '10.42.0.1/16' }), {
+    code: 'InvalidFormat',
+    message: /10\.42\.0\.1\/16/,
+  })
+  t.throws(() => planOf({ ...SETTINGS, blocks: ['10.43.0.0/26'] }), {
+    code: 'InvalidFormat',
+    message: /10\.43\.0\.0\/26.*outside/,
+  })
+  t.throws(() => planOf({ ...SETTINGS, blocks: ['10.0.0.0/8'] }), { code: 'InvalidFormat' })
+  t.throws(() => planOf({ ...SETTINGS, mtu: 9 }), { code: 'InvalidFormat', message: /mtu/ })
+})
+
+function request(portMappings: Parameters<typeof requestedPorts>[0]['portMappings']) {
+  return {
+    networkName: 'drover',
+    containerId: 'c1',
+    interfaceName: 'eth0',
+    namespace: '/run/netns/c1',
+    addresses: [],
+    mac: undefined,
+    previousResult: undefined,
+    portMappings,
+  }
+}
+
+t.test('requested ports', async t => {
+  const any = { hostPort: 80, containerPort: 8080 }
+  t.strictSame(
+    requestedPorts(
+      request([
+        any,
+        { ...any, protocol: 'TCP', hostIP: '' },
+        { ...any, protocol: 'udp', hostIP: '192.0.2.1' },
+      ]),
+    ),
+    [
+      { bindAddress: '0.0.0.0', hostPort: 80, containerPort: 8080, protocol: 'tcp' },
+      { bindAddress: '192.0.2.1', hostPort: 80, containerPort: 8080, protocol: 'udp' },
+    ],
+  )
+  for (const bad of [
+    { protocol: 'sctp' },
+    { hostIP: '::1' },
+    { hostIP: '192.0.2' },
+    { hostIP: '169.254.169.250' },
+  ]) {
+    t.throws(() => requestedPorts(request([{ ...any, ...bad }])), {
+      code: 'UnsupportedCniField',
+      message: /80/,
+    })
+  }
+  t.throws(() => requestedPorts(request([any, { ...any, containerPort: 81 }])), {
+    code: 'UnsupportedCniField',
+    message: /both 8080 and 81/,
+  })
+})
+
+t.test('rules for one published port', async t => {
+  const attachment = {
+    networkName: 'drover',
+    containerId: 'c1',
+    interfaceName: 'eth0',
+    namespace: '/run/netns/c1',
+    address: '10.42.0.66',
+    mac: '02:d0:0a:2a:00:42',
+    hostInterface: 'vethr1',
+    ports: [
+      { bindAddress: '0.0.0.0', hostPort: 80, containerPort: 8080, protocol: 'tcp' as const },
+      { bindAddress: '127.0.0.1', hostPort: 81, containerPort: 8080, protocol: 'tcp' as const },
+    ],
+  }
+  const { raw, nat, filter } = firewallRules({
+    plan: planOf(SETTINGS),
+    bridgeName: 'drover0',
+    attachments: [attachment],
+    dockerBridges: ['br-0123456789ab'],
+  })
+  t.strictSame(raw.chains.get('CATTLE_RAW_PREROUTING'), [
+    '-d 169.254.169.250/32 -i drover0 -j RETURN',
+    '-d 169.254.169.250/32 -i docker0 -j RETURN',
+    '-d 169.254.169.250/32 -i br-0123456789ab -j RETURN',
+    '-d 169.254.169.250/32 -i lo -j RETURN',
+    '-d 169.254.169.250/32 -j DROP',
+    '-p tcp -m tcp --dport 80 -j MARK --set-xmark 0x1068/0xffffffff',
+  ])
+  t.strictSame(nat.chains.get('CATTLE_PREROUTING'), [
+    '-d 169.254.169.250/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 169.254.169.250:9346',
+    '-d 169.254.169.250/32 -j RETURN',
+    '-p tcp -m tcp --dport 80 -j DNAT --to-destination 10.42.0.66:8080',
+  ])
+  t.equal(
+    nat.chains.get('CATTLE_OUTPUT')?.at(-1),
+    '! -d 127.0.0.0/8 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.42.0.66:8080',
+  )
+  t.strictSame(nat.chains.get('CATTLE_HOSTPORTS_POSTROUTING'), [
+    '-s 10.42.0.0/16 -d 10.42.0.66/32 -p tcp -m tcp --dport 8080 -m conntrack --ctstate DNAT -j MASQUERADE',
+  ])
+  t.equal(nat.chains.get('CATTLE_NAT_POSTROUTING')?.at(-1), '-s 10.42.0.0/16 ! -o drover0 -j MASQUERADE')
+  t.strictSame(
+    filter.jumps.map(jump => jump.rule),
+    ['-j CATTLE_USER', '-j CATTLE_FORWARD'],
+  )
+})
+
+t.test('which events matter', async t => {
+  const state = {
+    bridgeName: 'drover0',
+    bridge: planOf(SETTINGS).bridge,
+    dockerBridges: ['br-0123456789ab'],
+    isSettled: (name: string) => name === 'vethrsettled',
+  }
+  const bridge: Link = {
+    index: 5,
+    name: 'drover0',
+    kind: 'bridge',
+    hairpin: false,
+    mac: '02:d0:0a:2a:00:01',
+    mtu: 1500,
+    master: undefined,
+    up: true,
+    promiscuous: false,
+    group: 0,
+  }
+  const veth: Link = { ...bridge, index: 6, name: 'vethrsettled', kind: 'veth', master: 5 }
+  const cases: [string, Link, boolean, boolean][] = [
+    ['bridge as it should be', bridge, false, false],
+    ['bridge gone', bridge, true, true],
+    ['bridge down', { ...bridge, up: false }, false, true],
+    ['bridge with another MTU', { ...bridge, mtu: 1400 }, false, true],
+    ['container link in place', veth, false, false],
+    ['container link gone', veth, true, true],
+    ['container link off the bridge', { ...veth, master: undefined }, false, true],
+    ['container link being made', { ...veth, name: 'vethrother', master: undefined }, false, false],
+    ['new Docker network', { ...bridge, name: 'br-ffffffffffff' }, false, true],
+    ['known Docker network', { ...bridge, name: 'br-0123456789ab' }, false, false],
+    ['Docker network gone', { ...bridge, name: 'br-0123456789ab' }, true, true],
+    ["somebody's bridge", { ...bridge, name: 'br-lan' }, false, false],
+  ]
+  for (const [what, link, removed, expected] of cases) {
+    t.equal(needsAttention({ kind: 'link', link, removed }, state), expected, what)
+  }
+  t.ok(needsAttention({ kind: 'lost' }, state))
+  t.notOk(isDockerBridge({ name: 'br-0123456789ab', kind: 'veth' }))
+})
