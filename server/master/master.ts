@@ -1,6 +1,6 @@
 /** The embedded Kubernetes master: the API, the schedulers and the controllers of any number of clusters. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Clock, type Daemon, type Logger, systemClock } from '../../kit/index.ts'
+import { type Clock, type Daemon, type Logger, sendJson, systemClock } from '../../kit/index.ts'
 import type { Store } from '../store/index.ts'
 import {
   ApiServer,
@@ -13,6 +13,8 @@ import {
   loadCatalog,
   type NodeGateway,
   nodeRules,
+  StatusError,
+  statusObject,
 } from './apiserver/index.ts'
 import { Clusters } from './clusters.ts'
 import { masterErrors } from './errors.ts'
@@ -81,7 +83,15 @@ export class KubernetesMaster implements Daemon {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    await this.#running().server.handle(cluster, pathAfterPrefix, request, response)
+    if (this.#parts === undefined) {
+      const stopped = new StatusError(
+        'ServiceUnavailable',
+        'the server is starting or stopping; try again in a moment',
+      )
+      sendJson(response, stopped.status, statusObject(stopped))
+      return
+    }
+    await this.#parts.server.handle(cluster, pathAfterPrefix, request, response)
   }
 
   /**

@@ -26,7 +26,7 @@ export interface NodeGateway {
    * Opens the log of a container on its node.
    *
    * The stream is the log's plain text. Destroying it ends the reading on the node. Rejects with a `DroverError` when
-   * the node is not connected or does not have the container.
+   * the node is not connected, does not have the container, or does not answer within a deadline of the gateway.
    */
   containerLogs(cluster: string, node: string, request: ContainerLogRequest): Promise<NodeJS.ReadableStream>
 }

@@ -59,16 +59,14 @@ export class NamespaceController implements Controller {
 
   async #observeRemains(name: string): Promise<void> {
     if (this.#remains.has(name)) return
-    const stops: (() => void)[] = []
-    this.#remains.set(name, stops)
-    for (const resource of this.#client.namespacedResources()) {
-      const stop = await this.#client.observe(
-        resource,
-        { sync: () => undefined, changed: () => undefined, removed: () => this.#loop.kick(name) },
-        name,
-      )
-      stops.push(stop)
+    const kick = {
+      sync: () => undefined,
+      changed: () => undefined,
+      removed: () => this.#loop.kick(name),
     }
+    const resources = this.#client.namespacedResources()
+    const stops = await Promise.all(resources.map(resource => this.#client.observe(resource, kick, name)))
+    this.#remains.set(name, stops)
   }
 
   async #finalize({ metadata }: Frozen<Namespace>): Promise<void> {

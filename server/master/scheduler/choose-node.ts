@@ -31,6 +31,8 @@ export function chooseNode(pod: PodDemand, nodes: Iterable<NodeState>, random: (
   let bestShare = 0
   let equals = 0
   for (const node of nodes) {
+    // Only pods speak of it, from before it was removed.
+    if (node.facts === undefined) continue
     seen += 1
     const against = reasonsAgainst(pod, node)
     if (against.length > 0) {

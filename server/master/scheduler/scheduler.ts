@@ -226,7 +226,7 @@ export class Scheduler {
   #schedule(demand: PodDemand): void {
     const pod = this.#pending.get(demand.key)
     if (pod === undefined) return
-    const choice = chooseNode(demand, this.#candidates(), this.#options.random ?? Math.random)
+    const choice = chooseNode(demand, this.#nodes.values(), this.#options.random ?? Math.random)
     if (choice.type === 'node') {
       // Accounted for before it is written, or the next pod would be given the same room.
       this.#place(demand, choice.node)
@@ -235,10 +235,6 @@ export class Scheduler {
       this.#queue.park(demand, false)
       this.#track(this.#reportUnschedulable(pod, choice.message))
     }
-  }
-
-  *#candidates(): Generator<NodeState> {
-    for (const node of this.#nodes.values()) if (node.facts !== undefined) yield node
   }
 
   #track(write: Promise<void>): void {

@@ -52,14 +52,20 @@ function bucketOf(interest: Interest): string {
 class KindFeed {
   readonly #buckets = new Map<string, Set<Subscriber>>()
   readonly #indexed: ((object: StoredObject) => string) | undefined
+  readonly #onFailure: (error: unknown, event: ChangeEvent) => void
   #fieldSubscribers = 0
   #recent: ChangeEvent[] = []
   /** The recent events are all there were after this revision. */
   #completeAfter: number
 
-  constructor(revision: number, indexed: ((object: StoredObject) => string) | undefined) {
+  constructor(
+    revision: number,
+    indexed: ((object: StoredObject) => string) | undefined,
+    onFailure: (error: unknown, event: ChangeEvent) => void,
+  ) {
     this.#completeAfter = revision
     this.#indexed = indexed
+    this.#onFailure = onFailure
   }
 
   after(revision: number): ChangeEvent[] | undefined {
@@ -110,7 +116,14 @@ class KindFeed {
   }
 
   #tell(bucket: string, event: ChangeEvent): void {
-    for (const subscriber of this.#buckets.get(bucket) ?? []) subscriber.receive(event)
+    for (const subscriber of this.#buckets.get(bucket) ?? []) {
+      try {
+        subscriber.receive(event)
+      } catch (error) {
+        // One that fails must not take the changes away from all others.
+        this.#onFailure(error, event)
+      }
+    }
   }
 
   #remember(event: ChangeEvent): void {
@@ -153,9 +166,9 @@ export class ChangeFeed {
    * Failures of the watch are ends too: who still needs changes starts again from what is there then.
    */
   async run(): Promise<void> {
-    const watch = this.#space.watch({ after: this.#revision })
-    this.#close = () => watch.close()
     try {
+      const watch = this.#space.watch({ after: this.#revision })
+      this.#close = () => watch.close()
       for await (const events of watch) {
         for (const event of events) this.#dispatch(event)
         this.#revision = Math.max(this.#revision, watch.revision)
@@ -199,7 +212,12 @@ export class ChangeFeed {
   #kind(kind: string): KindFeed {
     let feed = this.#kinds.get(kind)
     if (feed === undefined) {
-      feed = new KindFeed(this.#revision, this.#indexed(kind))
+      feed = new KindFeed(this.#revision, this.#indexed(kind), (error, event) =>
+        this.#log.error(
+          { err: error, space: this.#space.id, object: keyOf(event) },
+          'a change was not handled',
+        ),
+      )
       this.#kinds.set(kind, feed)
     }
     return feed

@@ -1,13 +1,15 @@
 /** Bodies of requests: JSON, YAML or protobuf, bounded. */
 import type { IncomingMessage } from 'node:http'
 import { parseDocument } from 'yaml'
-import { DEFAULT_BODY_LIMIT, explainError, isDroverError, readBody } from '../../../../kit/index.ts'
+import { atMost, DEFAULT_BODY_LIMIT, explainError, isDroverError, readBody } from '../../../../kit/index.ts'
 import { isDeeperThan, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import type { PatchType } from '../operations/index.ts'
 import { DEPTH_LIMIT } from '../patch/index.ts'
 import { parseProtobuf, type Schemas } from '../schema/index.ts'
 import { badRequest, StatusError } from '../status.ts'
 
+/** Milliseconds that a client has to send its body. */
+const BODY_DEADLINE = 60_000
 /** YAML takes far longer to read than JSON, and the event loop waits for it. */
 const YAML_LIMIT = 256 * 1024
 /** Aliases make a small text a large object ("billion laughs", CVE-2019-11253). */
@@ -33,9 +35,10 @@ function mediaType(request: IncomingMessage): string {
 
 async function readBytes(request: IncomingMessage): Promise<Buffer> {
   try {
-    return await readBody(request, DEFAULT_BODY_LIMIT)
+    return await atMost(BODY_DEADLINE, 'request body', readBody(request, DEFAULT_BODY_LIMIT))
   } catch (error) {
     if (isDroverError(error, 'BodyTooLarge')) throw tooLarge(DEFAULT_BODY_LIMIT)
+    if (isDroverError(error, 'DeadlineExceeded')) throw error
     throw badRequest('the request body could not be read', error)
   }
 }

@@ -112,7 +112,7 @@ class LabelSelectorParser {
 
 /** @throws `BadRequest` naming what cannot be read */
 export function parseLabelSelector(text: string): LabelRequirement[] {
-  return new LabelSelectorParser(text).parse()
+  return text === '' ? [] : new LabelSelectorParser(text).parse()
 }
 
 function meets(labels: Labels, requirement: LabelRequirement): boolean {

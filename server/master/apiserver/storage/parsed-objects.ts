@@ -5,24 +5,29 @@ import type { KubernetesObject } from '../objects.ts'
 
 /** Parsed objects are several times larger than their text, so only the recent ones are remembered. */
 const REMEMBERED = 2048
+/** Characters of the texts of remembered objects. */
+const REMEMBERED_LENGTH = 8 * 1024 * 1024
 
 export class ParsedObjects {
   readonly #recent = new Map<StoredObject, Frozen<KubernetesObject>>()
+  #length = 0
 
   /** The object of a stored version. Shared: not to be changed. */
   read(stored: StoredObject): Frozen<KubernetesObject> {
     const present = this.#recent.get(stored)
     if (present !== undefined) return present
     const object = parseStored(stored)
-    if (this.#recent.size >= REMEMBERED) this.#forgetOldest()
     this.#recent.set(stored, object)
+    this.#length += stored.json.length
+    this.#forgetOldest()
     return object
   }
 
   #forgetOldest(): void {
-    for (const stored of this.#recent.keys()) {
-      this.#recent.delete(stored)
-      return
+    for (const oldest of this.#recent.keys()) {
+      if (this.#recent.size <= REMEMBERED && this.#length <= REMEMBERED_LENGTH) return
+      this.#recent.delete(oldest)
+      this.#length -= oldest.json.length
     }
   }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t from 'tap'
 import { openStore, parseSpaceId } from '../../../../server/store/index.ts'
-import { pod, silentLog, temporaryMaster } from './temporary-master.ts'
+import { eventually, pod, silentLog, temporaryMaster } from './temporary-master.ts'
 
 const MAPS = '/api/v1/namespaces/default/configmaps'
 
@@ -96,9 +96,27 @@ t.test('a cluster that was left half made is completed', async t => {
 })
 
 t.test('a master that is stopped says so', async t => {
-  const { master } = await temporaryMaster(t)
+  const { master, ask } = await temporaryMaster(t)
   await master.stop()
   await t.rejects(master.createCluster('c9'), { code: 'Stopping' })
+  t.match(await ask('/api'), { status: 503, body: { kind: 'Status', reason: 'ServiceUnavailable' } })
+})
+
+t.test('a cluster that another process took is opened again', async t => {
+  const place = await directory(t)
+  const { ask } = await temporaryMaster(t, { directory: place })
+  const body = (name: string) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } })
+  t.equal((await ask(MAPS, { method: 'POST', body: body('before') })).status, 201)
+  const other = await openStore({ database: path.join(place, 'store.db'), log: silentLog })
+  await other.openSpace(parseSpaceId('c1'))
+  const refused = await ask(MAPS, { method: 'POST', body: body('fenced') })
+  t.match(refused, { status: 503, body: { reason: 'ServiceUnavailable' } })
+  await other.stop()
+  await eventually(
+    async () => (await ask(MAPS, { method: 'POST', body: body('after') })).status === 201,
+    'it can be written again',
+  )
+  t.equal((await ask(`${MAPS}/before`)).status, 200)
 })
 
 t.test('many clusters come and go', async t => {
