@@ -18,11 +18,12 @@ async function syncDirectory(directory: string): Promise<void> {
 /**
  * Replaces a file: writes beside it, syncs, renames, syncs the directory.
  *
+ * @param content whole, or in pieces that are asked for one after the other while earlier ones are being written
  * @param mode permission bits; 0600 when absent, because most of what a host agent keeps is nobody's business
  */
 export async function writeFileDurably(
   file: string,
-  content: string | Uint8Array,
+  content: string | Uint8Array | Iterable<string>,
   mode = 0o600,
 ): Promise<void> {
   temporaryNumber += 1
