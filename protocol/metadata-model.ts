@@ -190,14 +190,15 @@ export type MetadataPosition = Static<typeof metadataPositionSchema>
 
 /**
  * Everything that changed after `from`, in its newest form: whoever stands at `from` or later, but not after `sequence`,
- * stands at `sequence` afterwards. Applying it twice does no harm. A large step is sent as several: all but the last
- * have a `sequence` equal to `from` and lead nowhere by themselves.
+ * stands at `sequence` afterwards. Applying it twice does no harm. A large step comes in parts: all but the last have
+ * `more`, and only the last one moves its receiver.
  */
 export const metadataStepSchema = Type.Object({
   full: Type.Literal(false),
   generation,
   from: sequence,
   sequence,
+  more: Type.Boolean(),
   updates: Type.Array(metadataObjectSchema),
   /** uuids; of objects that the receiver may never have seen, too. */
   removes: Type.Array(text(64)),
