@@ -69,11 +69,12 @@ export class NamespaceController implements Controller {
     this.#remains.set(name, stops)
   }
 
-  async #finalize({ metadata }: Frozen<Namespace>): Promise<void> {
+  async #finalize(namespace: Frozen<Namespace>): Promise<void> {
     try {
+      // With its version: a finalizer that somebody adds at this moment must not be lost.
       await this.#client.update(
         NAMESPACES,
-        { apiVersion: 'v1', kind: 'Namespace', metadata: { name: metadata.name }, spec: {}, status: {} },
+        { ...structuredClone(namespace as Namespace), spec: {} },
         'finalize',
       )
     } catch (error) {

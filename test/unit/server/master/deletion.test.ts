@@ -199,6 +199,23 @@ t.test('namespaces', async t => {
     t.same((await ask('/api/v1/configmaps')).body.items, [], 'nothing is left over')
   })
 
+  t.test('are held by finalizers of their own', async t => {
+    const body = {
+      ...namespace('held'),
+      metadata: { name: 'held', labels: { a: 'b' }, finalizers: ['example.com/x'] },
+    }
+    await ask('/api/v1/namespaces', { method: 'POST', body })
+    await ask('/api/v1/namespaces/held', { method: 'DELETE' })
+    const emptied = await eventually(async () => {
+      const answer = await ask('/api/v1/namespaces/held')
+      return answer.body.spec.finalizers === undefined ? answer.body : undefined
+    }, 'it is empty')
+    t.match(emptied.metadata, { labels: { a: 'b' }, finalizers: ['example.com/x'] }, 'and keeps what it had')
+    const free = { metadata: { finalizers: null } }
+    await ask('/api/v1/namespaces/held', { method: 'PATCH', body: free, headers: MERGE })
+    t.match(await ask('/api/v1/namespaces/held'), { status: 404 })
+  })
+
   t.test('some stay for good', async t => {
     for (const name of ['default', 'kube-system', 'kube-public']) {
       t.match(await ask(`/api/v1/namespaces/${name}`, { method: 'DELETE' }), { status: 403 })
