@@ -71,7 +71,6 @@ export class WatchStream implements Subscriber {
   #queueBytes = 0
   /** Every change up to this revision was received, or did not concern this watch. */
   #position: number
-  #bookmarked: number
   #blocked = false
   #drained: PromiseWithResolvers<void> | undefined
   #subscribed = false
@@ -85,7 +84,6 @@ export class WatchStream implements Subscriber {
     const { initial, after } = options.start
     this.#initial = initial === undefined ? undefined : initialFrames(initial, options.frames)
     this.#position = after
-    this.#bookmarked = after
   }
 
   /** Starts; `onOver` is called once, when nothing more will be written. */
@@ -123,17 +121,12 @@ export class WatchStream implements Subscriber {
     this.#pump()
   }
 
-  /** Tells the client how far it is, if it wants to know and does not yet. */
+  /** Tells the client how far it is, if it wants to know; that also shows it that the connection is alive. */
   tick(): void {
-    if (this.#over || !this.#options.bookmarks || this.#initial !== undefined || this.#queue.length > 0)
-      return
-    const seen = this.#subscribed
-      ? Math.max(this.#position, this.#options.cluster.feed.revision)
-      : this.#position
-    if (seen <= this.#bookmarked) return
-    this.#position = seen
-    this.#bookmarked = seen
-    this.#write(this.#options.frames.bookmark(seen, false))
+    const { bookmarks, cluster, frames } = this.#options
+    if (this.#over || !bookmarks || this.#initial !== undefined || this.#queue.length > 0) return
+    if (this.#subscribed) this.#position = Math.max(this.#position, cluster.feed.revision)
+    this.#write(frames.bookmark(this.#position, false))
   }
 
   /** Ends the stream in good order; the client starts again where it is. */

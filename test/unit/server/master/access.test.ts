@@ -181,7 +181,7 @@ t.test('components', async t => {
     ],
     ['drover:netes', 'DELETE', `${PODS}/a`, 200],
     ['drover:netes', 'GET', '/api/v1/secrets', 403],
-    ['drover:netes', 'GET', '/api/v1/nodes', 403],
+    ['drover:netes', 'PUT', '/api/v1/nodes/n1', 403, node('n1')],
     ['drover:scheduler', 'GET', '/api/v1/nodes', 200],
     ['drover:scheduler', 'GET', '/api/v1/secrets', 403],
     ['drover:scheduler', 'DELETE', `${PODS}/a`, 403],
@@ -195,6 +195,7 @@ t.test('components', async t => {
       200,
     ],
     ['drover:controller:nodelifecycle', 'GET', '/apis/coordination.k8s.io/v1/leases', 403],
+    ['drover:netes', 'DELETE', '/api/v1/nodes/n1', 200],
     ['drover:unknown', 'GET', PODS, 403],
   ]
   for (const [group, method, path, status, body] of cases) {

@@ -222,6 +222,7 @@ t.test('bookmarks and the end', async t => {
     'changes of other kinds are passed over',
   )
   clock.advance(60_000)
+  t.match(await watch.next(), { type: 'BOOKMARK' }, 'the last thing it says is how far it is')
   t.equal(await watch.next(), undefined, 'it ends after its time')
   t.equal(await plain.next(), undefined)
   await eventually(async () => master.openWatches === 0, 'no watch is left')
