@@ -1,5 +1,5 @@
 /** Takes everything of the agent off this host again. */
-import { rm } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
 import path from 'node:path'
 import { type Logger, removeFileDurably } from '../kit/index.ts'
 import type { DockerEngine } from './docker/index.ts'
@@ -44,8 +44,6 @@ export async function uninstall({ dataDirectory, engine, log }: UninstallContext
   await network.uninstall()
   for (const name of CONTENTS) await rm(path.join(dataDirectory, name), { recursive: true, force: true })
   await removeFileDurably(path.join(dataDirectory, 'agent.lock'))
-  await rm(dataDirectory, { recursive: false }).catch(() =>
-    log.debug('the data directory holds more than the agent put there'),
-  )
+  await rmdir(dataDirectory).catch(() => log.debug('the data directory holds more than the agent put there'))
   log.info('everything of the agent is removed from this host')
 }

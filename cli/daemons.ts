@@ -110,32 +110,38 @@ export async function daemonProcess(directory: string, name: string): Promise<nu
   return Number.isInteger(pid) && pid > 1 ? pid : undefined
 }
 
-/** Asks a process to end and waits for it; one that does not is ended. */
-export async function stopProcess(pid: number): Promise<void> {
-  const deadline = Date.now() + STOP_DEADLINE
-  let signal: NodeJS.Signals = 'SIGTERM'
-  for (;;) {
-    try {
-      process.kill(pid, signal)
-      signal = Date.now() > deadline ? 'SIGKILL' : signal
-    } catch (error) {
-      if (systemErrorCode(error) === 'ESRCH') return
-      throw error
-    }
-    await sleep(100)
-    if (signal === 'SIGTERM') {
-      while (Date.now() < deadline && isAlive(pid)) await sleep(50)
-      if (isAlive(pid)) signal = 'SIGKILL'
-    }
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ESRCH') throw error
   }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    // No such process: what was asked for.
-    return false
+/**
+ * Asks the daemon that holds a data directory to end, and waits until the directory is free; a daemon that does not end
+ * is ended. The lock tells, not the process table: a process whose parent does not look after it stays there as a zombie.
+ *
+ * @returns the process that ended, undefined when none ran
+ */
+export async function stopDaemon(directory: string, name: string): Promise<number | undefined> {
+  const pid = await daemonProcess(directory, name)
+  if (pid === undefined) return undefined
+  signal(pid, 'SIGTERM')
+  const deadline = Date.now() + STOP_DEADLINE
+  while ((await daemonProcess(directory, name)) === pid) {
+    if (Date.now() > deadline) signal(pid, 'SIGKILL')
+    await sleep(50)
   }
+  return pid
+}
+
+/** Asks a child process to end and waits for it; one that does not is ended. */
+export async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = new Promise(resolve => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE)
+  await ended
+  clearTimeout(timer)
 }

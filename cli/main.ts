@@ -45,8 +45,8 @@ function seconds(text: string): number {
   return Number(match[1]) * factor
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value]
+function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value]
 }
 
 /** What every command may be told. */
@@ -161,7 +161,7 @@ const stack = program.command('stack').description('stacks')
 stack
   .command('up')
   .description('bring a stack to what its compose files say')
-  .requiredOption('-f, --file <file>', 'a compose file; may be given several times', collect, [])
+  .requiredOption('-f, --file <file>', 'a compose file; may be given several times', collect)
   .option('-r, --rancher-file <file>', 'a rancher-compose file')
   .option('-s, --stack <name>', 'the name of the stack (default: the directory of the first file)')
   .option('-e, --environment <name>', 'in this environment')

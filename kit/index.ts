@@ -47,6 +47,7 @@ export {
   requireIpv4Block,
 } from './ipv4.ts'
 export { KeyedLock } from './keyed-lock.ts'
+export { readLines } from './lines.ts'
 export { createLogger, type Logger, type LogLevel } from './log.ts'
 export { ReconcileLoop, type ReconcileLoopOptions, type ReconcileResult } from './reconcile-loop.ts'
 export { type Static, type TSchema, Type, type Validator, validatorOf } from './schema.ts'

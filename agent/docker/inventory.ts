@@ -1,7 +1,6 @@
 /** Every container of this host, kept current by Docker's events. */
-import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { Backoff, type Daemon, type Logger, ReconcileLoop, sleep } from '../../kit/index.ts'
+import { Backoff, type Daemon, type Logger, ReconcileLoop, readLines, sleep } from '../../kit/index.ts'
 import type { ContainerDetails } from './container-details.ts'
 import type { DockerEngine } from './engine.ts'
 
@@ -13,6 +12,8 @@ export type ContainerListener = (
 
 const ACTIONS = ['create', 'start', 'die', 'pause', 'unpause', 'destroy', 'rename', 'update']
 const INSPECT_CONCURRENCY = 8
+/** Bytes of one event: it carries the labels of its container. */
+const EVENT_LIMIT = 4 * 1024 * 1024
 
 export class ContainerInventory implements Daemon {
   readonly name = 'container inventory'
@@ -117,7 +118,7 @@ export class ContainerInventory implements Daemon {
           for (const listener of this.#connectedListeners) listener()
           this.#log.info('Docker is back')
         }
-        for await (const line of createInterface({ input: events })) this.#receive(line)
+        for await (const line of readLines(events, EVENT_LIMIT)) this.#receive(line)
       } catch (error) {
         this.#log.debug({ err: error }, 'lost the event stream')
       }
@@ -131,6 +132,7 @@ export class ContainerInventory implements Daemon {
   }
 
   #receive(line: string): void {
+    if (line.trim() === '') return
     try {
       const event = JSON.parse(line) as { id?: unknown; Actor?: { ID?: unknown } }
       const id = event.Actor?.ID ?? event.id

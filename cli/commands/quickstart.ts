@@ -6,7 +6,7 @@ import { ensureImage, type ImageStore, localImages } from '../../images/index.ts
 import { readJsonFile, sleep, Type, validatorOf } from '../../kit/index.ts'
 import { ApiClient, type Resource } from '../api-client.ts'
 import { dataDirectory, localServer, readAdminFile } from '../connection.ts'
-import { daemonProcess, startDaemon, stopProcess } from '../daemons.ts'
+import { daemonProcess, startDaemon, stopChild, stopDaemon } from '../daemons.ts'
 import { DockerCommand } from '../docker-command.ts'
 import { cliErrors } from '../errors.ts'
 import { print, progress } from '../output.ts'
@@ -158,7 +158,7 @@ export async function quickstart(options: QuickstartOptions): Promise<void> {
     if (agent !== undefined) started.push(agent)
     await waitForHost(api, directory, Date.now() + HOST_DEADLINE)
   } catch (error) {
-    for (const child of started.toReversed()) child.kill('SIGTERM')
+    for (const child of started.toReversed()) await stopChild(child)
     throw error
   }
   print(`ready: ${(await readAdminFile(directory))?.url}`)
@@ -172,9 +172,7 @@ async function superviseUntilSignal(children: readonly ChildProcess[]): Promise<
     for (const child of children) child.once('exit', code => resolve(`a daemon ended with code ${code}`))
   })
   const reason = await ended
-  for (const child of children.toReversed()) {
-    if (child.pid !== undefined && child.exitCode === null) await stopProcess(child.pid)
-  }
+  for (const child of children.toReversed()) await stopChild(child)
   if (!reason.startsWith('SIG')) throw cliErrors.Failed({ object: 'quickstart', message: reason })
 }
 
@@ -187,9 +185,8 @@ export async function stop(dataOption: string | undefined): Promise<void> {
   ]
   let stopped = 0
   for (const { name, at } of places) {
-    const pid = await daemonProcess(at, name)
+    const pid = await stopDaemon(at, name)
     if (pid === undefined) continue
-    await stopProcess(pid)
     print(`stopped ${name} (process ${pid})`)
     stopped += 1
   }

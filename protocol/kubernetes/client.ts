@@ -1,8 +1,7 @@
 /** A small Kubernetes API client: JSON over HTTP(S), streaming watches, deadlines everywhere. */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { createInterface } from 'node:readline'
-import { DroverError, kitErrors } from '../../kit/index.ts'
+import { DroverError, kitErrors, readLines } from '../../kit/index.ts'
 import { kubernetesErrors } from './errors.ts'
 import type { KubernetesList, KubernetesObject, Status } from './types.ts'
 
@@ -23,6 +22,9 @@ const PATCH_CONTENT_TYPE: Record<PatchType, string> = {
   'strategic-merge': 'application/strategic-merge-patch+json',
   json: 'application/json-patch+json',
 }
+
+/** Bytes of one line of a watch: objects are limited to less. */
+const EVENT_LIMIT = 16 * 1024 * 1024
 
 /** One line of a watch. */
 export type WatchEvent<T extends KubernetesObject> =
@@ -127,7 +129,7 @@ export class KubernetesClient {
     })
     const quiet = setTimeout(() => response.destroy(), silence)
     try {
-      for await (const line of createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })) {
+      for await (const line of readLines(response, EVENT_LIMIT)) {
         quiet.refresh()
         if (line !== '') yield JSON.parse(line) as WatchEvent<T>
       }

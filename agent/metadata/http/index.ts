@@ -1,0 +1,2 @@
+export { metadataErrors } from './errors.ts'
+export { MetadataServer, type MetadataServerOptions } from './metadata-server.ts'

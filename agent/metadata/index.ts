@@ -1,0 +1,11 @@
+export { MetadataServer, type MetadataServerOptions, metadataErrors } from './http/index.ts'
+export { MetadataModel, SignalBoard } from './model/index.ts'
+export { NameDirectory } from './names/index.ts'
+export { MetadataReplica, type MetadataReplicaOptions } from './replica/index.ts'
+export {
+  LocalAddresses,
+  type LocalAddressesOptions,
+  Requesters,
+  type RequestersOptions,
+  type SourceAddresses,
+} from './requesters/index.ts'

@@ -1,0 +1,1 @@
+export { NameDirectory } from './name-directory.ts'

@@ -1,0 +1,1 @@
+export { MetadataReplica, type MetadataReplicaOptions } from './metadata-replica.ts'
