@@ -17,6 +17,9 @@ const BUILD_DEADLINE = 120_000
 const COMPILER_OPTIONS = [
   '--compile',
   '--minify',
+  // Nothing is left to be parsed when it starts.
+  '--bytecode',
+  '--format=cjs',
   '--no-compile-autoload-dotenv',
   '--no-compile-autoload-bunfig',
 ]

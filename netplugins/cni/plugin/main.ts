@@ -5,7 +5,6 @@
  * it uses nothing but the runtime's own modules.
  */
 import { readSync, writeSync } from 'node:fs'
-import { connect } from 'node:net'
 import {
   CNI_ERROR_CODE,
   type CniErrorObject,
@@ -13,6 +12,7 @@ import {
   type PluginAnswer,
   type PluginRequest,
 } from '../specification.ts'
+import { exchange } from './agent-connection.ts'
 import { readInvocation } from './invocation.ts'
 
 /** Milliseconds in which the agent answers, or the runtime is told to try again. */
@@ -60,25 +60,15 @@ function unreachable(request: PluginRequest, reason: string): CniErrorObject {
   }
 }
 
-function ask(socket: string, request: PluginRequest): void {
-  const connection = connect(socket)
-  const give = (reason: string) => fail(unreachable(request, reason))
-  let answer = ''
-  connection.setEncoding('utf8')
-  setTimeout(() => give(`no answer within ${ANSWER_DEADLINE} ms`), ANSWER_DEADLINE)
-  connection.once('error', error => give(error.message))
-  connection.once('connect', () => connection.write(`${JSON.stringify(request)}\n`))
-  connection.on('data', (text: string) => {
-    answer += text
-    if (answer.length > ANSWER_LIMIT) give('its answer is too long')
-  })
-  connection.once('close', () => {
-    if (!answer.endsWith('\n')) give('it closed the connection')
-    const message = JSON.parse(answer) as PluginAnswer
-    if ('error' in message) fail(message.error)
-    if (message.result !== undefined) print(message.result)
-    process.exit(0)
-  })
+async function ask(socket: string, request: PluginRequest): Promise<void> {
+  const limits = { deadline: ANSWER_DEADLINE, size: ANSWER_LIMIT }
+  const answer = await exchange(socket, JSON.stringify(request), limits).catch((error: Error) =>
+    fail(unreachable(request, error.message)),
+  )
+  const message = JSON.parse(answer) as PluginAnswer
+  if ('error' in message) fail(message.error)
+  if (message.result !== undefined) print(message.result)
+  process.exit(0)
 }
 
 function main(): void {
@@ -99,7 +89,7 @@ function main(): void {
       fail(invocation.error)
       break
     case 'request':
-      ask(invocation.socket, invocation.request)
+      void ask(invocation.socket, invocation.request)
   }
 }
 

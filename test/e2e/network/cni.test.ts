@@ -339,6 +339,12 @@ t.test('what a runtime may ask for', { skip }, async t => {
   t.equal(network.attachments().length, 1)
 
   await runtime.status()
+  const crowd = Array.from({ length: 12_000 }, (_, n) => ({
+    containerId: `${'c'.repeat(40)}${n}`,
+    interfaceName: 'eth0',
+  }))
+  await runtime.collectGarbage([...crowd, { containerId: 'second', interfaceName: 'net1' }])
+  t.equal(network.attachments().length, 1, 'a request of almost a megabyte')
   await runtime.collectGarbage([{ containerId: 'second', interfaceName: 'net1' }])
   t.equal(network.attachments().length, 1)
   await runtime.collectGarbage([])
