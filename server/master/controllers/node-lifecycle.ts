@@ -17,7 +17,7 @@ import type { Controller, ControllerOptions } from './controller.ts'
 import { planNode } from './node-health.ts'
 
 /** Milliseconds without a sign of life (kube-controller-manager's node-monitor-grace-period was 40 s for long). */
-export const GRACE_PERIOD = 40_000
+const GRACE_PERIOD = 40_000
 const LEASE_NAMESPACE = 'kube-node-lease'
 
 export interface NodeLifecycleOptions extends ControllerOptions {

@@ -18,7 +18,7 @@ import { NodeState, nodeFacts } from './node-state.ts'
 import { type PodDemand, podDemand } from './pod-demand.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
 
-export const SCHEDULER_NAME = 'default-scheduler'
+const SCHEDULER_NAME = 'default-scheduler'
 /** Writes on their way; the store gathers them into few transactions. */
 const IN_FLIGHT_LIMIT = 256
 /** Milliseconds of choosing after which others have their turn on the event loop. */

@@ -8,7 +8,7 @@ export {
 export { configMapStrategy, secretStrategy } from './configuration.ts'
 export { eventStrategy, fromEventsFace, toEventsFace } from './events.ts'
 export { podStrategy } from './pods.ts'
-export { KUBERNETES_SERVICE_ADDRESS, SERVICE_BLOCK, ServiceAddresses } from './service-addresses.ts'
+export { KUBERNETES_SERVICE_ADDRESS, ServiceAddresses } from './service-addresses.ts'
 export { serviceStrategy } from './services.ts'
 export {
   type ClusterPools,

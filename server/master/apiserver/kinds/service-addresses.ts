@@ -15,7 +15,7 @@ import { type FieldProblem, invalid } from '../problems.ts'
 import type { ReserveResult } from './strategy.ts'
 
 /** Addresses of services: a block beside the one of the pods. */
-export const SERVICE_BLOCK: Ipv4Block = requireIpv4Block('10.43.0.0/16', 'service addresses')
+const SERVICE_BLOCK: Ipv4Block = requireIpv4Block('10.43.0.0/16', 'service addresses')
 /** Address of the service `kubernetes`, the way into the API from inside. */
 export const KUBERNETES_SERVICE_ADDRESS = formatIpv4(SERVICE_BLOCK.base + 1)
 const LOWEST_NODE_PORT = 30_000

@@ -49,12 +49,12 @@ export function getObject(
   return stored
 }
 
-export function encodeContinue(token: ContinueToken): string {
+function encodeContinue(token: ContinueToken): string {
   return Buffer.from(JSON.stringify(token)).toString('base64url')
 }
 
 /** @throws `BadRequest` */
-export function decodeContinue(text: string): ContinueToken {
+function decodeContinue(text: string): ContinueToken {
   const refuse = (cause?: unknown) => badRequest('continue key is not valid', cause)
   if (text.length > LONGEST_TOKEN) throw refuse()
   let value: unknown

@@ -15,4 +15,4 @@ export {
   type TableWire,
   tableChecksum,
 } from './table.ts'
-export { canonicalMicroTime, canonicalTime, formatMicroTime, formatTime } from './time.ts'
+export { canonicalMicroTime, canonicalTime, formatTime } from './time.ts'

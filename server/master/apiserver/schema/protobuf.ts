@@ -228,7 +228,7 @@ class Decoder {
 }
 
 /** Whether a body has the envelope of Kubernetes' protobuf form. */
-export function isProtobuf(body: Buffer): boolean {
+function isProtobuf(body: Buffer): boolean {
   return body.subarray(0, MAGIC.length).equals(MAGIC)
 }
 

@@ -30,8 +30,3 @@ export function canonicalMicroTime(text: string): string | undefined {
 export function formatTime(milliseconds: number): string {
   return `${new Date(milliseconds).toISOString().slice(0, 19)}Z`
 }
-
-/** Milliseconds since 1970 as a MicroTime. */
-export function formatMicroTime(milliseconds: number): string {
-  return `${new Date(milliseconds).toISOString().slice(0, -1)}000Z`
-}
