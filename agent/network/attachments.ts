@@ -227,10 +227,14 @@ export class Attachments implements CniHandler {
     changed()
   }
 
-  /** A DEL for something unknown: what a process that ended in the middle may have left of it. */
+  /** A DEL for something unknown: what a process that ended, or a DEL that failed, in the middle may have left. */
   async #clearLeftovers(request: ValidAttachment): Promise<void> {
-    const { bridge, pool } = this.#parts
+    const { bridge, pool, ports, firewall } = this.#parts
     await bridge.removeHostInterface(hostInterfaceName(request.containerId, request.interfaceName))
+    if (ports.holdsFor(request)) {
+      await firewall.sync()
+      await ports.release(request)
+    }
     await pool.release(request)
   }
 

@@ -4,13 +4,13 @@ import { type DesiredRules, IptablesReconciler } from '../../netplugins/iptables
 
 export class Firewall {
   readonly #rules: IptablesReconciler
-  readonly #desired: () => DesiredRules | undefined
+  readonly #desired: () => DesiredRules
   /** A change that has not begun: whoever asks now is in it. */
   #next: Promise<void> | undefined
   #running: Promise<void> = Promise.resolve()
 
-  /** @param desired the rules that should be there now; undefined before the network is configured */
-  constructor(desired: () => DesiredRules | undefined, log: Logger) {
+  /** @param desired the rules that should be there now */
+  constructor(desired: () => DesiredRules, log: Logger) {
     this.#rules = new IptablesReconciler(log)
     this.#desired = desired
   }
@@ -24,24 +24,17 @@ export class Firewall {
     if (this.#next !== undefined) return this.#next
     const run = this.#running
       .catch(() => undefined)
-      .then(async () => {
+      .then(() => {
         this.#next = undefined
-        const desired = this.#desired()
-        if (desired !== undefined) await this.#rules.apply(desired)
+        return this.#rules.apply(this.#desired)
       })
     this.#next = run
     this.#running = run
     return run
   }
 
-  /** Reads the actual rules and repairs them. @returns how many edits that took. @throws like `sync` */
-  async verify(): Promise<number> {
-    const desired = this.#desired()
-    return desired === undefined ? 0 : await this.#rules.verify(desired)
-  }
-
-  /** Removes everything of ours. @throws like `sync` */
-  async remove(): Promise<void> {
-    await this.#rules.remove()
+  /** Reads the actual rules and repairs them. @throws like `sync` */
+  async verify(): Promise<void> {
+    await this.#rules.verify(this.#desired)
   }
 }

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { type Logger, makePrivateDirectory, removeInterruptedWrites } from '../../kit/index.ts'
 import { BridgeNetwork } from '../../netplugins/bridge/index.ts'
 import { AddressPool } from '../../netplugins/ipam/index.ts'
+import { NO_RULES } from '../../netplugins/iptables/index.ts'
 import { RouteSocket } from '../../netplugins/netlink/index.ts'
 import { AttachmentKeeper } from './attachment-keeper.ts'
 import { AttachmentStore } from './attachment-store.ts'
@@ -52,7 +53,8 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   const ports = new PublishedPorts(log)
   const firewall = new Firewall(() => {
     const { plan, dockerBridges } = state
-    return plan && firewallRules({ plan, bridgeName, attachments: store.list(), dockerBridges })
+    if (plan === undefined) return NO_RULES
+    return firewallRules({ plan, bridgeName, attachments: store.list(), dockerBridges })
   }, log)
   const attachments = new Attachments({
     bridgeName,

@@ -62,6 +62,8 @@ function translate(error: unknown, port: PublishedPort): unknown {
 export class PublishedPorts {
   readonly #log: Logger
   readonly #held = new Set<Held>()
+  /** Ports that could not be had when they were last tried; told once. */
+  readonly #missing = new Set<string>()
 
   constructor(log: Logger) {
     this.#log = log
@@ -96,6 +98,12 @@ export class PublishedPorts {
       }
     }
     return missing
+  }
+
+  /** Whether anything is taken for a container. */
+  holdsFor(publisher: Pick<Publisher, 'containerId' | 'interfaceName'>): boolean {
+    const owner = attachmentKey(publisher)
+    return this.#held.values().some(entry => entry.owner === owner)
   }
 
   /** Gives up everything that was taken for a container; nothing is fine. */
@@ -142,14 +150,19 @@ export class PublishedPorts {
   async #retakeOne(publisher: Publisher, port: PublishedPort): Promise<boolean> {
     const owner = attachmentKey(publisher)
     for (const entry of this.#held) if (entry.owner === owner && overlap(entry.port, port)) return true
+    const name = describePort(port)
     try {
       await this.#hold(publisher, port)
+      this.#missing.delete(name)
       return true
     } catch (error) {
-      this.#log.warn(
-        { container: publisher.containerId, reason: explainError(error) },
-        'a published port is not reachable from this host itself',
-      )
+      if (!this.#missing.has(name)) {
+        this.#log.warn(
+          { container: publisher.containerId, reason: explainError(error) },
+          'a published port is not reachable from this host itself',
+        )
+      }
+      this.#missing.add(name)
       return false
     }
   }

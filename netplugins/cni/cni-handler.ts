@@ -1,5 +1,5 @@
 /** From a line that the plugin sent to a call of the handler, and from what that does to the plugin's answer. */
-import { Type, validatorOf } from '../../kit/index.ts'
+import { atMost, Type, validatorOf } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
 import { cniErrorObject } from './failures.ts'
 import { type PluginConfiguration, type PortMapping, pluginConfiguration } from './network-configuration.ts'
@@ -12,6 +12,9 @@ import {
   isCniVersion,
   type PluginAnswer,
 } from './specification.ts'
+
+/** Milliseconds that a command may take. The plugin gives up later, so that it can pass on our error. */
+const COMMAND_DEADLINE = 80_000
 
 /** What an ADD, DEL or CHECK is about. */
 export interface CniAttachmentRequest {
@@ -168,7 +171,8 @@ export async function serveRequest(
     const configuration = pluginConfiguration.parse(request.configuration, 'network configuration')
     cniVersion = configuration.cniVersion
     const version = requireVersion(request.command, cniVersion)
-    const result = await serve(handler, request, configuration)
+    const work = serve(handler, request, configuration)
+    const result = await atMost(COMMAND_DEADLINE, `CNI ${request.command} ${request.containerId}`, work)
     return result === undefined ? {} : { result: formatResult(result, version) }
   } catch (error) {
     onError(error)

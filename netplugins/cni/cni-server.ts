@@ -12,9 +12,6 @@ import { CONFIGURATION_LIMIT } from './specification.ts'
 /** Milliseconds in which a request must have arrived, and for which a finished answer may lie unread. */
 const TRANSFER_DEADLINE = 10_000
 
-/** Milliseconds that a command may take. The plugin gives up later, so that it can pass on our error. */
-const COMMAND_DEADLINE = 80_000
-
 /** Largest request in bytes: a configuration and the plugin's environment. */
 const REQUEST_LIMIT = CONFIGURATION_LIMIT + 128 * 1024
 
@@ -113,10 +110,9 @@ export class CniServer implements Daemon {
   async #converse(socket: Socket): Promise<void> {
     const { handler, log } = this.#options
     const line = await atMost(TRANSFER_DEADLINE, 'CNI request', readLine(socket))
-    const serving = serveRequest(handler, line, error =>
+    const answer = await serveRequest(handler, line, error =>
       log.warn(isDroverError(error) ? { reason: error.explain() } : { err: error }, 'refused a CNI request'),
     )
-    const answer = await atMost(COMMAND_DEADLINE, 'CNI command', serving)
     // A plugin that was killed meanwhile does not read; its runtime will ask for a DEL.
     socket.setTimeout(TRANSFER_DEADLINE, () => socket.destroy())
     socket.end(`${JSON.stringify(answer)}\n`)

@@ -23,16 +23,17 @@ export class IptablesReconciler {
   }
 
   /**
-   * Changes our chains to `desired`, trusting that nobody changed them since the last call: costs one program run
-   * for what differs, none when nothing does.
+   * Changes our chains to what `desired` says, trusting that nobody changed them since the last call: costs one program
+   * run for what differs, none when nothing does.
    *
+   * @param desired asked when it is this call's turn, so that an earlier wish never replaces a later one
    * @throws `RulesRefused`, `CommandMissing`, `DeadlineExceeded`; the next call looks at the actual rules first
    */
-  apply(desired: DesiredRules): Promise<void> {
+  apply(desired: () => DesiredRules): Promise<void> {
     return this.#inTurn(async () => {
       const believed = this.#believed
-      if (believed === undefined) await this.#repair(desired)
-      else await this.#change(table => believedTable(believed[table]), desired)
+      if (believed === undefined) await this.#repair(desired())
+      else await this.#change(table => believedTable(believed[table]), desired())
     })
   }
 
@@ -42,13 +43,13 @@ export class IptablesReconciler {
    * @returns how many edits that took
    * @throws like `apply`
    */
-  verify(desired: DesiredRules): Promise<number> {
-    return this.#inTurn(() => this.#repair(desired))
+  verify(desired: () => DesiredRules): Promise<number> {
+    return this.#inTurn(() => this.#repair(desired()))
   }
 
   /** Removes everything of ours. @throws like `apply` */
   async remove(): Promise<void> {
-    await this.verify(NO_RULES)
+    await this.verify(() => NO_RULES)
   }
 
   async #repair(desired: DesiredRules): Promise<number> {

@@ -130,14 +130,19 @@ function debian(isPublished: boolean): Contestant {
   }
 }
 
-function figure(name: string, ours: readonly number[], theirs: readonly number[] | undefined): Figure {
+function figure(
+  name: string,
+  ours: readonly number[],
+  theirs: readonly number[] | undefined,
+  peerName: string,
+): Figure {
   const value = quantile(ours, 0.5)
   const own = { bench: 'cni', name, value, unit: 'ms', p95: quantile(ours, 0.95) } as const
   if (theirs === undefined) return own
   const peer = quantile(theirs, 0.5)
   return {
     ...own,
-    peer: { name: 'bridge + host-local + portmap', value: peer, ratio: Number((value / peer).toFixed(3)) },
+    peer: { name: peerName, value: peer, ratio: Number((value / peer).toFixed(3)) },
     ...(name.startsWith('ADD') ? { budget: 'ratio <= 1' } : {}),
   }
 }
@@ -166,8 +171,9 @@ async function benchInside(print: (figure: Figure) => void): Promise<void> {
       const ours = measure(drover)
       const theirs = existsSync(DEBIAN_PLUGINS) ? measure(debian(isPublished)) : undefined
       const what = isPublished ? 'with a published port' : 'without ports'
-      print(figure(`ADD ${what}`, ours.add, theirs?.add))
-      print(figure(`DEL ${what}`, ours.delete, theirs?.delete))
+      const peer = `bridge + host-local${isPublished ? ' + portmap' : ''}`
+      print(figure(`ADD ${what}`, ours.add, theirs?.add, peer))
+      print(figure(`DEL ${what}`, ours.delete, theirs?.delete, peer))
     }
   } finally {
     agent.kill('SIGKILL')

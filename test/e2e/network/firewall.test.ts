@@ -33,8 +33,12 @@ function port(hostPort: number, protocol: 'tcp' | 'udp' = 'tcp', bindAddress = '
   return { bindAddress, hostPort, containerPort: 80, protocol }
 }
 
-function desired(attachments: readonly Attachment[], dockerBridges: readonly string[] = []): DesiredRules {
+function rulesFor(attachments: readonly Attachment[], dockerBridges: readonly string[] = []): DesiredRules {
   return firewallRules({ plan: planOf(SETTINGS), bridgeName: 'drover0', attachments, dockerBridges })
+}
+
+function desired(attachments: readonly Attachment[], dockerBridges?: readonly string[]): () => DesiredRules {
+  return () => rulesFor(attachments, dockerBridges)
 }
 
 /** Rules with our names in them, or of a chain. */
@@ -118,10 +122,13 @@ for (const backend of ['nft', 'legacy']) {
       t.equal(rules('-j CATTLE_PREROUTING').length, 1)
     })
     await t.test('what iptables refuses is told, with the rule', async t => {
-      const bad = desired([one])
+      const bad = rulesFor([one])
       const nat = { ...bad.nat, chains: new Map([...bad.nat.chains, ['CATTLE_OUTPUT', ['--no-such-match']]]) }
       const before = rules()
-      await t.rejects(firewall.apply({ ...bad, nat }), { code: 'RulesRefused', message: /no-such-match/ })
+      await t.rejects(
+        firewall.apply(() => ({ ...bad, nat })),
+        { code: 'RulesRefused', message: /no-such-match/ },
+      )
       t.strictSame(
         rules().filter(rule => rule.includes('CATTLE_OUTPUT')),
         before.filter(rule => rule.includes('CATTLE_OUTPUT')),
