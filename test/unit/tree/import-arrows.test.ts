@@ -36,10 +36,11 @@ function sourceFiles(directory: string): string[] {
 
 function importsOf(file: string): string[] {
   const text = readFileSync(path.join(root, file), 'utf8')
-  const found = text.matchAll(
-    /(?:^|\n)\s*(?:import|export)\b[^'"\n]*?(?:\{[^}]*\}[^'"\n]*?)?['"](\.[^'"]+)['"]|import\(\s*['"](\.[^'"]+)['"]\s*\)/g,
-  )
-  return [...found].map(match => path.normalize(path.join(path.dirname(file), match[1] ?? match[2] ?? '')))
+  const found = [
+    ...text.matchAll(/(?:^|\n)(?:import|export)\s+(?:[\w*\s,]*\{[^}]*\}|[\w*\s,]+)\s*from\s*'(\.[^']+)'/g),
+    ...text.matchAll(/(?:^|\n)import\s+'(\.[^']+)'|import\(\s*'(\.[^']+)'\s*\)/g),
+  ]
+  return found.map(match => path.normalize(path.join(path.dirname(file), match[1] ?? match[2] ?? '')))
 }
 
 /** The folder whose index.ts speaks for `file`: its own folder. */
