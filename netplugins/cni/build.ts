@@ -1,5 +1,5 @@
 /** Builds the plugin executable from its sources, with the compiler that npm installed; needs no network. */
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -74,7 +74,8 @@ export async function buildPlugin(outputFile: string): Promise<boolean> {
   const hash = await sourcesHash(compiler)
   if (await isBuiltFrom(hash, outputFile)) return false
   await mkdir(path.dirname(outputFile), { recursive: true })
-  const temporary = `${outputFile}.${process.pid}.tmp`
+  // Random, not the process's id: builders in different process namespaces may have the same one.
+  const temporary = `${outputFile}.${randomUUID()}.tmp`
   try {
     await runCommand(
       compiler.file,

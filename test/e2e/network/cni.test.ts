@@ -20,6 +20,9 @@ import { addNamespace, deleteNamespace, kernelState, namespacePath, runIn } from
 
 const skip = inPrivateNetwork(import.meta.filename)
 
+// Many processes are started; on a busy machine that takes longer than the usual limit.
+t.setTimeout(120_000)
+
 const VERSIONS = ['0.3.1', '0.4.0', '1.0.0', '1.1.0']
 
 /** Debian's package containernetworking-plugins. */

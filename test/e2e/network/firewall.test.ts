@@ -14,6 +14,9 @@ import { run } from './lab.ts'
 
 const skip = inPrivateNetwork(import.meta.filename)
 
+// Many processes are started; on a busy machine that takes longer than the usual limit.
+t.setTimeout(120_000)
+
 const log = createLogger('firewall', 'silent')
 
 function attachment(index: number, ports: Attachment['ports']): Attachment {

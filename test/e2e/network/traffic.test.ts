@@ -20,6 +20,9 @@ const BRIDGE_FILTER = '/proc/sys/net/bridge/bridge-nf-call-iptables'
 
 const skip = inPrivateNetwork(import.meta.filename)
 
+// Many processes are started; on a busy machine that takes longer than the usual limit.
+t.setTimeout(120_000)
+
 interface Container {
   readonly peer: Peer
   readonly address: string
