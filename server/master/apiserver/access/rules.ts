@@ -46,8 +46,6 @@ const RULES = new Map<string, readonly Rule[]>([
       },
       // A host that is removed takes its node with it.
       { verbs: [...READ, 'delete'], resources: ['/nodes'] },
-      // A host that is taken out of the fleet takes its node along.
-      { verbs: ['delete'], resources: ['/nodes'] },
     ],
   ],
   [
