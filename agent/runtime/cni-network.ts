@@ -1,5 +1,4 @@
 /** Connects containers through CNI, as any container runtime would. */
-import { isDroverError } from '../../kit/index.ts'
 import type { CniRuntime } from '../../netplugins/cni/index.ts'
 import { runtimeErrors } from './errors.ts'
 import type { AttachRequest, NetworkAttachment, PodNetwork } from './pod-network.ts'
@@ -57,12 +56,7 @@ export class CniPodNetwork implements PodNetwork {
       POD_INTERFACE,
       ...known.map(attachment => attachment.interfaceName),
     ])) {
-      try {
-        await this.#cni.delete({ containerId, interfaceName })
-      } catch (error) {
-        // Without any network there is nothing to be disconnected from.
-        if (!isDroverError(error, 'NetworkNotReady')) throw error
-      }
+      await this.#cni.delete({ containerId, interfaceName })
     }
   }
 

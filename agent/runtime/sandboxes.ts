@@ -54,10 +54,12 @@ export class Sandboxes {
     }
   }
 
-  /** Takes a sandbox off the network and removes it. */
+  /** Removes a sandbox and frees what it had on the network. */
   async remove(id: string): Promise<void> {
-    if (this.#inventory.get(id)?.networkMode !== 'host') await this.#network.detach(id)
+    const onHostNetwork = this.#inventory.get(id)?.networkMode === 'host'
+    // In this order the kernel has taken its link away already, and its address is given to nobody while it is in use.
     await this.#engine.remove(id)
+    if (!onHostNetwork) await this.#network.detach(id)
     await this.#inventory.refresh(id)
   }
 
