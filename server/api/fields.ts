@@ -124,7 +124,8 @@ export function acceptFields(
   const accepted: Record<string, unknown> = {}
   for (const [name, field] of Object.entries(fields)) {
     if (field[operation] !== true) continue
-    const value = body[name] ?? (operation === 'create' ? field.default : undefined)
+    const given = body[name]
+    const value = given === undefined && operation === 'create' ? field.default : given
     if (value === undefined) {
       if (operation === 'create' && field.required) {
         throw apiErrors.MissingRequired({ field: name, object: name })

@@ -1,0 +1,227 @@
+/** Reports of agents over a real store: what the API shows of containers. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import t from 'tap'
+import { createLogger } from '../../../../kit/index.ts'
+import type { ContainerReport } from '../../../../protocol/index.ts'
+import { nodeNameOf } from '../../../../server/controller/host-registry.ts'
+import { AddressBlocks, ContainerSync, HostRegistry } from '../../../../server/controller/index.ts'
+import { type Container, Model } from '../../../../server/model/index.ts'
+import { openStore, parseSpaceId } from '../../../../server/store/index.ts'
+
+const log = createLogger('test', 'silent')
+
+interface World {
+  readonly model: Model
+  readonly sync: ContainerSync
+  readonly hosts: HostRegistry
+  readonly clusterId: string
+  readonly hostId: string
+  readonly projectId: string
+}
+
+async function world(test: { teardown(work: () => Promise<void>): unknown }): Promise<World> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'drover-reports-'))
+  const store = await openStore({ database: path.join(directory, 'db'), log })
+  const model = new Model(await store.createSpace(parseSpaceId('system')), log)
+  await model.start()
+  test.teardown(async () => {
+    await store.stop()
+    await model.stop()
+    await rm(directory, { recursive: true })
+  })
+  const cluster = await model.clusters.create({
+    name: 'c',
+    state: 'active',
+    embedded: true,
+    clusterBlock: '10.42.0.0/24',
+  })
+  const project = (name: string, externalId: string) =>
+    model.projects.create({ name, state: 'active', clusterId: cluster.id, clusterOwner: false, externalId })
+  const [systemProject, defaultProject] = [
+    await project('System', 'cattle-system'),
+    await project('Default', 'default'),
+  ]
+  await model.clusters.update(cluster.id, current => ({
+    ...current,
+    systemProjectId: systemProject.id,
+    defaultProjectId: defaultProject.id,
+  }))
+  const hosts = new HostRegistry(model)
+  const { hostId } = await hosts.register({ key: 'a'.repeat(64), hostname: 'Host_1' }, cluster.id)
+  return {
+    model,
+    sync: new ContainerSync(model),
+    hosts,
+    clusterId: cluster.id,
+    hostId,
+    projectId: defaultProject.id,
+  }
+}
+
+function report(identity: string, fields: Partial<ContainerReport> = {}): ContainerReport {
+  return {
+    identity,
+    externalId: `docker-${identity}`,
+    name: identity,
+    image: 'i',
+    state: 'running',
+    createdAt: '2026-01-01T00:00:00Z',
+    startedAt: '2026-01-01T00:00:01Z',
+    hostname: 'h',
+    command: [],
+    labels: {},
+    networkMode: 'default',
+    ports: [],
+    hidden: false,
+    startCount: 1,
+    ...fields,
+  }
+}
+
+const message = (fields: Partial<Parameters<ContainerSync['apply']>[1]>) => ({
+  type: 'containers' as const,
+  full: false,
+  changed: [],
+  removed: [],
+  problems: [],
+  ...fields,
+})
+
+function only(model: Model): Container {
+  const [container] = [...model.containers.all()]
+  if (container === undefined) throw new Error('there is no container')
+  return container
+}
+
+t.test('a container that was started by hand', async t => {
+  const { model, sync, hostId, projectId } = await world(t)
+  await sync.apply(hostId, message({ changed: [report('x', { primaryIp: '172.17.0.2' })] }))
+  t.match(only(model), {
+    name: 'x',
+    state: 'running',
+    nativeContainer: true,
+    hostId,
+    accountId: projectId,
+    primaryIpAddress: '172.17.0.2',
+    startCount: 1,
+  })
+  await sync.apply(hostId, message({ changed: [report('x', { state: 'exited', exitCode: 3 })] }))
+  t.match(only(model), { state: 'stopped', exitCode: 3, startCount: 1 })
+  await sync.apply(hostId, message({ changed: [report('x', { startedAt: '2026-01-01T00:00:09Z' })] }))
+  t.match(only(model), { state: 'running', startCount: 2 })
+  t.equal(only(model).exitCode, undefined)
+  await sync.apply(hostId, message({ removed: ['x'] }))
+  t.equal(model.containers.size, 0)
+})
+
+t.test('environments of pods: by namespace, made when there is none', async t => {
+  const { model, sync, hostId } = await world(t)
+  const pod = (namespace: string, name: string, container: string) =>
+    report(`pod:${name}/${container}`, { pod: { namespace, name, uid: name, container } })
+  await sync.apply(
+    hostId,
+    message({
+      changed: [pod('kube-system', 'dns', 'dns'), pod('team', 'web-1', 'web'), pod('team', 'web-1', 'log')],
+    }),
+  )
+  const shown = [...model.containers.all()].map(({ name, accountId }) => [
+    name,
+    model.projects.get(accountId)?.externalId,
+  ])
+  t.strictSame(shown, [
+    ['dns', 'cattle-system'],
+    ['web-1', 'team'],
+    ['web-1-log', 'team'],
+  ])
+  t.equal([...model.projects.all()].filter(({ externalId }) => externalId === 'team').length, 1)
+})
+
+t.test('a full report removes what it does not mention, and only of its host', async t => {
+  const { model, sync, hosts, hostId, clusterId } = await world(t)
+  const other = await hosts.register({ key: 'b'.repeat(64), hostname: 'Host_1' }, clusterId)
+  t.equal(other.nodeName, 'host-1-2', 'the same hostname gets a number')
+  await sync.apply(hostId, message({ changed: [report('a'), report('b')] }))
+  await sync.apply(other.hostId, message({ changed: [report('c')] }))
+  await sync.apply(hostId, message({ full: true, changed: [report('b')] }))
+  t.strictSame([...model.containers.all()].map(({ name }) => name).sort(), ['b', 'c'])
+})
+
+t.test('containers of units are told about, never made or removed, by reports', async t => {
+  const { model, sync, hostId, clusterId, projectId } = await world(t)
+  const unit = { 'io.rancher.service.deployment.unit': 'u' }
+  await sync.apply(hostId, message({ changed: [report('unknown', { labels: unit })] }))
+  t.equal(model.containers.size, 0, 'one of a unit that is gone is nobody’s discovery')
+  await model.containers.create({
+    name: 'web-1',
+    state: 'starting',
+    clusterId,
+    accountId: projectId,
+    deploymentUnitId: '1du1',
+    identity: 'known',
+    image: 'i',
+    command: [],
+    labels: unit,
+    networkMode: 'managed',
+    ports: [],
+    startCount: 0,
+    createIndex: 1,
+    nativeContainer: false,
+    hidden: false,
+    system: false,
+  })
+  await sync.apply(hostId, message({ problems: [{ uuid: 'known', reason: 'ErrImagePull', message: 'no' }] }))
+  t.match(only(model), { state: 'error', transitioningMessage: 'ErrImagePull: no' })
+  await sync.apply(hostId, message({ changed: [report('known', { labels: unit, primaryIp: '10.42.0.5' })] }))
+  t.match(only(model), { state: 'running', primaryIpAddress: '10.42.0.5', nativeContainer: false })
+  t.equal(only(model).transitioningMessage, undefined, 'a container that runs has no problem')
+  await sync.apply(hostId, message({ removed: ['known'] }))
+  t.match(only(model), { state: 'starting' })
+  t.equal(only(model).externalId, undefined)
+  await model.containers.update(only(model).id, current => ({ ...current, state: 'removing' }))
+  await sync.apply(hostId, message({ changed: [report('known', { labels: unit })] }))
+  t.equal(only(model).state, 'removing', 'what goes does not come back by a late report')
+})
+
+t.test('a status packet that differs is noticed', async t => {
+  const { sync, hostId } = await world(t)
+  await sync.apply(hostId, message({ changed: [report('a')] }))
+  const status = (containers: { identity: string; externalId: string; state: 'running' | 'exited' }[]) => ({
+    type: 'status' as const,
+    containers,
+    load: 0,
+    memoryFree: 0,
+  })
+  const same = { identity: 'a', externalId: 'docker-a', state: 'running' as const }
+  t.notOk(sync.differs(hostId, status([same])))
+  t.ok(sync.differs(hostId, status([])), 'one is missing')
+  t.ok(sync.differs(hostId, status([{ ...same, state: 'exited' }])))
+  t.ok(sync.differs(hostId, status([{ ...same, externalId: 'other' }])))
+})
+
+t.test('registering again: the same host, new credentials, the old ones gone', async t => {
+  const { model, hosts, hostId, clusterId } = await world(t)
+  const before = [...model.apiKeys.all()].map(({ publicValue }) => publicValue)
+  const again = await hosts.register({ key: 'a'.repeat(64), hostname: 'renamed' }, clusterId)
+  t.equal(again.hostId, hostId)
+  t.equal(model.hosts.size, 1)
+  t.strictSame(
+    [...model.apiKeys.all()].map(({ publicValue }) => publicValue),
+    [again.accessKey],
+  )
+  t.notSame(before, [again.accessKey])
+  t.equal(nodeNameOf('___'), 'host')
+  t.equal(nodeNameOf('Web Server.example'), 'web-server.example')
+})
+
+t.test('address blocks: never the same twice, the first never, until none is left', async t => {
+  const { model, clusterId } = await world(t)
+  const blocks = new AddressBlocks(model)
+  const given = await Promise.all(['1h1', '1h2', '1h3'].map(host => blocks.ensure(clusterId, host, 1)))
+  t.strictSame(given.flat().sort(), ['10.42.0.128/26', '10.42.0.192/26', '10.42.0.64/26'])
+  t.strictSame(await blocks.ensure(clusterId, '1h1', 1), given[0], 'asking again gives no more')
+  await t.rejects(blocks.ensure(clusterId, '1h1', 2), { code: 'NoAddressBlock' })
+  await blocks.release('1h2')
+  t.equal((await blocks.ensure(clusterId, '1h1', 2)).length, 2)
+})
