@@ -1,0 +1,1 @@
+export { MetadataPublisher, type MetadataPublisherOptions } from './metadata-publisher.ts'
