@@ -16,7 +16,9 @@ export interface Answer {
   readonly status: number
   /** Names and values, alternating. */
   readonly headers: readonly string[]
-  readonly body: Buffer
+  readonly body: string | Buffer
+  /** Of the body. */
+  readonly bytes: number
 }
 
 /** An answer that is made while it is sent. */
@@ -37,9 +39,13 @@ function headersOf(format: Format, length: number | undefined): string[] {
   ]
 }
 
+/** Characters up to which a body stays text: Node.js sends it with the headers in one piece, a buffer in a second. */
+const SHORT = 4_096
+
 export function wholeAnswer(status: number, format: Format, text: string): Answer {
-  const body = Buffer.from(text)
-  return { kind: 'whole', status, headers: headersOf(format, body.length), body }
+  const bytes = Buffer.byteLength(text)
+  const body = text.length <= SHORT ? text : Buffer.from(text)
+  return { kind: 'whole', status, headers: headersOf(format, bytes), body, bytes }
 }
 
 /** Characters of an answer that is made before it is sent. */
@@ -106,7 +112,7 @@ export class AnswerCache {
     const present = this.#kept.get(key)
     if (present !== undefined) this.#remove(key, present)
     this.#kept.set(key, { answer, signals, versions: signals.map(({ version }) => version) })
-    this.#bytes += answer.body.length
+    this.#bytes += answer.bytes
     while (this.#kept.size > CAPACITY || this.#bytes > BYTE_CAPACITY) {
       const oldest = this.#kept.entries().next().value
       if (oldest === undefined) return
@@ -115,6 +121,6 @@ export class AnswerCache {
   }
 
   #remove(key: string, kept: Kept): void {
-    if (this.#kept.delete(key)) this.#bytes -= kept.answer.body.length
+    if (this.#kept.delete(key)) this.#bytes -= kept.answer.bytes
   }
 }

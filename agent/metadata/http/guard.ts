@@ -7,13 +7,26 @@ import { METADATA_NAME, OWNED_DOMAINS } from '../../../dns/index.ts'
 import { parseIpv4 } from '../../../kit/index.ts'
 import { metadataErrors } from './errors.ts'
 
-const accepted = new Set(['', 'localhost', METADATA_NAME])
+const SHORT_NAMES = new Set(['', 'localhost', METADATA_NAME])
 
 /** By which names the service may be called: an address, or its own name as a resolver completes it. */
 function isOwnName(host: string): boolean {
   const name = host.replace(/:\d*$/, '').toLowerCase()
-  if (accepted.has(name) || parseIpv4(name) !== undefined) return true
+  if (SHORT_NAMES.has(name) || parseIpv4(name) !== undefined) return true
   return name.startsWith(`${METADATA_NAME}.`) && OWNED_DOMAINS.some(domain => name.endsWith(`.${domain}`))
+}
+
+/** What was found to be good lately: every request names one of a handful. */
+const known = new Set<string>()
+const KNOWN_CAPACITY = 64
+
+function requireOwnName(host: string): void {
+  if (known.has(host)) return
+  if (!isOwnName(host)) {
+    throw metadataErrors.Forbidden({ message: `Forbidden: the service is not called ${host}` })
+  }
+  if (known.size >= KNOWN_CAPACITY) known.clear()
+  known.add(host)
 }
 
 /** @throws `Forbidden` */
@@ -21,7 +34,5 @@ export function requireDirectRequest(headers: IncomingHttpHeaders): void {
   if (headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined) {
     throw metadataErrors.Forbidden({ message: 'Forbidden: forwarded requests are not answered' })
   }
-  if (!isOwnName(headers.host ?? '')) {
-    throw metadataErrors.Forbidden({ message: `Forbidden: the service is not called ${headers.host}` })
-  }
+  requireOwnName(headers.host ?? '')
 }

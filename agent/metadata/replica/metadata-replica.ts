@@ -61,9 +61,10 @@ export class MetadataReplica implements Daemon {
   /** Reads back what is on disk. @throws the system's error when the directory cannot be used */
   async start(): Promise<void> {
     const { log, directory } = this.#options
-    const { objects, position, problems } = await this.#files.load()
+    const { objects, position, problems, fragmented } = await this.#files.load()
     this.#position = position
     this.model.apply([...objects.values()], [])
+    if (fragmented) this.#files.snapshot()
     for (const problem of problems)
       log.warn({ directory, problem }, 'the metadata on disk is not as it was written')
     log.info({ objects: objects.size, sequence: position?.sequence }, 'knows the metadata that was on disk')

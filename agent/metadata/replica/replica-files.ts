@@ -91,8 +91,13 @@ export class ReplicaFiles {
     this.#options = options
   }
 
-  /** Reads back what was kept; call it once, before anything else. @throws the system's error */
-  async load(): Promise<Recovered> {
+  /**
+   * Reads back what was kept; call it once, before anything else.
+   *
+   * @returns `fragmented`: there are so many journals that a snapshot is worth it
+   * @throws the system's error
+   */
+  async load(): Promise<Recovered & { readonly fragmented: boolean }> {
     const { directory } = this.#options
     await makePrivateDirectory(directory)
     await this.#removeUnfinished()
@@ -100,8 +105,7 @@ export class ReplicaFiles {
     // A journal may end in half a line: nothing is ever written behind what an earlier process wrote.
     this.#number = recovered.number + 1
     this.#snapshotBytes = recovered.snapshotBytes
-    if (recovered.journals > JOURNAL_COUNT_LIMIT) this.snapshot()
-    return recovered
+    return { ...recovered, fragmented: recovered.journals > JOURNAL_COUNT_LIMIT }
   }
 
   /** Journals a step. */
