@@ -13,6 +13,8 @@ export interface HttpListenerOptions {
   readonly port: number
   /** Serves TLS with these when present. */
   readonly tls?: ServerOptions
+  /** Connections at one time; more are closed as they come. No bound when absent. */
+  readonly maximumConnections?: number
   readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void
   /** Takes over a connection that asked for another protocol; without it such requests are refused. */
   readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
@@ -37,7 +39,8 @@ export class HttpListener implements Daemon {
       options.tls === undefined
         ? createServer(limits, options.onRequest)
         : createTlsServer({ ...limits, ...options.tls }, options.onRequest)
-    const { onUpgrade } = options
+    const { onUpgrade, maximumConnections } = options
+    if (maximumConnections !== undefined) this.#server.maxConnections = maximumConnections
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
