@@ -35,6 +35,8 @@ export interface MetadataServerOptions {
   readonly clock?: Clock
 }
 
+/** The agent has files of its own to open, whatever containers do. */
+const MOST_CONNECTIONS = 4_096
 /** Milliseconds that a container which was just started waits until it is known who it is. */
 const UNKNOWN_WAIT = 5_000
 /** Milliseconds that a client may take for a piece of a long answer. */
@@ -68,6 +70,7 @@ export class MetadataServer implements Daemon {
       name: 'metadata',
       host: options.host,
       port: options.port,
+      maximumConnections: MOST_CONNECTIONS,
       onRequest: (request, response) => this.#handle(request, response),
     })
   }

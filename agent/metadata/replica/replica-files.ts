@@ -133,7 +133,9 @@ export class ReplicaFiles {
     this.#syncWanted = this.#journal !== undefined
     this.#write()
     await this.#writing
-    await this.#journal?.close().catch(() => undefined)
+    await this.#journal
+      ?.close()
+      .catch(error => this.#options.log.debug({ err: error }, 'the journal was not closed'))
     this.#journal = undefined
   }
 
