@@ -34,7 +34,7 @@ export function parseAgentCommandLine(argv: readonly string[]): AgentSettings {
     .option('--server <url>', 'the server', url)
     .option('--token <token>', 'a registration token, needed once; or in DROVER_TOKEN')
     .option('--data <directory>', 'everything that the agent keeps', '/var/lib/drover/agent')
-    .option('--docker <socket>', "Docker's socket", '/var/run/docker.sock')
+    .option('--docker <socket>', "Docker's socket", process.env.DOCKER_HOST ?? '/var/run/docker.sock')
     .option('--address <ip>', 'the address by which other hosts reach this one', ipv4)
     .addOption(
       new Option('--runtime <name>', 'what runs pods').choices(['builtin', 'kubelet']).default('builtin'),

@@ -20,6 +20,8 @@ const WATCH_SECONDS = 300
 /** Bookmarks come at least once a minute; longer silence means a dead connection. Milliseconds. */
 const WATCH_SILENCE = 90_000
 const LIST_PAGE = 1000
+/** Milliseconds: a watch that ended sooner was not meant to. */
+const SHORT_WATCH = 1_000
 
 export class Informer<T extends KubernetesObject> implements Daemon {
   readonly name: string
@@ -65,8 +67,10 @@ export class Informer<T extends KubernetesObject> implements Daemon {
     while (!signal.aborted) {
       try {
         if (this.#revision === undefined) await this.#list()
+        const begin = performance.now()
         await this.#watch()
-        this.#backoff.reset()
+        // A server that ends watches at once would otherwise be asked without a pause.
+        if (performance.now() - begin < SHORT_WATCH) await sleep(this.#backoff.next(), signal)
       } catch (error) {
         if (signal.aborted) return
         if (isDroverError(error, 'Expired') || isDroverError(error, 'Gone')) this.#revision = undefined
@@ -112,12 +116,12 @@ export class Informer<T extends KubernetesObject> implements Daemon {
       WATCH_SILENCE,
     )
     for await (const event of events) {
-      this.#backoff.reset()
       if (event.type === 'ERROR') {
         // Whatever the reason, what we hold may be stale from here on: list again.
         this.#revision = undefined
         return
       }
+      this.#backoff.reset()
       this.#revision = event.object.metadata.resourceVersion
       if (event.type === 'DELETED') this.#remove(event.object)
       else if (event.type !== 'BOOKMARK') this.#put(event.object)

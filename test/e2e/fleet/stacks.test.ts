@@ -100,6 +100,51 @@ t.test('stacks over time', { skip, timeout: 240_000 }, async t => {
     await fleet.drover(['stack', 'rm', 'app'])
   })
 
+  await t.test('a service that is posted to the API', async t => {
+    const stack = await fleet.api('POST', 'stacks', { name: 'posted' })
+    const service = await fleet.api('POST', 'services', {
+      name: 'three',
+      stackId: stack.id,
+      scale: 3,
+      launchConfig: {
+        image: 'drover/busybox:1',
+        command: ['sleep', '1000'],
+        stopTimeout: 0,
+        labels: { mine: 'yes' },
+      },
+    })
+    t.match(service, { type: 'service', state: 'activating', transitioning: 'yes', scale: 3 })
+    const running = async (count: number) => {
+      const { data } = await fleet.api<{ data: { state: string; name: string }[] }>(
+        'GET',
+        `services/${service.id}/containers`,
+      )
+      return (
+        data.length === count &&
+        data.every(({ state }) => state === 'running') &&
+        data.map(({ name }) => name)
+      )
+    }
+    const names = await until('three run', 10_000, () => running(3))
+    t.strictSame(names.sort(), ['posted-three-1', 'posted-three-2', 'posted-three-3'])
+    t.equal((await fleet.docker(['mine=yes'])).length, 3, "the user's labels are on the Docker containers")
+    await until(
+      'the service is active',
+      5_000,
+      async () => (await fleet.api('GET', `services/${service.id}`)).state === 'active',
+    )
+    await fleet.api('PUT', `services/${service.id}`, { scale: 1 })
+    await until('one runs', 10_000, () => running(1))
+    const before = (await fleet.docker(['mine=yes']))[0]?.id
+    await fleet.api('POST', `services/${service.id}?action=restart`)
+    await until('it was made anew', 10_000, async () => {
+      const [container] = await fleet.docker(['mine=yes'])
+      return container !== undefined && container.id !== before
+    })
+    await fleet.api('DELETE', `stacks/${stack.id}`)
+    await until('all is gone', 10_000, async () => (await fleet.list('stacks')).length === 0)
+  })
+
   await t.test('environments are namespaces of their own', async t => {
     await fleet.drover(['env', 'create', 'staging'])
     await write(compose('1', 1))
