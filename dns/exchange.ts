@@ -46,8 +46,9 @@ export function askByUdp(
   socket.on('message', message => {
     if (answers(message, request, questionLength)) resolve(message)
   })
-  // A connected socket takes datagrams from the name server only.
-  socket.connect(upstream.port, upstream.address, () => socket.send(request))
+  // A connected socket takes datagrams from the name server only. With a callback it would not report its errors.
+  socket.on('connect', () => socket.send(request))
+  socket.connect(upstream.port, upstream.address)
   return promise.finally(() => {
     signal.removeEventListener('abort', onAbort)
     socket.close()

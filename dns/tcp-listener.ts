@@ -93,7 +93,7 @@ export class TcpListener {
 
   /** @throws `AddressInUse` */
   start(port: number): Promise<void> {
-    const { host } = this.#options
+    const { host, log } = this.#options
     return new Promise((resolve, reject) => {
       const onError = (cause: Error) => {
         const inUse = systemErrorCode(cause) === 'EADDRINUSE'
@@ -102,6 +102,7 @@ export class TcpListener {
       this.#server.once('error', onError)
       this.#server.listen(port, host, () => {
         this.#server.off('error', onError)
+        this.#server.on('error', error => log.warn({ err: error }, 'the DNS server reports an error'))
         resolve()
       })
     })

@@ -62,23 +62,23 @@ export class UdpListener {
   }
 
   #receive(message: Buffer, address: string, port: number): void {
+    // Nothing can be sent to port 0; only forged datagrams come from there.
+    if (port === 0) return
     try {
       const answer = this.#options.resolver.answer(message, address, 'udp', this.#abort.signal)
-      if (answer === undefined) return
-      if (!(answer instanceof Promise)) {
-        this.#socket.send(answer, port, address)
-        return
-      }
-      answer.then(
-        response => {
-          if (response !== undefined && !this.#abort.signal.aborted)
-            this.#socket.send(response, port, address)
-        },
-        error => this.#failed(error, address),
-      )
+      if (answer instanceof Promise) this.#sendLater(answer, address, port)
+      else if (answer !== undefined) this.#socket.send(answer, port, address)
     } catch (error) {
       this.#failed(error, address)
     }
+  }
+
+  #sendLater(answer: Promise<Buffer | undefined>, address: string, port: number): void {
+    answer
+      .then(response => {
+        if (response !== undefined && !this.#abort.signal.aborted) this.#socket.send(response, port, address)
+      })
+      .catch(error => this.#failed(error, address))
   }
 
   #failed(error: unknown, address: string): void {

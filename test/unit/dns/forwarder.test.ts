@@ -157,6 +157,14 @@ t.test('gives up in time', { skip }, async t => {
   await t.rejects(ask(closed, 'example.com'), { code: 'UpstreamFailed' })
 })
 
+t.test('no way to the name server', { skip }, async t => {
+  const forwarder = new Forwarder({ upstreams: [{ address: '198.51.100.1', port: 53 }] })
+  await t.rejects(ask(forwarder, 'example.com'), { code: 'UpstreamFailed' })
+  await t.rejects(ask(forwarder, 'example.com', TYPE.A, 'tcp'), { code: 'UpstreamFailed' })
+  const six = new Forwarder({ upstreams: [{ address: '2001:db8::1', port: 53 }] })
+  await t.rejects(ask(six, 'example.com'), { code: 'UpstreamFailed' })
+})
+
 t.test('truncated answers', { skip }, async t => {
   const many = Array.from({ length: 100 }, (_, index) => `198.51.100.${index}`)
   const upstream = await otherServer(t, FIRST, (message, transport) =>
