@@ -19,8 +19,8 @@ export interface Figure {
   readonly budget?: string
 }
 
-const SECONDS = 2
-const ROUNDS = 5
+const SECONDS = 1
+const ROUNDS = 11
 const OUTSTANDING = 64
 const CLIENT = path.join(import.meta.dirname, 'client.ts')
 const QUERY = queryMessage('web.shop.prod.discover.internal', { edns: 1232 })
