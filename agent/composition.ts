@@ -1,5 +1,6 @@
 /** The agent's composition root: makes the parts and starts them in order. */
 import path from 'node:path'
+import { DnsServer, Forwarder } from '../dns/index.ts'
 import { ensureImage, pauseImage } from '../images/index.ts'
 import { explainError, type Logger, type Supervisor } from '../kit/index.ts'
 import { buildPlugin, type CniRuntime } from '../netplugins/cni/index.ts'
@@ -8,8 +9,25 @@ import { KubernetesClient } from '../protocol/kubernetes/index.ts'
 import { ConsoleStreams } from './console/index.ts'
 import { ContainerInventory, type DockerEngine } from './docker/index.ts'
 import { currentLoad, hostFacts, type MachineFacts } from './host/index.ts'
-import { cniRuntime, hostNetwork, METADATA_DNS_PORT, METADATA_HTTP_PORT, PLUGIN_FILE } from './host-parts.ts'
+import {
+  cniRuntime,
+  hostNetwork,
+  isContainerBridge,
+  METADATA_DNS_PORT,
+  METADATA_HTTP_PORT,
+  PLUGIN_FILE,
+} from './host-parts.ts'
 import { AgentLink, ContainerReporter, type Membership } from './link/index.ts'
+import {
+  HostNameServers,
+  LateListener,
+  LocalAddresses,
+  MetadataReplica,
+  MetadataServer,
+  NameDirectory,
+  Requesters,
+  SignalBoard,
+} from './metadata/index.ts'
 import type { HostNetwork } from './network/index.ts'
 import {
   CniPodNetwork,
@@ -38,6 +56,9 @@ export interface AgentContext {
 
 /** Milliseconds to wait for more address blocks. */
 const BLOCKS_DEADLINE = 10_000
+
+/** Where this host finds name servers: its own file, and systemd's where that one names only a local stub. */
+const NAME_SERVER_FILES = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']
 
 /** Starts everything; what was started can be stopped by the supervisor. */
 export async function startAgent(context: AgentContext): Promise<void> {
@@ -113,6 +134,11 @@ export async function startAgent(context: AgentContext): Promise<void> {
     podLabels: DOCKER_LABEL,
   })
   const consoles = new ConsoleStreams(engine, inventory, DOCKER_LABEL.attempt, log)
+  const replica = new MetadataReplica({
+    directory: path.join(dataDirectory, 'metadata'),
+    requestResync: reason => link.send({ type: 'metadata.resync', reason }),
+    log,
+  })
   const networkReady = () => {
     runtime.podsChanged()
     managed.containersChanged()
@@ -126,7 +152,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   const link: AgentLink = new AgentLink({
     membership,
     log,
-    hello: () => ({ host: hostFacts(machine, address), metadata: undefined }),
+    hello: () => ({ host: hostFacts(machine, address), metadata: replica.position }),
     handlers: {
       onWelcome: welcome => {
         configure(welcome.network)
@@ -134,10 +160,11 @@ export async function startAgent(context: AgentContext): Promise<void> {
       },
       onMessage: message => {
         if (message.type === 'network') configure(message.network)
+        else if (message.type === 'metadata') replica.apply(message.delta)
         else if (message.type === 'report') reporter.sendFull()
       },
       onStream: (kind, params, stream) => consoles.open(kind, params, stream),
-      onDisconnected: () => undefined,
+      onDisconnected: () => replica.connectionLost(),
     },
   })
 
@@ -156,6 +183,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(inventory)
   await supervisor.start(network)
   await forgetGoneContainers(cni, inventory, network, log)
+  await startMetadata(replica, context)
   await supervisor.start(statuses)
   await supervisor.start(runtime)
   await supervisor.start(managed)
@@ -168,6 +196,31 @@ export async function startAgent(context: AgentContext): Promise<void> {
     start: () => Promise.resolve(),
     stop: async () => client.close(),
   })
+}
+
+/** Serves metadata and names from what is on disk; what the server says comes later. */
+async function startMetadata(replica: MetadataReplica, context: AgentContext): Promise<void> {
+  const { membership, supervisor, log } = context
+  const { model } = replica
+  const signals = new SignalBoard(model)
+  const requesters = new Requesters({ model, signals, addresses: new LocalAddresses({ isContainerBridge }) })
+  requesters.setHost(membership.hostUuid)
+  const forwarder = new Forwarder({ upstreams: [] })
+  const host = METADATA_ADDRESS
+  const http = new MetadataServer({ host, port: METADATA_HTTP_PORT, model, signals, requesters, log })
+  const clients = new NameDirectory(model, requesters)
+  const dns = new DnsServer({ host, port: METADATA_DNS_PORT, clients, forwarder, log })
+  await supervisor.start(replica)
+  await supervisor.start(
+    new HostNameServers({
+      files: NAME_SERVER_FILES,
+      onChange: upstreams => forwarder.setUpstreams(upstreams),
+      log,
+    }),
+  )
+  // The address comes with the host's network, which may be built only when a server has said how.
+  await supervisor.start(new LateListener({ daemon: http, log }))
+  await supervisor.start(new LateListener({ daemon: dns, log }))
 }
 
 /** Whether pods can run here now. */

@@ -10,6 +10,11 @@ export const METADATA_DNS_PORT = 9353
 
 const BRIDGE = 'drover0'
 
+/** Whether a link is a bridge that containers of this host are connected to: ours, or one of Docker's. */
+export function isContainerBridge(link: string): boolean {
+  return link === BRIDGE || link === 'docker0' || /^br-[0-9a-f]{12}$/.test(link)
+}
+
 /** The CNI plugin, as it is built from this source tree. */
 export const PLUGIN_FILE = path.resolve(import.meta.dirname, '../build/cni/drover')
 

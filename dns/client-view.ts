@@ -4,7 +4,7 @@
  */
 import { METADATA_ADDRESS } from '../protocol/index.ts'
 import { AddressSet } from './address-set.ts'
-import { METADATA_NAME, OWNED_DOMAINS, within } from './names.ts'
+import { CLUSTER_DOMAIN, METADATA_NAME, OWNED_DOMAINS, within } from './names.ts'
 
 /** The names of one environment, relative to it: `web.shop`, `sidekick.web.shop`, `container`. */
 export interface Scope {
@@ -115,6 +115,7 @@ function resolveBare(name: string, { scope, stack, environment }: MemberView): R
 
 /** @param name lower case, without the last dot */
 export function resolveName(name: string, view: ClientView): Resolution {
+  if (within(name, CLUSTER_DOMAIN) !== undefined) return { kind: 'unknown', domain: CLUSTER_DOMAIN }
   const owned = ownedName(name)
   if (owned?.rest === '') return { kind: 'empty', domain: owned.domain }
   if ((owned?.rest ?? name) === METADATA_NAME) {

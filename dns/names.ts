@@ -3,6 +3,11 @@
 /** Everything below is answered here and never asked of others. The first is the one that names are told in. */
 export const OWNED_DOMAINS = ['discover.internal', 'rancher.internal'] as const
 
+/**
+ * The domain of Kubernetes services. Nothing in it has a name yet; nobody else is asked, because nobody else could know.
+ */
+export const CLUSTER_DOMAIN = 'cluster.local'
+
 /** The name under which every container finds the metadata service. */
 export const METADATA_NAME = 'rancher-metadata'
 

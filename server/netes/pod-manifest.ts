@@ -1,4 +1,5 @@
 /** A deployment unit as a Kubernetes pod. Pure. */
+import { dnsLabel } from '../../dns/index.ts'
 import { CONTAINER_LABELS_ANNOTATION, LABEL, METADATA_ADDRESS, POD_LABEL } from '../../protocol/index.ts'
 import type { Pod, Container as PodContainer, PodSpec, Volume } from '../../protocol/kubernetes/index.ts'
 import type { UnitBundle } from '../controller/index.ts'
@@ -6,30 +7,22 @@ import type { Container, LaunchConfig, Project, Stack } from '../model/index.ts'
 
 const RESTART_POLICY = { always: 'Always', 'on-failure': 'OnFailure', no: 'Never' } as const
 
-/** The longest name that a Kubernetes container and a hostname may have. */
+/** The longest name that a Kubernetes container may have. */
 const NAME_LENGTH = 63
 const UUID_LENGTH = 36
 
-function dnsLabel(text: string, length: number): string {
-  return text
-    .toLowerCase()
-    .replace(/[^a-z0-9-]+/g, '-')
-    .replace(/^-+/, '')
-    .slice(0, length)
-    .replace(/-+$/, '')
-}
-
 /** `<name>-<uuid>`: readable, and the uuid can be read back from its end. */
 export function podContainerName(container: Pick<Container, 'name' | 'uuid'>): string {
-  return `${dnsLabel(container.name, NAME_LENGTH - UUID_LENGTH - 1)}-${container.uuid}`
+  const readable = dnsLabel(container.name).slice(0, NAME_LENGTH - UUID_LENGTH - 1)
+  return `${readable.replace(/-+$/, '')}-${container.uuid}`
 }
 
 /** The names that a container of the stack can leave out. */
 export function searchDomains(stack: Stack, project: Project, additional: readonly string[]): string[] {
-  const environment = `${dnsLabel(project.name, NAME_LENGTH)}.discover.internal`
+  const environment = `${dnsLabel(project.name)}.discover.internal`
   return [
     ...additional,
-    `${stack.name.toLowerCase()}.${environment}`,
+    `${dnsLabel(stack.name)}.${environment}`,
     environment,
     'discover.internal',
     'rancher.internal',
@@ -171,7 +164,7 @@ export function podManifest(bundle: UnitBundle): Pod {
       containers: pairs.map(({ container, config }) => podContainer(container, config, hostPaths)),
       restartPolicy: RESTART_POLICY[primary.restart],
       terminationGracePeriodSeconds: Math.max(...configs.map(config => config.stopTimeout)),
-      hostname: dnsLabel(primary.hostname ?? unit.name, NAME_LENGTH),
+      hostname: dnsLabel(primary.hostname ?? unit.name),
       ...(primary.networkMode === 'host' ? { hostNetwork: true } : {}),
       ...dns(bundle),
       hostAliases: hostAliases(primary.extraHosts),

@@ -144,7 +144,8 @@ export class KubernetesPodWriter implements PodWriter, NodeRemover, Daemon {
     try {
       return observe(await this.#create(client, bundle))
     } catch (error) {
-      if (isDroverError(error, 'Invalid') || isDroverError(error, 'Forbidden')) return { problem: error.message }
+      if (isDroverError(error, 'Invalid') || isDroverError(error, 'Forbidden'))
+        return { problem: error.message }
       throw error
     }
   }

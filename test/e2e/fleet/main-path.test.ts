@@ -23,8 +23,19 @@ async function kernelState(fleet: Fleet): Promise<Record<string, string[]>> {
       line.replace(/^\d+: /, '').replace(/ valid_lft.*/, ''),
     ),
     rules: (await lines('iptables-save')).filter(line => line.startsWith('-A') && line.includes('CATTLE')),
-    // Where the next address is looked for is the host's own, not the stack's.
-    files: await lines('find', '/var/lib/drover/agent', '-type', 'f', '!', '-name', 'cursor'),
+    // Where the next address is looked for, and the journal of everything that was, are the host's own.
+    files: await lines(
+      'find',
+      '/var/lib/drover/agent',
+      '-type',
+      'f',
+      '!',
+      '-name',
+      'cursor',
+      '!',
+      '-path',
+      '*/metadata/*',
+    ),
     containers: await lines('docker', 'ps', '--all', '--quiet'),
   }
 }

@@ -17,7 +17,9 @@ t.test('two hosts, each with its own Docker, reach each other and nothing else',
 
   await one.run('busybox', ['ping', '-c', '1', '-W', '2', two.address])
   t.pass('h1 reaches h2')
-  const away = await one.run('busybox', ['ping', '-c', '1', '-W', '1', '198.51.100.1'], { acceptedExitCodes: [0, 1, 2] })
+  const away = await one.run('busybox', ['ping', '-c', '1', '-W', '1', '198.51.100.1'], {
+    acceptedExitCodes: [0, 1, 2],
+  })
   t.not(away.exitCode, 0, 'no way out')
   t.equal((await two.run('hostname', [])).stdout.trim(), 'h2')
   await one.run('docker', ['volume', 'create', 'only-here'])
@@ -27,8 +29,16 @@ t.test('two hosts, each with its own Docker, reach each other and nothing else',
   t.notOk((await readdir('/etc')).includes('made-in-the-lab'))
 
   await lab.remove()
-  t.strictSame((await readdir(tmpdir())).filter(name => directory.endsWith(name)), [])
+  t.strictSame(
+    (await readdir(tmpdir())).filter(name => directory.endsWith(name)),
+    [],
+  )
   const controllers = await readdir('/sys/fs/cgroup')
-  const groups = (await Promise.all(controllers.map(name => readdir(`/sys/fs/cgroup/${name}`).catch(() => [])))).flat()
-  t.strictSame(groups.filter(name => name.startsWith('drover-lab-pair')), [])
+  const groups = (
+    await Promise.all(controllers.map(name => readdir(`/sys/fs/cgroup/${name}`).catch(() => [])))
+  ).flat()
+  t.strictSame(
+    groups.filter(name => name.startsWith('drover-lab-pair')),
+    [],
+  )
 })

@@ -33,6 +33,9 @@ const cases: readonly Case[] = [
   { name: 'web.shop', view: lonelyClient, expect: '0.11 0.12 0.13' },
   { name: 'db.data', view: shopClient, expect: '0.31' },
   { name: 'db', view: shopClient, expect: 'foreign' },
+  // Kubernetes' domain is ours to deny
+  { name: 'web.default.svc.cluster.local', view: shopClient, expect: 'unknown' },
+  { name: 'kubernetes.default.svc.cluster.local', view: stranger, expect: 'unknown' },
   // What resolvers make of short names with the search list
   { name: 'db.data.shop.prod.discover.internal', view: shopClient, expect: 'unknown' },
   { name: 'db.data.prod.discover.internal', view: shopClient, expect: '0.31' },
