@@ -21,6 +21,8 @@ export interface StackUpOptions {
 
 /** Milliseconds between two looks while waiting. */
 const LOOK_INTERVAL = 200
+/** Milliseconds for which nothing ends: many a container that cannot work ends right after its start. */
+const STABLE = 600
 
 async function readTemplate(file: string): Promise<string> {
   try {
@@ -101,15 +103,32 @@ function summary({ services, containers }: StackProgress): string {
     .join(', ')
 }
 
-/** Waits until every service has settled; a container that cannot be started ends the wait with its reason. */
+/** A container that cannot be started, of those that are wanted now: what an upgrade is about to replace does not count. */
+function brokenContainer({ services, containers }: StackProgress): Resource | undefined {
+  const versions = new Map(services.map(({ id, version }) => [id, version]))
+  return containers.find(
+    ({ state, serviceId, version }) => state === 'error' && versions.get(String(serviceId)) === version,
+  )
+}
+
+/** Which runs of containers there are: changes when one is started again. */
+function runs({ containers }: StackProgress): string {
+  return containers.map(({ id, state, startCount }) => `${id} ${state} ${startCount}`).join()
+}
+
+/**
+ * Waits until every service has settled and stays so for a moment; a container that cannot be started ends the wait with
+ * its reason.
+ */
 async function waitUntilActive(api: ApiClient, stack: Resource, deadline: number): Promise<StackProgress> {
   let shown = ''
+  let settled: { readonly since: number; readonly runs: string } | undefined
   for (;;) {
     const state = await look(api, stack.id)
     const text = summary(state)
     if (text !== shown) progress(`${stack.name}: ${text}`)
     shown = text
-    const broken = state.containers.find(({ state: container }) => container === 'error')
+    const broken = brokenContainer(state)
     if (broken !== undefined) {
       throw cliErrors.Failed({
         object: `container ${broken.name}`,
@@ -117,7 +136,9 @@ async function waitUntilActive(api: ApiClient, stack: Resource, deadline: number
         mend: 'correct it and bring the stack up again; it is also tried again by itself',
       })
     }
-    if (state.services.every(service => service.state === 'active')) return state
+    if (!state.services.every(service => service.state === 'active')) settled = undefined
+    else if (settled?.runs !== runs(state)) settled = { since: Date.now(), runs: runs(state) }
+    else if (Date.now() - settled.since >= STABLE) return state
     if (Date.now() > deadline) {
       const waiting = state.containers.find(({ transitioningMessage }) => transitioningMessage !== null)
       throw cliErrors.NotReady({

@@ -43,6 +43,7 @@ function newContainer(
     serviceId: service.id,
     deploymentUnitId: unit.id,
     launchConfigName: config.name,
+    version: unit.launchVersion,
     serviceIndex: String(unit.serviceIndex),
     identity: uuid,
     image: config.image,

@@ -212,6 +212,8 @@ export interface Container extends ModelObject {
   readonly deploymentUnitId?: string
   /** Which launch config of the service it was made from. */
   readonly launchConfigName?: string
+  /** The service's `launchVersion` that it was made from. */
+  readonly version?: string
   readonly serviceIndex?: string
   readonly hostId?: string
   /**

@@ -194,7 +194,8 @@ export class Fleet {
     const found = (await this.docker([`io.rancher.container.name=${name}`], host))[0]
     if (found === undefined)
       throw labErrors.NotInTime({ object: `container ${name}`, message: 'does not run' })
-    return await host.run('docker', ['exec', found.id, ...command], { acceptedExitCodes: [0, 1] })
+    // 143: `timeout` ended it.
+    return await host.run('docker', ['exec', found.id, ...command], { acceptedExitCodes: [0, 1, 143] })
   }
 }
 

@@ -97,6 +97,7 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
       batchSize: { type: 'int', create: true, update: true, min: 1, max: 10_000, default: 1 },
       startFirst: { type: 'boolean', create: true, update: true, default: false },
       currentScale: { type: 'int' },
+      version: { type: 'string' },
       createIndex: { type: 'int' },
       instanceIds: { type: 'array[reference[container]]' },
     },
@@ -117,6 +118,7 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
           .where('service', service.id)
           .filter(({ state }) => state === 'active').length,
         createIndex: service.createIndex,
+        version: service.launchVersion,
         instanceIds: containers.map(({ id }) => id),
       }
     },

@@ -40,8 +40,10 @@ t.test('three hosts', { skip, timeout: 240_000 }, async t => {
     )
     const blocks = hosts.flatMap(({ blocks }) => blocks as string[])
     t.equal(new Set(blocks).size, 3, 'each has a block of addresses of its own')
-    const nodes = (await fleet.kubectl(['get', 'nodes', '--no-headers'])).stdout
-    t.equal(nodes.match(/ Ready /g)?.length, 3)
+    await until('three nodes are ready', 10_000, async () => {
+      const nodes = (await fleet.kubectl(['get', 'nodes', '--no-headers'])).stdout
+      return nodes.match(/ Ready /g)?.length === 3
+    })
     t.match((await fleet.drover(['hosts'])).stdout, /h3 .* active/)
   })
 

@@ -38,7 +38,10 @@ t.test('containers started by hand', { skip, timeout: 120_000 }, async t => {
       'sleep',
       '1000',
     )
-    const shown = await until('it is in the API', SEEN, async () => (await fleet.containers()).get('by-hand'))
+    const shown = await until('it is in the API', SEEN, async () => {
+      const container = (await fleet.containers()).get('by-hand')
+      return container?.state === 'running' && container
+    })
     t.match(shown, {
       state: 'running',
       externalId: id,
