@@ -1,5 +1,13 @@
-/** Listening on an address that may not be there yet. */
-import { Backoff, type Daemon, type Logger, sleep, systemErrorCode } from '../../kit/index.ts'
+/** Listening on an address that may not be there yet, or not be free. */
+import {
+  Backoff,
+  type Daemon,
+  explainError,
+  isDroverError,
+  type Logger,
+  sleep,
+  systemErrorCode,
+} from '../../kit/index.ts'
 
 export interface LateListenerOptions {
   /** What listens; its `start` may be called again after it failed. */
@@ -8,8 +16,9 @@ export interface LateListenerOptions {
 }
 
 /**
- * Starts a daemon as soon as the address that it listens on exists: the metadata address is there only after the host's
- * network was built, and nothing else of an agent should wait for that.
+ * Starts a daemon as soon as the address that it listens on exists and is free: the metadata address is there only after
+ * the host's network was built, another process (an agent that is ending, another system's metadata service) may have
+ * its ports, and nothing else of an agent should wait for that.
  */
 export class LateListener implements Daemon {
   readonly name: string
@@ -18,6 +27,8 @@ export class LateListener implements Daemon {
   readonly #ready = Promise.withResolvers<void>()
   #starting: Promise<void> = Promise.resolve()
   #listening = false
+  /** Why it does not listen, as it was last told. */
+  #obstacle = ''
 
   constructor(options: LateListenerOptions) {
     this.name = options.daemon.name
@@ -29,10 +40,9 @@ export class LateListener implements Daemon {
     return this.#ready.promise
   }
 
-  /** @throws what the daemon's `start` throws, unless it is that the address does not exist */
+  /** @throws what the daemon's `start` throws, unless it is that the address does not exist or is in use */
   async start(): Promise<void> {
     if (await this.#tryOnce()) return
-    this.#options.log.info({ part: this.name }, 'listens as soon as its address exists')
     this.#starting = this.#keepTrying()
   }
 
@@ -56,16 +66,28 @@ export class LateListener implements Daemon {
     }
   }
 
-  /** @returns false when the address does not exist */
+  /** @returns false when the address does not exist or is in use */
   async #tryOnce(): Promise<boolean> {
     try {
       await this.#options.daemon.start()
     } catch (error) {
-      if (systemErrorCode(error) === 'EADDRNOTAVAIL') return false
-      throw error
+      const missing = systemErrorCode(error) === 'EADDRNOTAVAIL'
+      if (!missing && !isDroverError(error, 'AddressInUse')) throw error
+      this.#tell(missing ? 'its address does not exist yet' : explainError(error), missing)
+      return false
     }
     this.#listening = true
     this.#ready.resolve()
     return true
+  }
+
+  /** Each reason once. */
+  #tell(obstacle: string, expected: boolean): void {
+    if (obstacle === this.#obstacle) return
+    this.#obstacle = obstacle
+    const { log } = this.#options
+    const fields = { part: this.name, reason: obstacle }
+    if (expected) log.info(fields, 'listens as soon as it can')
+    else log.warn(fields, 'cannot listen; goes on trying')
   }
 }

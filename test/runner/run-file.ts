@@ -45,6 +45,8 @@ export function runTestFile(file: string): Promise<FileResult> {
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file], {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
+      // tap would end a file after 30 s, which says more about the machine than about the file.
+      env: { ...process.env, TAP_TIMEOUT: String(FILE_DEADLINE / 1000) },
     })
     let errors = ''
     let late = false
