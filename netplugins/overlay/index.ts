@@ -1,0 +1,1 @@
+export type { Overlay, OverlayState, Peer, PeerState } from './overlay.ts'
