@@ -34,6 +34,17 @@ export {
   type StackInfo,
 } from './metadata-model.ts'
 export {
+  type FlatOptions,
+  missingOption,
+  NETWORK_KINDS,
+  type NetworkChoice,
+  type NetworkKind,
+  type NetworkOptions,
+  networkOptions,
+  type RoutedOptions,
+} from './network-options.ts'
+export { type NetworkPolicyRule, networkPolicy } from './network-policy.ts'
+export {
   type Connection,
   connection,
   formatRegistrationToken,

@@ -128,6 +128,8 @@ export const hostInfoSchema = Type.Object({
   /** Bytes. */
   memory: Type.Integer(),
   localStorageMb: Type.Integer(),
+  /** The address blocks whose addresses its containers have; for other hosts, not for containers. */
+  blocks: Type.Array(text(18)),
 })
 
 export const networkInfoSchema = Type.Object({
@@ -174,7 +176,7 @@ export type MetadataHealthCheck = Static<typeof healthCheckSchema>
  * Raised when servers convert objects differently than before: copies of the model that were made the old way are
  * replaced then.
  */
-export const METADATA_MODEL_VERSION = 1
+export const METADATA_MODEL_VERSION = 2
 
 const generation = text(128)
 const sequence = Type.Integer({ minimum: 0 })

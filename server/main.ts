@@ -21,6 +21,7 @@ import {
   ContainerSync,
   HostController,
   HostRegistry,
+  NetworkAssignments,
   ServiceController,
   StackController,
   UnitController,
@@ -66,6 +67,9 @@ async function run(settings: ServerSettings): Promise<void> {
   const authenticator = new Authenticator(model, tokens)
   const hosts = new HostRegistry(model)
   const blocks = new AddressBlocks(model)
+  const networks = new NetworkAssignments(model, blocks, (clusterUuid, version) =>
+    key.sign('key of hosts', `${clusterUuid} ${version}`),
+  )
   const componentToken = authenticator.componentToken('netes')
   // The controllers speak the Kubernetes API like everybody else, so that the two halves can live apart.
   const pods = new KubernetesPodWriter(
@@ -85,7 +89,7 @@ async function run(settings: ServerSettings): Promise<void> {
     log,
   })
   const links = new AgentLinks(
-    { model, hosts, blocks, sync: new ContainerSync(model), metadata, log },
+    { model, hosts, blocks, networks, sync: new ContainerSync(model), metadata, log },
     authenticator,
     hostController,
   )
@@ -104,6 +108,7 @@ async function run(settings: ServerSettings): Promise<void> {
       registrationTokens: tokens,
       compose: new ComposeExecutor(model),
       hostAccess: streams,
+      hostNetworks: links,
       advertisedUrl: advertise,
     },
     authenticator,

@@ -8,6 +8,7 @@ export {
   LINK_VERSION,
   type MessageOfType,
   type NetworkAssignment,
+  type NetworkReport,
   type ServerMessage,
   STATUS_INTERVAL,
   serverMessage,

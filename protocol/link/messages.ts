@@ -7,6 +7,7 @@
 import { type Static, type TSchema, Type, validatorOf } from '../../kit/index.ts'
 import { containerProblemSchema, containerReportSchema, containerStateSchema } from '../container-report.ts'
 import { metadataDeltaSchema, metadataPositionSchema } from '../metadata-model.ts'
+import { networkChoiceSchema } from '../network-options.ts'
 
 /** Raised when a change of the messages makes an older partner misunderstand them. */
 export const LINK_VERSION = 1
@@ -80,6 +81,23 @@ const statusSchema = message('status', {
 /** The agent's copy of the metadata does not fit the deltas: send everything. */
 const resyncSchema = message('metadata.resync', { reason: text(256) })
 
+/** How the ways to the other hosts are; sent when that changes. */
+const networkReportSchema = message('network.report', {
+  kind: text(32),
+  /** Peers that can be reached. */
+  up: Type.Integer({ minimum: 0 }),
+  /** Those that cannot, as many as fit; `down` counts all of them. */
+  down: Type.Integer({ minimum: 0 }),
+  problems: Type.Array(
+    Type.Object({ host: text(256), address: text(45), state: text(32), reason: text(512) }),
+    { maxItems: 100 },
+  ),
+  /** Why the host's own network is not as it should be; absent when it is. */
+  failure: Type.Optional(text(1024)),
+})
+
+export type NetworkReport = Static<typeof networkReportSchema>
+
 const requestSchema = message('request', {
   id: Type.Integer({ minimum: 1 }),
   method: text(64),
@@ -118,6 +136,9 @@ const networkSchema = Type.Object({
   clusterBlock: text(18),
   /** The host hands out addresses of these blocks. */
   blocks: Type.Array(text(18), { maxItems: 1024 }),
+  network: networkChoiceSchema,
+  /** Secret: what hosts of this cluster prove themselves with. The previous one counts while hosts change over. */
+  hostKeys: Type.Object({ current: text(128), previous: Type.Optional(text(128)) }),
 })
 
 /** What a host needs to know to build its network. */
@@ -145,6 +166,7 @@ const agentMessageSchema = Type.Union([
   containersSchema,
   statusSchema,
   resyncSchema,
+  networkReportSchema,
   requestSchema,
   responseSchema,
   streamEndSchema,

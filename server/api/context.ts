@@ -1,4 +1,6 @@
 /** What the types of the API work with. */
+
+import type { NetworkReport } from '../../protocol/index.ts'
 import type { RegistrationTokens } from '../auth/index.ts'
 import type { ComposeExecutor } from '../compose/index.ts'
 import type { ClusterController } from '../controller/index.ts'
@@ -17,12 +19,19 @@ export interface HostAccessIssuer {
   grant(kind: 'exec' | 'logs', container: Container, params: Readonly<Record<string, unknown>>): HostAccess
 }
 
+/** What hosts say about their networks. */
+export interface HostNetworks {
+  /** Undefined while the host is not connected, or has not said anything yet. */
+  networkReport(hostId: string): NetworkReport | undefined
+}
+
 export interface ApiContext {
   readonly model: Model
   readonly clusters: ClusterController
   readonly registrationTokens: RegistrationTokens
   readonly compose: ComposeExecutor
   readonly hostAccess: HostAccessIssuer
+  readonly hostNetworks: HostNetworks
   /** Where agents reach this server: an https URL without a final slash. */
   readonly advertisedUrl: string
 }

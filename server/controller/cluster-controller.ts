@@ -105,12 +105,15 @@ export class ClusterController implements Daemon {
       name: 'managed',
       state: 'active',
       clusterId: cluster.id,
-      kind: 'bridge',
+      kind: 'vxlan',
+      options: {},
+      keyVersion: 1,
       isDefault: true,
       hostPorts: true,
       subnets: [{ networkAddress: cluster.clusterBlock }],
       dns: [METADATA_ADDRESS],
       defaultPolicyAction: 'allow',
+      policy: [],
     })
     return network.id
   }

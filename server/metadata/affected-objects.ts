@@ -1,6 +1,6 @@
 /** Which objects of the metadata model one change of a construct may alter. */
 import { isDeepStrictEqual } from 'node:util'
-import type { Cluster, Container, Host, Model, ModelObject, Service } from '../model/index.ts'
+import type { AddressBlock, Cluster, Container, Host, Model, ModelObject, Service } from '../model/index.ts'
 import type { ChangeEvent } from '../store/index.ts'
 import { isShownKind, type ShownKind } from './convert.ts'
 
@@ -102,6 +102,11 @@ function affectedByCluster(model: Model, versions: Versions<Cluster>): Affected 
   }
 }
 
+function affectedByBlock(model: Model, { before, after }: Versions<AddressBlock>): Affected | undefined {
+  const host = model.hosts.get((after ?? before)?.hostId ?? '')
+  return host && { clusterId: host.clusterId, objects: [asAffected('host')(host)] }
+}
+
 /**
  * What `event` may alter: never too little, sometimes too much.
  *
@@ -110,6 +115,7 @@ function affectedByCluster(model: Model, versions: Versions<Cluster>): Affected 
 export function affectedBy(event: ChangeEvent, model: Model): Affected | undefined {
   const { kind } = event.type === 'deleted' ? event.previous.key : event.object.key
   if (kind === 'cluster') return affectedByCluster(model, versionsOf<Cluster>(event))
+  if (kind === 'addressBlock') return affectedByBlock(model, versionsOf<AddressBlock>(event))
   if (!isShownKind(kind)) return undefined
   const versions = versionsOf<Stored>(event)
   const object = versions.after ?? versions.before

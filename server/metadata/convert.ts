@@ -60,7 +60,8 @@ export class Conversion {
       case 'host': {
         const host = this.#model.hosts.get(id)
         const owner = this.#ownerOf(host)
-        return host && owner ? hostInfo(host, owner) : undefined
+        const blocks = this.#model.addressBlocks.where('host', id).map(({ name }) => name)
+        return host && owner ? hostInfo(host, owner, blocks) : undefined
       }
       case 'stack': {
         const stack = this.#model.stacks.get(id)

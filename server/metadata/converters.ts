@@ -150,7 +150,8 @@ export function stackInfo(stack: Stack, environmentUuid: string): StackInfo {
   }
 }
 
-export function hostInfo(host: Host, environmentUuid: string): HostInfo {
+/** @param blocks the host's address blocks */
+export function hostInfo(host: Host, environmentUuid: string, blocks: readonly string[]): HostInfo {
   return {
     infoType: 'host',
     uuid: host.uuid,
@@ -166,6 +167,7 @@ export function hostInfo(host: Host, environmentUuid: string): HostInfo {
     milliCpu: host.milliCpu,
     memory: host.memory,
     localStorageMb: host.localStorageMb,
+    blocks: [...blocks],
   }
 }
 
@@ -179,9 +181,9 @@ export function networkInfo(network: Network, environmentUuid: string): NetworkI
     kind: network.kind,
     hostPorts: network.hostPorts,
     default: network.isDefault,
-    metadata: {},
+    metadata: network.options.external === undefined ? {} : { ...network.options.external },
     defaultPolicyAction: network.defaultPolicyAction,
-    policy: [],
+    policy: [...network.policy],
   }
 }
 

@@ -3,7 +3,7 @@
  *
  * Field names are those of the `/v3` API where it shows the field; what it does not show is said here.
  */
-import type { PortReport } from '../../protocol/index.ts'
+import type { NetworkKind, NetworkOptions, NetworkPolicyRule, PortReport } from '../../protocol/index.ts'
 
 /** What every stored construct has. */
 export interface ModelObject {
@@ -248,12 +248,17 @@ export interface Container extends ModelObject {
 export interface Network extends ModelObject {
   readonly state: 'active'
   readonly clusterId: string
-  readonly kind: string
+  readonly kind: NetworkKind
+  readonly options: NetworkOptions
+  /** Rises when the key that hosts prove themselves with is to be another one. */
+  readonly keyVersion: number
   readonly isDefault: boolean
   readonly hostPorts: boolean
   readonly subnets: readonly { readonly networkAddress: string }[]
   readonly dns: readonly string[]
   readonly defaultPolicyAction: 'allow' | 'deny'
+  /** Rules in order, first match counts; their form is `networkPolicyRule` of the protocol. */
+  readonly policy: readonly NetworkPolicyRule[]
 }
 
 /** A block of container addresses given to a host. Its name is the block. */

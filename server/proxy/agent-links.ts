@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { type Daemon, explainError } from '../../kit/index.ts'
-import { LINK_MESSAGE_LIMIT, protocolErrors } from '../../protocol/index.ts'
+import { LINK_MESSAGE_LIMIT, type NetworkReport, protocolErrors } from '../../protocol/index.ts'
 import type { Authenticator } from '../auth/index.ts'
 import type { HostController } from '../controller/index.ts'
 import { AgentSession, type AgentSessionContext } from './agent-session.ts'
@@ -28,7 +28,7 @@ export class AgentLinks implements Daemon {
   }
 
   start(): Promise<void> {
-    const { apiKeys, addressBlocks } = this.#context.model
+    const { apiKeys, addressBlocks, networks } = this.#context.model
     apiKeys.onChange((key, previous) => {
       // A revoked key ends what it opened.
       if (key === undefined) this.#closeSessionsOf(previous?.id ?? '')
@@ -36,6 +36,7 @@ export class AgentLinks implements Daemon {
     addressBlocks.onChange((block, previous) => {
       this.#sessions.get((block ?? previous)?.hostId ?? '')?.sendNetwork()
     })
+    networks.onChange((network, previous) => this.#sendNetworkOf((network ?? previous)?.clusterId ?? ''))
     return Promise.resolve()
   }
 
@@ -47,6 +48,11 @@ export class AgentLinks implements Daemon {
 
   get size(): number {
     return this.#sessions.size
+  }
+
+  /** How a host's network is, as its agent said last; undefined while it is not connected. */
+  networkReport(hostId: string): NetworkReport | undefined {
+    return this.#sessions.get(hostId)?.networkReport
   }
 
   /** The connection of a host. @throws `HostNotConnected` */
@@ -92,6 +98,12 @@ export class AgentLinks implements Daemon {
     present?.close('replaced by a newer connection of the same host')
     this.#hostController.connectionChanged(session.hostId, true)
     this.#context.log.info({ host: session.hostId }, 'an agent connected')
+  }
+
+  #sendNetworkOf(clusterId: string): void {
+    for (const session of this.#sessions.values()) {
+      if (this.#context.model.hosts.get(session.hostId)?.clusterId === clusterId) session.sendNetwork()
+    }
   }
 
   #forget(session: AgentSession, reason: string): void {

@@ -9,11 +9,12 @@ import {
   LinkConnection,
   type MessageOfType,
   type NetworkAssignment,
+  type NetworkReport,
   type OwnMessage,
   protocolErrors,
   type ServerMessage,
 } from '../../protocol/index.ts'
-import type { AddressBlocks, ContainerSync, HostRegistry } from '../controller/index.ts'
+import type { AddressBlocks, ContainerSync, HostRegistry, NetworkAssignments } from '../controller/index.ts'
 import type { Host, Model } from '../model/index.ts'
 import type { MetadataSource, MetadataSubscription } from './metadata-source.ts'
 
@@ -21,6 +22,7 @@ export interface AgentSessionContext {
   readonly model: Model
   readonly hosts: HostRegistry
   readonly blocks: AddressBlocks
+  readonly networks: NetworkAssignments
   readonly sync: ContainerSync
   readonly metadata: MetadataSource
   readonly log: Logger
@@ -46,6 +48,7 @@ export class AgentSession {
   readonly #helloTimer: NodeJS.Timeout
   #metadata: MetadataSubscription | undefined
   #greeted = false
+  #networkReport: NetworkReport | undefined
 
   constructor(
     socket: WebSocket,
@@ -71,6 +74,11 @@ export class AgentSession {
   /** @throws the agent's error, `DeadlineExceeded`, `LinkClosed` */
   request(method: string, params: unknown, deadline: number): Promise<unknown> {
     return this.#link.request(method, params, deadline)
+  }
+
+  /** How this host's network is, as its agent said last. */
+  get networkReport(): NetworkReport | undefined {
+    return this.#networkReport
   }
 
   openStream(kind: string, params: unknown): Duplex {
@@ -104,6 +112,9 @@ export class AgentSession {
         return
       case 'status':
         if (sync.differs(this.hostId, message)) this.#link.send({ type: 'report' })
+        return
+      case 'network.report':
+        this.#networkReport = message
         return
       case 'metadata.resync':
         this.#metadata?.resync(message.reason)
@@ -160,9 +171,7 @@ export class AgentSession {
   }
 
   #network(): NetworkAssignment {
-    const host = this.#host()
-    const { clusterBlock } = this.#context.model.clusters.require(host.clusterId)
-    return { clusterBlock, blocks: [...this.#context.blocks.of(host.id)] }
+    return this.#context.networks.of(this.#host())
   }
 
   #closed(reason: string): void {

@@ -2,7 +2,8 @@ import type { ApiContext } from '../context.ts'
 import type { ResourceType } from '../resource-type.ts'
 import { containerType } from './container.ts'
 import { apiKeyType } from './credentials.ts'
-import { clusterType, hostType, networkType, projectType, registrationTokenType } from './infrastructure.ts'
+import { clusterType, hostType, projectType, registrationTokenType } from './infrastructure.ts'
+import { networkType } from './network.ts'
 import { deploymentUnitType, serviceType } from './service.ts'
 import { stackType } from './stack.ts'
 
@@ -13,7 +14,7 @@ export function resourceTypes(context: ApiContext): ReadonlyMap<string, Resource
     projectType(context),
     hostType(context),
     registrationTokenType(context),
-    networkType(),
+    networkType(context),
     stackType(context),
     serviceType(context),
     deploymentUnitType(),

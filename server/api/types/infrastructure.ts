@@ -1,4 +1,6 @@
-/** Clusters, environments, hosts, networks and the tokens that hosts join with. */
+/** Clusters, environments, hosts and the tokens that hosts join with. */
+
+import type { NetworkReport } from '../../../protocol/index.ts'
 import { DEFAULT_TOKEN_LIFE } from '../../auth/index.ts'
 import { type ModelObject, modelErrors } from '../../model/index.ts'
 import type { ApiContext } from '../context.ts'
@@ -128,7 +130,14 @@ export function projectType({ model }: ApiContext): ResourceType<'project'> {
   }
 }
 
-export function hostType({ model }: ApiContext): ResourceType<'host'> {
+/** How the host's network is, as its agent said last. */
+function showNetworkReport(report: NetworkReport | undefined): Record<string, unknown> | null {
+  if (report === undefined) return null
+  const { kind, up, down, problems, failure } = report
+  return { kind, up, down, problems, failure: failure ?? null }
+}
+
+export function hostType({ model, hostNetworks }: ApiContext): ResourceType<'host'> {
   return {
     type: 'host',
     kind: 'host',
@@ -152,6 +161,7 @@ export function hostType({ model }: ApiContext): ResourceType<'host'> {
       info: { type: 'json' },
       instanceIds: { type: 'array[reference[container]]' },
       blocks: { type: 'array[string]' },
+      network: { type: 'json', nullable: true },
     },
     show: host => ({
       clusterId: host.clusterId,
@@ -166,6 +176,7 @@ export function hostType({ model }: ApiContext): ResourceType<'host'> {
       info: host.info,
       instanceIds: model.containers.where('host', host.id).map(({ id }) => id),
       blocks: model.addressBlocks.where('host', host.id).map(({ name }) => name),
+      network: showNetworkReport(hostNetworks.networkReport(host.id)),
     }),
     update: async (host, input) =>
       await model.hosts.update(host.id, current => changed(notRemoving(current), input)),
@@ -215,30 +226,5 @@ export function registrationTokenType(context: ApiContext): ResourceType<'regist
       await model.registrationTokens.delete(token.id)
       return { ...token, state: 'inactive' }
     },
-  }
-}
-
-export function networkType(): ResourceType<'network'> {
-  return {
-    type: 'network',
-    kind: 'network',
-    plural: 'networks',
-    fields: {
-      clusterId: { type: 'reference[cluster]' },
-      isDefault: { type: 'boolean' },
-      hostPorts: { type: 'boolean' },
-      subnets: { type: 'array[json]' },
-      dns: { type: 'array[string]' },
-      defaultPolicyAction: { type: 'enum', options: ['allow', 'deny'] },
-    },
-    show: network => ({
-      kind: network.kind,
-      clusterId: network.clusterId,
-      isDefault: network.isDefault,
-      hostPorts: network.hostPorts,
-      subnets: network.subnets,
-      dns: network.dns,
-      defaultPolicyAction: network.defaultPolicyAction,
-    }),
   }
 }

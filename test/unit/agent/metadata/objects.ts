@@ -47,6 +47,7 @@ export function host(name: string, more: Partial<HostInfo> = {}): HostInfo {
     milliCpu: 2000,
     memory: 4_000_000_000,
     localStorageMb: 10_000,
+    blocks: [],
     ...more,
   }
 }

@@ -237,6 +237,9 @@ t.test('everything else', async t => {
     subnets: [],
     dns: [],
     defaultPolicyAction: 'allow',
+    options: {},
+    keyVersion: 1,
+    policy: [],
   }
   const project: Project = {
     id: '1a5',
@@ -250,7 +253,7 @@ t.test('everything else', async t => {
   }
   const infos = [
     stackInfo(stack, 'environment-uuid'),
-    hostInfo(host, 'system-uuid'),
+    hostInfo(host, 'system-uuid', ['10.42.0.64/26']),
     networkInfo(network, 'system-uuid'),
     environmentInfo(project),
   ]
@@ -279,6 +282,7 @@ t.test('everything else', async t => {
       milliCpu: 2000,
       memory: 1024,
       localStorageMb: 5,
+      blocks: ['10.42.0.64/26'],
     },
     {
       infoType: 'network',

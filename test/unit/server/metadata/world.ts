@@ -113,6 +113,9 @@ export async function makeCluster(model: Model, name: string): Promise<ClusterOf
     subnets: [{ networkAddress: '10.42.0.0/16' }],
     dns: ['169.254.169.250'],
     defaultPolicyAction: 'allow',
+    options: {},
+    keyVersion: 1,
+    policy: [],
   })
   const cluster = await model.clusters.update(made.id, current => ({
     ...current,

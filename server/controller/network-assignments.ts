@@ -1,0 +1,41 @@
+/** What each host has to know to build its network. */
+import type { NetworkAssignment } from '../../protocol/index.ts'
+import type { Host, Model, Network } from '../model/index.ts'
+import type { AddressBlocks } from './address-blocks.ts'
+
+export class NetworkAssignments {
+  readonly #model: Model
+  readonly #blocks: AddressBlocks
+  readonly #hostKey: (clusterUuid: string, version: number) => string
+
+  /** @param hostKey the secret of a cluster's hosts; always the same for the same arguments */
+  constructor(
+    model: Model,
+    blocks: AddressBlocks,
+    hostKey: (clusterUuid: string, version: number) => string,
+  ) {
+    this.#model = model
+    this.#blocks = blocks
+    this.#hostKey = hostKey
+  }
+
+  /** @throws `NotFound` when the host's cluster is gone */
+  of(host: Host): NetworkAssignment {
+    const cluster = this.#model.clusters.require(host.clusterId)
+    const network: Network | undefined = this.#model.networks.get(cluster.defaultNetworkId ?? '')
+    const version = network?.keyVersion ?? 1
+    return {
+      clusterBlock: cluster.clusterBlock,
+      blocks: [...this.#blocks.of(host.id)],
+      network: {
+        kind: network?.kind ?? 'bridge',
+        options: network?.options ?? {},
+        hostPorts: network?.hostPorts ?? true,
+      },
+      hostKeys: {
+        current: this.#hostKey(cluster.uuid, version),
+        ...(version > 1 ? { previous: this.#hostKey(cluster.uuid, version - 1) } : {}),
+      },
+    }
+  }
+}
