@@ -25,10 +25,11 @@ import {
   MetadataReplica,
   MetadataServer,
   NameDirectory,
+  PeerHosts,
   Requesters,
   SignalBoard,
 } from './metadata/index.ts'
-import type { HostNetwork } from './network/index.ts'
+import { type HostNetwork, NetworkReporter } from './network/index.ts'
 import {
   CniPodNetwork,
   DOCKER_LABEL,
@@ -147,7 +148,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   let blocks = 0
   const configure = (assignment: NetworkAssignment) => {
     blocks = assignment.blocks.length
-    configureNetwork(network, assignment, networkReady, log)
+    configureNetwork(network, assignment, address, networkReady, log)
   }
   const link: AgentLink = new AgentLink({
     membership,
@@ -157,6 +158,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
       onWelcome: welcome => {
         configure(welcome.network)
         reporter.sendFull()
+        networkReporter.sendAgain()
       },
       onMessage: message => {
         if (message.type === 'network') configure(message.network)
@@ -168,6 +170,9 @@ export async function startAgent(context: AgentContext): Promise<void> {
     },
   })
 
+  const peers = new PeerHosts(replica.model, membership.hostUuid)
+  peers.onChange(list => network.setPeers(list))
+  const networkReporter: NetworkReporter = new NetworkReporter(network, message => link.send(message))
   inventory.onChange(() => reporter.changed())
   network.onAttachmentsChanged(() => reporter.changed())
   network.onAddressesLow(() => requestBlocks(link, blocks, log))
@@ -184,6 +189,8 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(network)
   await forgetGoneContainers(cni, inventory, network, log)
   await startMetadata(replica, context)
+  network.setPeers(peers.list())
+  await supervisor.start(networkReporter)
   await supervisor.start(statuses)
   await supervisor.start(runtime)
   await supervisor.start(managed)
@@ -238,13 +245,14 @@ function readinessOf(inventory: ContainerInventory, network: HostNetwork): Readi
 
 function configureNetwork(
   network: HostNetwork,
-  { clusterBlock, blocks }: NetworkAssignment,
+  { clusterBlock, blocks, network: choice, hostKeys }: NetworkAssignment,
+  address: string,
   ready: () => void,
   log: Logger,
 ): void {
   const metadata = { address: METADATA_ADDRESS, httpPort: METADATA_HTTP_PORT, dnsPort: METADATA_DNS_PORT }
   network
-    .configure({ clusterBlock, blocks, metadata })
+    .configure({ clusterBlock, blocks, address, network: choice, hostKeys, metadata })
     .catch(error => log.error({ err: error }, 'the network is not as it should be; it is tried again'))
     .finally(ready)
 }

@@ -1,5 +1,6 @@
 /** The command line. Commands that start long-lived processes themselves are `server/main.ts` and `agent/main.ts`. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { NETWORK_KINDS } from '../protocol/index.ts'
 import { ApiClient } from './api-client.ts'
 import {
   buildImagesCommand,
@@ -12,11 +13,15 @@ import {
   listContainers,
   listEnvironments,
   listHosts,
+  listNetworks,
   printKubeconfig,
+  printRoutes,
   quickstart,
   removeCluster,
   removeEnvironment,
+  rotateKey,
   scaleService,
+  setNetwork,
   showLogs,
   stackExport,
   stackList,
@@ -228,6 +233,35 @@ program
       execute(api, connection, name, command),
     ),
   )
+
+const network = program.command('network').description('the network of containers')
+network
+  .command('ls')
+  .description('list networks')
+  .action(withApi(async ({ api, json }, _o: unknown) => listNetworks(api, json)))
+network
+  .command('set <kind>')
+  .description(`choose the network of a cluster: ${NETWORK_KINDS.join(', ')}`)
+  .option('--cluster <name>', 'of this cluster')
+  .option('--options <json>', 'options of the kind, as JSON or @FILE')
+  .option('--timeout <duration>', 'how long to wait for the hosts', seconds, 60)
+  .action(
+    withApi(async ({ api }, kind: string, options: Parameters<typeof setNetwork>[2]) =>
+      setNetwork(api, kind, options),
+    ),
+  )
+network
+  .command('routes')
+  .description('print which host routers have to send the addresses of containers to')
+  .option('--cluster <name>', 'of this cluster')
+  .action(
+    withApi(async ({ api, json }, options: { cluster?: string }) => printRoutes(api, options.cluster, json)),
+  )
+network
+  .command('rotate-key')
+  .description('give the hosts another key to prove themselves with')
+  .option('--cluster <name>', 'of this cluster')
+  .action(withApi(async ({ api }, options: { cluster?: string }) => rotateKey(api, options.cluster)))
 
 const images = program.command('images').description('local images')
 images

@@ -40,6 +40,7 @@ export {
   type NetworkChoice,
   type NetworkKind,
   type NetworkOptions,
+  networkChoiceSchema,
   networkOptions,
   type RoutedOptions,
 } from './network-options.ts'

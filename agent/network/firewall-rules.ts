@@ -5,6 +5,7 @@
  * Rules are in the words of iptables-save, because that is how they are recognised.
  */
 import type { DesiredRules, Jump } from '../../netplugins/iptables/index.ts'
+import type { OverlayRules } from '../../netplugins/overlay/index.ts'
 import { ANY_ADDRESS, type Attachment, isLoopbackOnly, type PublishedPort } from './attachment.ts'
 import type { NetworkPlan } from './settings.ts'
 
@@ -45,6 +46,8 @@ export interface FirewallInput {
   readonly attachments: readonly Attachment[]
   /** Bridges of Docker networks beside `docker0`. */
   readonly dockerBridges: readonly string[]
+  /** What the way to other hosts needs. */
+  readonly overlay?: OverlayRules | undefined
 }
 
 function publicationsOf(attachments: readonly Attachment[]): Publication[] {
@@ -79,6 +82,7 @@ function rawRules(input: FirewallInput, publications: readonly Publication[]): s
   return [
     ...[...bridges, 'lo'].map(link => `${toMetadata} -i ${link} -j RETURN`),
     `${toMetadata} -j DROP`,
+    ...(input.overlay?.raw ?? []),
     ...publications.map(port => `${toHostPort(port)} -j MARK --set-xmark ${PUBLISHED_MARK}/0xffffffff`),
   ]
 }
@@ -111,9 +115,10 @@ function hairpinRule(port: Publication, clusterBlock: string): string {
 }
 
 /** Inside the cluster, and on the way to metadata, the source address is who a container is. */
-function masqueradeRules({ plan, bridgeName }: FirewallInput): string[] {
+function masqueradeRules({ plan, bridgeName, overlay }: FirewallInput): string[] {
   const { clusterBlock, metadata } = plan.settings
   return [
+    ...(overlay?.nat ?? []),
     `-s ${clusterBlock} -d ${metadata.address}/32 -j RETURN`,
     `-s ${clusterBlock} -d ${clusterBlock} -j RETURN`,
     `-s ${clusterBlock} ! -o ${bridgeName} -j MASQUERADE`,
@@ -121,8 +126,9 @@ function masqueradeRules({ plan, bridgeName }: FirewallInput): string[] {
 }
 
 /** Needed where the policy of FORWARD is DROP, as Docker makes it. */
-function forwardRules({ bridgeName }: FirewallInput): string[] {
+function forwardRules({ bridgeName, overlay }: FirewallInput): string[] {
   return [
+    ...(overlay?.forward ?? []),
     `-m mark --mark ${PUBLISHED_MARK} -j ACCEPT`,
     `-i ${bridgeName} -j ACCEPT`,
     `-o ${bridgeName} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,

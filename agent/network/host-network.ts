@@ -21,17 +21,27 @@ import { NetworkDriver } from '../../netplugins/driver/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import { IptablesReconciler } from '../../netplugins/iptables/index.ts'
 import { type KernelEvent, listLinks, watchKernel, withRouteSocket } from '../../netplugins/netlink/index.ts'
+import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
 import type { Attachment } from './attachment.ts'
-import { isDockerBridge, needsAttention } from './kernel-watch.ts'
+import { changesUplink, isDockerBridge, needsAttention } from './kernel-watch.ts'
 import { ensureMetadataAddress, removeMetadataAddress } from './metadata-address.ts'
 import { type NetworkParts, type NetworkState, openNetworkParts } from './network-parts.ts'
+import type { OverlayFactory } from './overlay-keeper.ts'
 import { type NetworkPlan, type NetworkSettings, planOf, SettingsFile } from './settings.ts'
+import { findUplink } from './uplink.ts'
 
 /** What of the host is reconciled on its own, in this order. */
-const ASPECTS = ['links', 'firewall', 'ports', 'driver'] as const
+const ASPECTS = ['uplink', 'links', 'overlay', 'firewall', 'ports', 'driver'] as const
 
-type Aspect = (typeof ASPECTS)[number]
+/** `peers`: other hosts came or went; all the rest is believed to be as it was. */
+type Aspect = (typeof ASPECTS)[number] | 'peers'
+
+/** What may be wrong while containers are served: they reach each other, but not those of every other host. */
+const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'])
+
+/** Of Ethernet, for hosts whose uplink cannot be found. */
+const ETHERNET_MTU = 1500
 
 /** Milliseconds between two looks at everything, for what no event tells. */
 const INTERVAL = 60_000
@@ -55,6 +65,8 @@ export interface HostNetworkOptions {
   readonly binaryDirectory: string
   /** The CNI plugin as `buildPlugin` built it. */
   readonly pluginFile: string
+  /** Connects this host to others; absent where hosts stay apart. */
+  readonly createOverlay?: OverlayFactory
   readonly log: Logger
 }
 
@@ -65,11 +77,12 @@ export class HostNetwork implements Daemon {
   readonly #settingsFile: SettingsFile
   readonly #driver: NetworkDriver
   readonly #loop: ReconcileLoop<Aspect>
-  readonly #state: NetworkState = { plan: undefined, dockerBridges: [] }
+  readonly #state: NetworkState = { plan: undefined, dockerBridges: [], peers: [] }
   /** Why an aspect is not as it should be. */
   readonly #problems = new Map<Aspect, unknown>()
   readonly #changeListeners = new Set<() => void>()
   readonly #lowListeners = new Set<(free: number) => void>()
+  readonly #statusListeners = new Set<() => void>()
   readonly #configurations = new KeyedLock('network')
   #parts: NetworkParts | undefined
   #server: CniServer | undefined
@@ -107,6 +120,9 @@ export class HostNetwork implements Daemon {
     const parts = await openNetworkParts({
       directory: this.#directory,
       bridgeName,
+      createOverlay: this.#options.createOverlay,
+      overlayState: () => this.#overlayState(),
+      overlayChanged: () => this.#tellStatus(),
       state: this.#state,
       requireReady: () => this.requireReady(),
       changed: () => this.#tellChange(),
@@ -129,6 +145,7 @@ export class HostNetwork implements Daemon {
     this.#stopWatching?.()
     await this.#loop.stop()
     await this.#parts?.ports.close()
+    await this.#parts?.overlay.close()
     this.#parts?.socket.close()
     this.#parts = undefined
   }
@@ -149,6 +166,34 @@ export class HostNetwork implements Daemon {
     })
     await this.reconcileNow('configured')
     this.requireReady()
+  }
+
+  /** Says which other hosts there are. Work is done for those that came, changed or went. */
+  setPeers(peers: readonly Peer[]): void {
+    this.#state.peers = peers
+    this.#loop.kick('peers')
+  }
+
+  /** Of the network that was chosen; `bridge` until somebody chose. */
+  get kind(): string {
+    return this.#state.plan?.network.kind ?? 'bridge'
+  }
+
+  /** How the ways to the other hosts are. */
+  peerStates(): readonly PeerState[] {
+    return this.#parts?.overlay.peerStates() ?? []
+  }
+
+  /** What keeps the network from being as it should be; undefined when nothing does. */
+  get failure(): string | undefined {
+    const [first] = this.#problems
+    return first && `${first[0]}: ${explainError(first[1])}`
+  }
+
+  /** Calls `listener` after the overlay was looked at. @returns ends that */
+  onStatusChanged(listener: () => void): () => void {
+    this.#statusListeners.add(listener)
+    return () => this.#statusListeners.delete(listener)
   }
 
   /** Looks at everything now. @param reason for the log: `docker restarted` */
@@ -182,6 +227,7 @@ export class HostNetwork implements Daemon {
       throw networkErrors.NetworkNotReady({ object: 'network', message: 'is not configured yet' })
     }
     for (const [aspect, problem] of this.#problems) {
+      if (BETWEEN_HOSTS.has(aspect)) continue
       throw networkErrors.NetworkNotReady({
         object: `network (${aspect})`,
         message: explainError(problem),
@@ -194,6 +240,7 @@ export class HostNetwork implements Daemon {
   async uninstall(): Promise<void> {
     const { bridgeName, log } = this.#options
     const settings = await this.#settingsFile.read().catch(() => undefined)
+    await this.#parts?.overlay.remove()
     await this.stop()
     await this.#driver.uninstall()
     await new IptablesReconciler(log).remove()
@@ -224,12 +271,24 @@ export class HostNetwork implements Daemon {
     } catch (error) {
       this.#problems.set(aspect, error)
       throw error
+    } finally {
+      if (BETWEEN_HOSTS.has(aspect)) this.#tellStatus()
     }
   }
 
   /** @returns milliseconds until the next look */
   async #reconcilePart(aspect: Aspect, parts: NetworkParts, plan: NetworkPlan): Promise<number> {
     switch (aspect) {
+      case 'uplink':
+        await this.#reconcileUplink(parts, plan)
+        return INTERVAL
+      case 'overlay':
+        await this.#withOverlay(state => parts.overlay.verify(state))
+        return INTERVAL
+      case 'peers':
+        await this.#withOverlay(state => parts.overlay.apply(state))
+        await parts.firewall.sync()
+        return INTERVAL
       case 'links':
         await parts.bridge.ensure(plan.bridge)
         await ensureMetadataAddress(parts.socket, plan.settings.metadata.address)
@@ -246,6 +305,32 @@ export class HostNetwork implements Daemon {
         if (this.#problems.has('links') || this.#problems.has('firewall')) return PORT_INTERVAL
         await this.#driver.install()
         return INTERVAL
+    }
+  }
+
+  /** Comes first: what the overlay adds to packets decides how long those of containers may be. */
+  async #reconcileUplink({ overlay, socket }: NetworkParts, plan: NetworkPlan): Promise<void> {
+    await overlay.choose(plan.network)
+    const uplink = await findUplink(socket, plan.settings.address)
+    this.#state.uplink = uplink
+    this.#adopt(planOf(plan.settings, { uplinkMtu: uplink?.mtu ?? ETHERNET_MTU, overhead: overlay.overhead }))
+  }
+
+  async #withOverlay(work: (state: OverlayState) => Promise<void>): Promise<void> {
+    const state = this.#overlayState()
+    if (state !== undefined) await work(state)
+  }
+
+  #overlayState(): OverlayState | undefined {
+    const { plan, peers } = this.#state
+    if (plan === undefined || plan.settings.address === undefined) return undefined
+    return {
+      address: plan.settings.address,
+      clusterBlock: plan.settings.clusterBlock,
+      blocks: plan.settings.blocks,
+      bridgeName: this.#options.bridgeName,
+      gateway: plan.bridge.gateway,
+      peers,
     }
   }
 
@@ -271,10 +356,21 @@ export class HostNetwork implements Daemon {
       isSettled: (name: string) => owned(name) && !parts.attachments.isBusyWith(name),
     }
     if (needsAttention(event, watched)) this.#loop.kickAfter('links', EVENT_DELAY)
+    if (changesUplink(event, this.#state.uplink)) {
+      this.#loop.kickAfter('uplink', EVENT_DELAY)
+      this.#loop.kickAfter('links', EVENT_DELAY)
+      this.#loop.kickAfter('overlay', EVENT_DELAY)
+    } else if (parts.overlay.concerns(event)) {
+      this.#loop.kickAfter('overlay', EVENT_DELAY)
+    }
   }
 
   #tellChange(): void {
     for (const listener of this.#changeListeners) listener()
+  }
+
+  #tellStatus(): void {
+    for (const listener of this.#statusListeners) listener()
   }
 
   #tellLow(free: number): void {

@@ -31,6 +31,14 @@ function isLinkOutOfPlace(link: Link, removed: boolean, state: WatchedState): bo
   return isDockerBridge(link) && state.dockerBridges.includes(link.name) === removed
 }
 
+/** Whether the link by which other hosts are reached is another one now, or lets through packets of another size. */
+export function changesUplink(event: KernelEvent, uplink: Link | undefined): boolean {
+  if (event.kind === 'lost') return true
+  if (event.kind === 'address') return uplink === undefined || event.link === uplink.index
+  if (uplink === undefined || event.link.index !== uplink.index) return false
+  return event.removed || event.link.mtu !== uplink.mtu || event.link.up !== uplink.up
+}
+
 /** Whether the event is a reason to look at the host's links and addresses. */
 export function needsAttention(event: KernelEvent, state: WatchedState): boolean {
   switch (event.kind) {

@@ -4,12 +4,14 @@ import { type Logger, makePrivateDirectory, removeInterruptedWrites } from '../.
 import { BridgeNetwork } from '../../netplugins/bridge/index.ts'
 import { AddressPool } from '../../netplugins/ipam/index.ts'
 import { NO_RULES } from '../../netplugins/iptables/index.ts'
-import { RouteSocket } from '../../netplugins/netlink/index.ts'
+import { type Link, RouteSocket } from '../../netplugins/netlink/index.ts'
+import type { OverlayState, Peer } from '../../netplugins/overlay/index.ts'
 import { AttachmentKeeper } from './attachment-keeper.ts'
 import { AttachmentStore } from './attachment-store.ts'
 import { Attachments } from './attachments.ts'
 import { Firewall } from './firewall.ts'
 import { firewallRules } from './firewall-rules.ts'
+import { type OverlayFactory, OverlayKeeper } from './overlay-keeper.ts'
 import { PublishedPorts } from './published-ports.ts'
 import type { NetworkPlan } from './settings.ts'
 
@@ -19,11 +21,20 @@ export interface NetworkState {
   plan: NetworkPlan | undefined
   /** Bridges of Docker networks beside `docker0`, whose containers may ask for metadata. */
   dockerBridges: readonly string[]
+  /** The other hosts of the cluster. */
+  peers: readonly Peer[]
+  /** The link by which they are reached, as it was last seen. */
+  uplink?: Link | undefined
 }
 
 export interface NetworkPartsOptions {
   readonly directory: string
   readonly bridgeName: string
+  readonly createOverlay: OverlayFactory | undefined
+  /** What the overlay should be; undefined while that is not known. */
+  readonly overlayState: () => OverlayState | undefined
+  /** Called when the way to a peer changed by itself. */
+  readonly overlayChanged: () => void
   readonly state: NetworkState
   readonly requireReady: () => void
   readonly changed: () => void
@@ -40,6 +51,7 @@ export interface NetworkParts {
   readonly firewall: Firewall
   readonly attachments: Attachments
   readonly keeper: AttachmentKeeper
+  readonly overlay: OverlayKeeper
 }
 
 export async function openNetworkParts(options: NetworkPartsOptions): Promise<NetworkParts> {
@@ -51,10 +63,25 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   const socket = RouteSocket.open()
   const bridge = new BridgeNetwork(bridgeName, socket)
   const ports = new PublishedPorts(log)
+  const overlay = new OverlayKeeper({
+    directory,
+    create: options.createOverlay,
+    socket,
+    hostKeys: () => state.plan?.settings.hostKeys,
+    changed: options.overlayChanged,
+    log,
+  })
   const firewall = new Firewall(() => {
     const { plan, dockerBridges } = state
     if (plan === undefined) return NO_RULES
-    return firewallRules({ plan, bridgeName, attachments: store.list(), dockerBridges })
+    const desired = options.overlayState()
+    return firewallRules({
+      plan,
+      bridgeName,
+      attachments: store.list(),
+      dockerBridges,
+      overlay: desired && overlay.rules(desired),
+    })
   }, log)
   const attachments = new Attachments({
     bridgeName,
@@ -70,5 +97,5 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     log,
   })
   const keeper = new AttachmentKeeper({ bridge, pool, store, attachments, log })
-  return { socket, bridge, pool, store, ports, firewall, attachments, keeper }
+  return { socket, bridge, pool, store, ports, firewall, attachments, keeper, overlay }
 }

@@ -14,9 +14,7 @@ import {
   writeFileDurably,
 } from '../../kit/index.ts'
 import { type BridgeState, macOfAddress } from '../../netplugins/bridge/index.ts'
-
-/** MTU of an uplink nobody said anything about: Ethernet's. */
-const DEFAULT_MTU = 1500
+import { type NetworkChoice, networkChoiceSchema } from '../../protocol/index.ts'
 
 const port = Type.Integer({ minimum: 1, maximum: 65535 })
 
@@ -25,8 +23,17 @@ const networkSettingsSchema = Type.Object({
   clusterBlock: Type.String({ maxLength: 18 }),
   /** Of these, this host hands out the addresses. */
   blocks: Type.Array(Type.String({ maxLength: 18 }), { maxItems: 1024 }),
-  /** Bytes; 1500 when absent. */
-  mtu: Type.Optional(Type.Integer({ minimum: 576, maximum: 65_535 })),
+  /** By which other hosts reach this one; absent where there are none. */
+  address: Type.Optional(Type.String({ maxLength: 15 })),
+  /** A bridge that leads to no other host, when absent. */
+  network: Type.Optional(networkChoiceSchema),
+  /** Secrets that the hosts of the cluster share. */
+  hostKeys: Type.Optional(
+    Type.Object({
+      current: Type.String({ maxLength: 128 }),
+      previous: Type.Optional(Type.String({ maxLength: 128 })),
+    }),
+  ),
   metadata: Type.Object({
     /** The address that containers ask; lives on this host's loopback. */
     address: Type.String({ maxLength: 15 }),
@@ -46,8 +53,21 @@ export interface NetworkPlan {
   readonly settings: NetworkSettings
   readonly clusterBlock: Ipv4Block
   readonly blocks: readonly Ipv4Block[]
+  readonly network: NetworkChoice
   readonly bridge: BridgeState
 }
+
+const ISOLATED: NetworkChoice = { kind: 'bridge', options: {}, hostPorts: true }
+
+/** What the host itself adds to its settings. */
+export interface HostLinkFacts {
+  /** Of the link by which other hosts are reached, in bytes. */
+  readonly uplinkMtu: number
+  /** Bytes by which packets to other hosts grow. */
+  readonly overhead: number
+}
+
+const ETHERNET: HostLinkFacts = { uplinkMtu: 1500, overhead: 0 }
 
 function blockWithin(clusterBlock: Ipv4Block, text: string): Ipv4Block {
   const block = requireIpv4Block(text, 'address block')
@@ -61,19 +81,21 @@ function blockWithin(clusterBlock: Ipv4Block, text: string): Ipv4Block {
 }
 
 /** @throws `InvalidFormat` */
-export function planOf(input: NetworkSettings): NetworkPlan {
+export function planOf(input: NetworkSettings, facts: HostLinkFacts = ETHERNET): NetworkPlan {
   const settings = networkSettings.parse(input, 'network settings')
   const clusterBlock = requireIpv4Block(settings.clusterBlock, 'cluster block')
   const gateway = formatIpv4(clusterBlock.base + 1)
+  const network = settings.network ?? ISOLATED
   return {
     settings,
     clusterBlock,
     blocks: settings.blocks.map(block => blockWithin(clusterBlock, block)),
+    network,
     bridge: {
       gateway,
       prefixLength: clusterBlock.prefixLength,
       mac: macOfAddress(gateway),
-      mtu: settings.mtu ?? DEFAULT_MTU,
+      mtu: (network.options.mtu ?? facts.uplinkMtu) - facts.overhead,
     },
   }
 }

@@ -8,6 +8,7 @@ export {
   removeCluster,
   removeEnvironment,
 } from './membership.ts'
+export { listNetworks, printRoutes, rotateKey, setNetwork } from './network.ts'
 export { buildImagesCommand, quickstart, stop } from './quickstart.ts'
 export { scaleService } from './scale.ts'
 export { stackExport, stackList, stackRemove, stackUp } from './stack.ts'

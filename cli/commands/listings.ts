@@ -2,6 +2,7 @@
 import type { ApiClient, Resource } from '../api-client.ts'
 import { cliErrors } from '../errors.ts'
 import { formatTable, print, printJson } from '../output.ts'
+import { describeNetwork } from './network.ts'
 
 function byId(resources: readonly Resource[]): ReadonlyMap<string, Resource> {
   return new Map(resources.map(resource => [resource.id, resource]))
@@ -46,7 +47,7 @@ export async function listHosts(api: ApiClient, json: boolean): Promise<void> {
   const clusterById = byId(clusters)
   print(
     formatTable(
-      ['NAME', 'ID', 'STATE', 'AGENT', 'ADDRESS', 'CLUSTER', 'CONTAINERS', 'DOCKER', 'BLOCKS'],
+      ['NAME', 'ID', 'STATE', 'AGENT', 'ADDRESS', 'CLUSTER', 'CONTAINERS', 'DOCKER', 'BLOCKS', 'NETWORK'],
       hosts.map(host => [
         host.name,
         host.id,
@@ -57,6 +58,7 @@ export async function listHosts(api: ApiClient, json: boolean): Promise<void> {
         String((host.instanceIds as unknown[]).length),
         (host.info as { osInfo: { dockerVersion: string } }).osInfo.dockerVersion,
         (host.blocks as string[]).join(' '),
+        describeNetwork(host.network),
       ]),
     ),
   )

@@ -7,7 +7,7 @@ import { cliErrors } from '../errors.ts'
 import { print, printJson, progress } from '../output.ts'
 
 /** The cluster of that name, or the only one. */
-async function findCluster(api: ApiClient, name: string | undefined): Promise<Resource> {
+export async function findCluster(api: ApiClient, name: string | undefined): Promise<Resource> {
   if (name !== undefined) return await api.find('clusters', 'cluster', name)
   const clusters = await api.list('clusters')
   const [first] = clusters

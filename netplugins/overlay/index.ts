@@ -1,1 +1,1 @@
-export type { Overlay, OverlayState, Peer, PeerState } from './overlay.ts'
+export type { Overlay, OverlayRules, OverlayState, Peer, PeerState } from './overlay.ts'

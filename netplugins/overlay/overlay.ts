@@ -44,6 +44,18 @@ export interface PeerState {
   readonly reason?: string
 }
 
+/**
+ * Firewall rules, in exactly the words of iptables-save, without the chain. `raw`: on packets to an address of this host,
+ * before anything else (table raw, PREROUTING) · `forward`: on forwarded packets, the first in our chain of the table
+ * filter: what may pass although the policy is DROP, TCPMSS · `nat`: on packets that leave, before containers are hidden
+ * behind the host's address (POSTROUTING).
+ */
+export interface OverlayRules {
+  readonly raw: readonly string[]
+  readonly forward: readonly string[]
+  readonly nat: readonly string[]
+}
+
 export interface Overlay {
   /** Bytes by which it makes a packet longer; subtracted from the uplink's MTU. */
   readonly overhead: number
@@ -58,6 +70,8 @@ export interface Overlay {
   verify(state: OverlayState): Promise<number>
   /** Whether something that it looks after may have been changed by somebody else. */
   concerns(event: KernelEvent): boolean
+  /** Pure: the firewall rules that this state needs. */
+  rules(state: OverlayState): OverlayRules
   peerStates(): readonly PeerState[]
   /** Stops what runs in this process (sockets, timers, children that must not outlive it); the kernel's state stays. */
   close(): Promise<void>

@@ -7,4 +7,5 @@ export {
   type ModelReader,
   type ObjectChange,
 } from './metadata-model.ts'
+export { PeerHosts } from './peer-hosts.ts'
 export { Reading, Signal, SignalBoard } from './signals.ts'

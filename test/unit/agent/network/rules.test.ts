@@ -28,7 +28,9 @@ t.test('what follows from settings', async t => {
     message: /10\.43\.0\.0\/26.*outside/,
   })
   t.throws(() => planOf({ ...SETTINGS, blocks: ['10.0.0.0/8'] }), { code: 'InvalidFormat' })
-  t.throws(() => planOf({ ...SETTINGS, mtu: 9 }), { code: 'InvalidFormat', message: /mtu/ })
+  const network = { kind: 'vxlan', options: { mtu: 9 }, hostPorts: true } as const
+  t.throws(() => planOf({ ...SETTINGS, network }), { code: 'InvalidFormat', message: /mtu/ })
+  t.equal(planOf(SETTINGS, { uplinkMtu: 1450, overhead: 50 }).bridge.mtu, 1400)
 })
 
 function request(portMappings: Parameters<typeof requestedPorts>[0]['portMappings']) {
