@@ -1,13 +1,16 @@
 /** Encoded answers, and which of them are still true. */
+import { hash } from 'node:crypto'
 import type { Signal } from '../model/index.ts'
 import { jsonPieces } from './json-format.ts'
 import type { Format } from './negotiation.ts'
 import { toText } from './text-format.ts'
 import type { ViewValue } from './view-value.ts'
+import { yamlPieces } from './yaml-format.ts'
 
 const CONTENT_TYPE: Readonly<Record<Format, string>> = {
   text: 'text/plain; charset=utf-8',
   json: 'application/json',
+  yaml: 'application/yaml',
 }
 
 /** An answer that fits into memory as it is. */
@@ -19,6 +22,7 @@ export interface Answer {
   readonly body: string | Buffer
   /** Of the body. */
   readonly bytes: number
+  readonly etag?: string
 }
 
 /** An answer that is made while it is sent. */
@@ -29,12 +33,20 @@ export interface LongAnswer {
   readonly pieces: Iterator<string>
 }
 
-function headersOf(format: Format, length: number | undefined): string[] {
+/** Names a body: the same text has the same one, on every host and after every restart. */
+export function etagOf(text: string): string {
+  return hash('sha1', text, 'base64url').slice(0, 20)
+}
+
+function headersOf(format: Format, etag: string | undefined, length: number | undefined): string[] {
   return [
     'Content-Type',
     CONTENT_TYPE[format],
     'Access-Control-Allow-Origin',
     '*',
+    ...(etag === undefined ? [] : ['ETag', etag]),
+    'Vary',
+    'Accept',
     ...(length === undefined ? [] : ['Content-Length', String(length)]),
   ]
 }
@@ -44,8 +56,16 @@ const SHORT = 4_096
 
 export function wholeAnswer(status: number, format: Format, text: string): Answer {
   const bytes = Buffer.byteLength(text)
+  const etag = status === 200 ? `"${etagOf(text)}"` : undefined
   const body = text.length <= SHORT ? text : Buffer.from(text)
-  return { kind: 'whole', status, headers: headersOf(format, bytes), body, bytes }
+  return {
+    kind: 'whole',
+    status,
+    headers: headersOf(format, etag, bytes),
+    body,
+    bytes,
+    ...(etag === undefined ? {} : { etag }),
+  }
 }
 
 /** Characters of an answer that is made before it is sent. */
@@ -56,10 +76,14 @@ function* startingWith(text: string, rest: Iterator<string>): Generator<string> 
   for (let piece = rest.next(); piece.done !== true; piece = rest.next()) yield piece.value
 }
 
-/** Encodes a value; a large one only as far as needs be to know that it is. */
-export function answerOf(value: ViewValue, format: Format): Answer | LongAnswer {
+/**
+ * Encodes a value; a large one only as far as needs be to know that it is.
+ *
+ * @param version of all that the requester sees: names a large answer without reading it
+ */
+export function answerOf(value: ViewValue, format: Format, version: () => string): Answer | LongAnswer {
   if (format === 'text') return wholeAnswer(200, format, toText(value))
-  const pieces = jsonPieces(value)
+  const pieces = format === 'json' ? jsonPieces(value) : yamlPieces(value)
   let text = ''
   for (let piece = pieces.next(); piece.done !== true; piece = pieces.next()) {
     text += piece.value
@@ -67,7 +91,7 @@ export function answerOf(value: ViewValue, format: Format): Answer | LongAnswer 
     return {
       kind: 'pieces',
       status: 200,
-      headers: headersOf(format, undefined),
+      headers: headersOf(format, `W/"v${version()}"`, undefined),
       pieces: startingWith(text, pieces),
     }
   }
@@ -76,7 +100,13 @@ export function answerOf(value: ViewValue, format: Format): Answer | LongAnswer 
 
 /** Errors in the form that clients know. */
 export function errorAnswer(status: number, format: Format, message: string): Answer {
-  const text = format === 'text' ? message : JSON.stringify({ code: status, message, type: 'error' })
+  const fields = { code: status, message, type: 'error' }
+  const text =
+    format === 'text'
+      ? message
+      : format === 'json'
+        ? JSON.stringify(fields)
+        : [...yamlPieces(fields)].join('')
   return wholeAnswer(status, format, text)
 }
 

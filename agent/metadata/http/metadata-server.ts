@@ -1,5 +1,5 @@
 /** The metadata service of a host: what containers read at http://169.254.169.250. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
   atMost,
@@ -15,6 +15,7 @@ import type { Requesters } from '../requesters/index.ts'
 import { type Answer, AnswerCache, answerOf, errorAnswer, type LongAnswer } from './answers.ts'
 import { ContainerViews } from './container-views.ts'
 import { metadataErrors } from './errors.ts'
+import { isStreamRequest, serveEvents, streamPrefix } from './event-stream.ts'
 import { requireDirectRequest } from './guard.ts'
 import { type Format, negotiate } from './negotiation.ts'
 import { type KnownRequester, rootView } from './root-view.ts'
@@ -48,6 +49,7 @@ interface Exchange {
   readonly requester: KnownRequester
   readonly format: Format
   readonly url: string
+  readonly headers: IncomingHttpHeaders
 }
 
 export class MetadataServer implements Daemon {
@@ -97,33 +99,39 @@ export class MetadataServer implements Daemon {
       const requester = this.#options.requesters.of(address)
       const url = request.url ?? '/'
       if (requester === undefined) throw metadataErrors.Forbidden()
-      if (requester.kind === 'unknown') this.#serveUnknown(address, response, format, url)
-      else this.#serve({ response, requester, format, url })
+      const asked = { response, format, url, headers: request.headers }
+      if (requester.kind === 'unknown') this.#serveUnknown(address, asked)
+      else this.#serve({ ...asked, requester })
     } catch (error) {
       this.#fail(response, format, error)
     }
   }
 
   /** A container may ask before anybody said which one it is. */
-  #serveUnknown(address: string, response: ServerResponse, format: Format, url: string): void {
+  #serveUnknown(address: string, asked: Omit<Exchange, 'requester'>): void {
     const { requesters } = this.#options
+    const { response, format } = asked
     const closed = closingOf(response)
     this.#waiting
       .admit(() => requesters.whenKnown(address, UNKNOWN_WAIT, closed))
       .then(() => {
         const requester = requesters.of(address)
         if (requester === undefined || requester.kind === 'unknown') throw metadataErrors.UnknownRequester()
-        this.#serve({ response, requester, format, url })
+        this.#serve({ ...asked, requester })
       })
       .catch(error => this.#fail(response, format, error))
   }
 
   #serve(exchange: Exchange): void {
-    const { requester, format, url, response } = exchange
+    const { requester, format, url, response, headers } = exchange
+    if (isStreamRequest(url)) {
+      this.#stream(exchange)
+      return
+    }
     const key = `${requester.kind === 'host' ? '' : requester.instance.uuid} ${format} ${url}`
     const known = this.#answers.find(key)
     if (known !== undefined) {
-      send(response, known)
+      sendUnlessKnown(response, headers, known)
       return
     }
     const target = parseTarget(url)
@@ -133,13 +141,13 @@ export class MetadataServer implements Daemon {
     }
     const reading = this.#reading()
     const value = this.#value(requester, target, reading)
-    const answer = answerOf(value, format)
+    const answer = answerOf(value, format, () => this.#versionFor(requester, reading))
     if (answer.kind === 'pieces') {
       this.#sendPieces(response, answer)
       return
     }
     this.#answers.keep(key, answer, reading.signals)
-    send(response, answer)
+    sendUnlessKnown(response, headers, answer)
   }
 
   #reading(): Reading {
@@ -151,18 +159,62 @@ export class MetadataServer implements Daemon {
     if (name === undefined) return Object.fromEntries([...VERSIONS.keys()].map(key => [key, `/${key}`]))
     const version = VERSIONS.get(name)
     if (version === undefined) throw metadataErrors.NotFound()
-    const environmentUuid = requester.kind === 'host' ? undefined : requester.instance.environmentUuid
     const root = rootView({
       reader: reading,
       version,
       containers: this.#containers,
       requester: this.#current(requester, reading),
       hostUuid: this.#options.requesters.hostUuid,
-      dataVersion: () => String(this.#versionBase + reading.changesOf(environmentUuid)),
+      dataVersion: () => this.#versionFor(requester, reading),
     })
     const value = valueAt(root, path)
     if (value === undefined) throw metadataErrors.NotFound()
     return value
+  }
+
+  /** Changes with whatever the requester sees. */
+  #versionFor(requester: KnownRequester, reading: Reading): string {
+    const environmentUuid = requester.kind === 'host' ? undefined : requester.instance.environmentUuid
+    return String(this.#versionBase + reading.changesOf(environmentUuid))
+  }
+
+  #stream({ requester, url, headers, response, format }: Exchange): void {
+    const prefix = streamPrefix(url)
+    const target = parseTarget(prefix)
+    const closed = closingOf(response)
+    const observe = () => {
+      const reading = this.#reading()
+      return {
+        value: this.#valueIfAny(requester, target, reading),
+        signals: reading.signals,
+        version: () => this.#versionFor(requester, reading),
+      }
+    }
+    const lastEventId = headers['last-event-id']
+    this.#waiting
+      .admit(() =>
+        serveEvents({
+          response,
+          prefix,
+          lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined,
+          observe,
+          waiting: this.#waiting,
+          closed,
+        }),
+      )
+      .catch(error => {
+        if (response.headersSent) response.destroy()
+        else this.#fail(response, format, error)
+      })
+  }
+
+  #valueIfAny(requester: KnownRequester, target: Target, reading: Reading): ViewValue | undefined {
+    try {
+      return this.#value(requester, target, reading)
+    } catch (error) {
+      if (isDroverError(error, 'NotFound')) return undefined
+      throw error
+    }
   }
 
   /** The requester as the model shows it now, which for a request that waited may be otherwise than it was. */
@@ -202,7 +254,9 @@ export class MetadataServer implements Daemon {
       const reading = this.#reading()
       const value = this.#value(requester, target, reading)
       const remaining = end - this.#clock.monotonic()
-      if (remaining <= 0 || closed.aborted || toText(value) !== old) return answerOf(value, format)
+      if (remaining <= 0 || closed.aborted || toText(value) !== old) {
+        return answerOf(value, format, () => this.#versionFor(requester, reading))
+      }
       await this.#waiting.change(reading.signals, remaining, closed)
     }
   }
@@ -230,6 +284,21 @@ function closingOf(response: ServerResponse): AbortSignal {
   const closed = new AbortController()
   response.once('close', () => closed.abort())
   return closed.signal
+}
+
+/** Whether the client has this body already (RFC 9110, 13.1.2). */
+function hasAlready({ 'if-none-match': known }: IncomingHttpHeaders, { etag }: Answer): boolean {
+  if (known === undefined || etag === undefined) return false
+  return known.split(',').some(tag => tag.trim().replace(/^W\//, '') === etag || tag.trim() === '*')
+}
+
+function sendUnlessKnown(response: ServerResponse, headers: IncomingHttpHeaders, answer: Answer): void {
+  if (!hasAlready(headers, answer)) {
+    send(response, answer)
+    return
+  }
+  response.writeHead(304, { ETag: answer.etag, 'Access-Control-Allow-Origin': '*', Vary: 'Accept' })
+  response.end()
 }
 
 function send(response: ServerResponse, { status, headers, body }: Answer): void {
