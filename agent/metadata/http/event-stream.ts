@@ -23,7 +23,8 @@ const HEARTBEAT = 15_000
 export interface Observation {
   /** Undefined when there is nothing below the prefix. */
   readonly value: ViewValue | undefined
-  readonly signals: readonly Signal[]
+  /** Of what was read so far: parts of the value are read when they are shown. */
+  readonly signals: () => readonly Signal[]
   /** Changes with whatever the requester can see. */
   readonly version: () => string
 }
@@ -91,6 +92,6 @@ export async function serveEvents(options: EventStreamOptions): Promise<void> {
       id === last ? ': still here\n\n' : `id: ${id}\nevent: change\ndata: ${JSON.stringify(data)}\n\n`
     last = id
     if (!response.write(text)) await room(response, closed)
-    await waiting.change(observation.signals, HEARTBEAT, closed)
+    await waiting.change(observation.signals(), HEARTBEAT, closed)
   }
 }

@@ -186,7 +186,7 @@ export class MetadataServer implements Daemon {
       const reading = this.#reading()
       return {
         value: this.#valueIfAny(requester, target, reading),
-        signals: reading.signals,
+        signals: () => reading.signals,
         version: () => this.#versionFor(requester, reading),
       }
     }
