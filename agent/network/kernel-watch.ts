@@ -35,6 +35,7 @@ function isLinkOutOfPlace(link: Link, removed: boolean, state: WatchedState): bo
 export function changesUplink(event: KernelEvent, uplink: Link | undefined): boolean {
   if (event.kind === 'lost') return true
   if (event.kind === 'address') return uplink === undefined || event.link === uplink.index
+  if (event.kind === 'route') return false
   if (uplink === undefined || event.link.index !== uplink.index) return false
   return event.removed || event.link.mtu !== uplink.mtu || event.link.up !== uplink.up
 }
@@ -46,6 +47,8 @@ export function needsAttention(event: KernelEvent, state: WatchedState): boolean
       return true
     case 'address':
       return true
+    case 'route':
+      return false
     case 'link':
       return isLinkOutOfPlace(event.link, event.removed, state)
   }

@@ -1,10 +1,19 @@
 export { addAddress, deleteAddress, type LinkAddress, listAddresses } from './addresses.ts'
+export { type ForwardingEntry, forwardingObject, listForwarding } from './forwarding.ts'
 export { type KernelEvent, watchKernel } from './kernel-events.ts'
+export {
+  type KernelObject,
+  type KernelTable,
+  type TableChanges,
+  tableChanges,
+  tableOf,
+} from './kernel-objects.ts'
 export { LinkRemover } from './link-remover.ts'
 export {
   type BridgeOptions,
   createBridge,
   createVethPair,
+  createVxlan,
   getLink,
   type Link,
   type LinkChange,
@@ -12,8 +21,26 @@ export {
   setHairpin,
   setLink,
   type VethPairOptions,
+  type VxlanOptions,
 } from './links.ts'
-export { deleteNeighbour, listNeighbours, type Neighbour, replaceNeighbour } from './neighbours.ts'
+export {
+  deleteNeighbour,
+  listNeighbours,
+  type Neighbour,
+  neighbourObject,
+  type PermanentNeighbour,
+  replaceNeighbour,
+} from './neighbours.ts'
 export { isOwnNamespace } from './network-namespace.ts'
-export { kernelErrorCode, RouteSocket, withRouteSocket } from './route-socket.ts'
-export { deleteRoute, listRoutes, type Route, replaceRoute } from './routes.ts'
+export { type KernelRequest, kernelErrorCode, RouteSocket, withRouteSocket } from './route-socket.ts'
+export {
+  deleteRoute,
+  listRoutes,
+  OUR_PROTOCOL,
+  type Route,
+  type RouteFilter,
+  replaceRoute,
+  routeObject,
+} from './routes.ts'
+export { TableKeeper, type TableOutcome } from './table-keeper.ts'
+export type { VxlanSettings } from './vxlan-info.ts'

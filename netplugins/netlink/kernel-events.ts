@@ -3,11 +3,14 @@ import { type NetlinkMessage, rt } from 'netlink'
 import { openEventSocket } from './event-socket.ts'
 import { decodeLink, type Link } from './links.ts'
 import { closeLater } from './route-socket.ts'
+import { decodeRoute, OUR_PROTOCOL, type Route } from './routes.ts'
 
 export type KernelEvent =
   | { readonly kind: 'link'; readonly link: Link; readonly removed: boolean }
   /** An IPv4 address came or went on the link with this index. */
   | { readonly kind: 'address'; readonly link: number }
+  /** A route made by us (`OUR_PROTOCOL`) was deleted, by whomever. */
+  | { readonly kind: 'route'; readonly route: Route }
   /** Something was told that could not be understood: look at everything. */
   | { readonly kind: 'lost' }
 
@@ -24,13 +27,17 @@ function decodeEvent({ type, data }: NetlinkMessage): KernelEvent | undefined {
       const { index } = rt.parseAddressMessage(body).data
       return index === undefined ? undefined : { kind: 'address', link: index }
     }
+    case rt.MessageType.DELROUTE: {
+      const route = decodeRoute(rt.parseRouteMessage(body))
+      return route?.protocol === OUR_PROTOCOL ? { kind: 'route', route } : undefined
+    }
     default:
       return undefined
   }
 }
 
 /**
- * Calls `listener` for every change of links and IPv4 addresses of this process's network namespace.
+ * Calls `listener` for every change of links and IPv4 addresses, and every deletion of a route of ours, in this process's network namespace.
  *
  * Not every event arrives when there are very many: whoever listens looks at everything now and then as well.
  *
@@ -48,5 +55,6 @@ export function watchKernel(listener: (event: KernelEvent) => void): () => void 
   socket.on('invalid', () => listener({ kind: 'lost' }))
   socket.addMembership(rt.MulticastGroups.LINK)
   socket.addMembership(rt.MulticastGroups.IPV4_IFADDR)
+  socket.addMembership(rt.MulticastGroups.IPV4_ROUTE)
   return () => closeLater(socket)
 }

@@ -1,5 +1,6 @@
 /** IFLA_LINKINFO, the nested attributes that say what kind of link it is (linux/if_link.h). */
 import { AttrStream, parseAttributes } from 'netlink'
+import { decodeVxlanData, encodeVxlanData, type VxlanSettings } from './vxlan-info.ts'
 
 const IFLA_INFO_KIND = 1
 const IFLA_INFO_DATA = 2
@@ -18,6 +19,10 @@ function encodeLinkInfo(kind: string, data?: Buffer): Buffer {
 
 export function encodeBridgeInfo(): Buffer {
   return encodeLinkInfo('bridge')
+}
+
+export function encodeVxlanInfo(settings: VxlanSettings): Buffer {
+  return encodeLinkInfo('vxlan', encodeVxlanData(settings))
 }
 
 /** @param peer the peer's own link message: struct ifinfomsg and its attributes */
@@ -41,15 +46,19 @@ export interface LinkInfo {
   readonly kind: string | undefined
   /** Of a port of a bridge: whether frames may go back to where they came from. */
   readonly hairpin: boolean
+  /** Of a VXLAN link. */
+  readonly vxlan?: VxlanSettings
 }
 
 /** Reads an IFLA_LINKINFO attribute. */
 export function decodeLinkInfo(info: Buffer | undefined): LinkInfo {
   let kind: string | undefined
   let hairpin = false
+  let details: Buffer | undefined
   if (info !== undefined) {
     parseAttributes(info, ({ type, data }) => {
       if (type === IFLA_INFO_KIND) kind = data.toString('latin1').replace(/\0.*$/, '')
+      if (type === IFLA_INFO_DATA) details = data
       if (type === IFLA_INFO_SLAVE_DATA) {
         parseAttributes(data, setting => {
           if (setting.type === IFLA_BRPORT_MODE) hairpin = setting.data[0] === 1
@@ -57,5 +66,6 @@ export function decodeLinkInfo(info: Buffer | undefined): LinkInfo {
       }
     })
   }
+  if (kind === 'vxlan' && details !== undefined) return { kind, hairpin, vxlan: decodeVxlanData(details) }
   return { kind, hairpin }
 }

@@ -1,9 +1,16 @@
 /** Network links (RTM_*LINK): bridges, veth pairs and whatever else a host has. */
 import { closeSync } from 'node:fs'
 import { AttrStream, FlagsNew, type ifla, rt } from 'netlink'
-import { decodeLinkInfo, encodeBridgeInfo, encodeBridgePortInfo, encodeVethInfo } from './link-info.ts'
+import {
+  decodeLinkInfo,
+  encodeBridgeInfo,
+  encodeBridgePortInfo,
+  encodeVethInfo,
+  encodeVxlanInfo,
+} from './link-info.ts'
 import { openNamespaceFile } from './network-namespace.ts'
 import { kernelErrorCode, type RouteSocket } from './route-socket.ts'
+import type { VxlanSettings } from './vxlan-info.ts'
 import { decodeMac, encodeMac } from './wire.ts'
 
 export interface Link {
@@ -22,6 +29,8 @@ export interface Link {
   readonly promiscuous: boolean
   /** Link group, a number that users of links mark them with; 0 unless somebody set it. */
   readonly group: number
+  /** Of a VXLAN link. */
+  readonly vxlan?: VxlanSettings
 }
 
 /** What `setLink` changes; absent fields stay. */
@@ -36,6 +45,12 @@ export interface LinkChange {
 }
 
 export interface BridgeOptions {
+  readonly name: string
+  readonly mac: string
+  readonly mtu: number
+}
+
+export interface VxlanOptions extends VxlanSettings {
   readonly name: string
   readonly mac: string
   readonly mtu: number
@@ -102,6 +117,22 @@ export async function createBridge(socket: RouteSocket, bridge: BridgeOptions): 
         address: encodeMac(bridge.mac),
         mtu: bridge.mtu,
         linkinfo: encodeBridgeInfo(),
+      },
+      { ...options, flags: FlagsNew.CREATE | FlagsNew.EXCL },
+    ),
+  )
+}
+
+/** Creates a VXLAN link that is up. @throws `KernelRefused` (`EEXIST` when name, or identifier and port are taken) */
+export async function createVxlan(socket: RouteSocket, vxlan: VxlanOptions): Promise<void> {
+  await socket.request(`VXLAN link ${vxlan.name}`, 'create', (kernel, options) =>
+    kernel.newLink(
+      { flags: { up: true }, change: { up: true } },
+      {
+        ifname: vxlan.name,
+        address: encodeMac(vxlan.mac),
+        mtu: vxlan.mtu,
+        linkinfo: encodeVxlanInfo(vxlan),
       },
       { ...options, flags: FlagsNew.CREATE | FlagsNew.EXCL },
     ),

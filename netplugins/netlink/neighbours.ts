@@ -1,6 +1,7 @@
 /** The IPv4 neighbour (ARP) table (RTM_*NEIGH). */
 import { FlagsNew } from 'netlink'
-import { kernelErrorCode, type RouteSocket } from './route-socket.ts'
+import type { KernelObject } from './kernel-objects.ts'
+import { type KernelRequest, kernelErrorCode, type RouteSocket } from './route-socket.ts'
 import { AF_INET, decodeIpv4, decodeMac, encodeIpv4, encodeMac } from './wire.ts'
 
 export interface Neighbour {
@@ -11,6 +12,13 @@ export interface Neighbour {
   readonly mac: string | undefined
   /** Set by hand and kept until deleted, in contrast to learnt by ARP. */
   readonly permanent: boolean
+}
+
+/** A neighbour set by hand. */
+export interface PermanentNeighbour {
+  readonly link: number
+  readonly address: string
+  readonly mac: string
 }
 
 export async function listNeighbours(socket: RouteSocket, link: number): Promise<Neighbour[]> {
@@ -24,26 +32,54 @@ export async function listNeighbours(socket: RouteSocket, link: number): Promise
   })
 }
 
+function newNeighbour(neighbour: PermanentNeighbour): KernelRequest {
+  const { link, address, mac } = neighbour
+  const attributes = { dst: encodeIpv4(address), lladdr: encodeMac(mac) }
+  return {
+    object: `neighbour ${address}`,
+    action: 'add',
+    call: (kernel, options) =>
+      kernel.newNeighbor({ family: AF_INET, ifindex: link, state: { permanent: true } }, attributes, {
+        ...options,
+        flags: FlagsNew.CREATE | FlagsNew.REPLACE,
+      }),
+  }
+}
+
+function removeNeighbour(link: number, address: string): KernelRequest {
+  const dst = encodeIpv4(address)
+  return {
+    object: `neighbour ${address}`,
+    action: 'delete',
+    call: (kernel, options) => kernel.delNeighbor({ family: AF_INET, ifindex: link }, { dst }, options),
+    satisfiedBy: ['ENOENT', 'ENODEV'],
+  }
+}
+
+/** A permanent neighbour as an object to be reconciled. @throws `InvalidFormat` */
+export function neighbourObject(neighbour: PermanentNeighbour): KernelObject {
+  const { link, address, mac } = neighbour
+  return {
+    key: `neighbour ${link} ${address}`,
+    value: mac,
+    // Over one that was learnt, too.
+    add: () => newNeighbour(neighbour),
+    replace: () => newNeighbour(neighbour),
+    remove: () => removeNeighbour(link, address),
+  }
+}
+
 /** Enters a permanent neighbour, or changes the one with the same address. @throws `KernelRefused` */
-export async function replaceNeighbour(
-  socket: RouteSocket,
-  neighbour: { readonly link: number; readonly address: string; readonly mac: string },
-): Promise<void> {
-  await socket.request(`neighbour ${neighbour.address}`, 'add', (kernel, options) =>
-    kernel.newNeighbor(
-      { family: AF_INET, ifindex: neighbour.link, state: { permanent: true } },
-      { dst: encodeIpv4(neighbour.address), lladdr: encodeMac(neighbour.mac) },
-      { ...options, flags: FlagsNew.CREATE | FlagsNew.REPLACE },
-    ),
-  )
+export async function replaceNeighbour(socket: RouteSocket, neighbour: PermanentNeighbour): Promise<void> {
+  const { object, action, call } = newNeighbour(neighbour)
+  await socket.request(object, action, call)
 }
 
 /** @returns false when it was not in the table */
 export async function deleteNeighbour(socket: RouteSocket, link: number, address: string): Promise<boolean> {
+  const { object, action, call } = removeNeighbour(link, address)
   try {
-    await socket.request(`neighbour ${address}`, 'delete', (kernel, options) =>
-      kernel.delNeighbor({ family: AF_INET, ifindex: link }, { dst: encodeIpv4(address) }, options),
-    )
+    await socket.request(object, action, call)
     return true
   } catch (error) {
     if (kernelErrorCode(error) === 'ENOENT') return false

@@ -5,7 +5,7 @@
  * package takes a reply that arrives between the parts of a dump for the end of it.
  */
 import { createRtNetlink, type NetlinkSendOptions, type RequestOptions, type RtNetlinkSocket } from 'netlink'
-import { kitErrors, systemErrorCode } from '../../kit/index.ts'
+import { isDroverError, kitErrors, systemErrorCode } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
 import { inNetworkNamespace } from './network-namespace.ts'
 
@@ -17,6 +17,20 @@ const WAITING_LIMIT = 10_000
 
 /** What `RouteSocket.request` passes on to a call of the `netlink` package. */
 export type RequestArguments = NetlinkSendOptions & RequestOptions
+
+/** One request as data: to be made alone (`request`) or with many others (`batch`). */
+export interface KernelRequest {
+  /** What it is about, for the error: `link drover0`. */
+  readonly object: string
+  /** What is done to it, for the error: `create`. */
+  readonly action: string
+  readonly call: (socket: RtNetlinkSocket, options: RequestArguments) => Promise<unknown>
+  /** Errnos that say that it is already as wanted. */
+  readonly satisfiedBy?: readonly string[]
+}
+
+/** Requests of a batch that are under way at once: their answers fit into the socket's buffer many times over. */
+const BATCH_WINDOW = 64
 
 /** An errno as the cause of a `KernelRefused`, readable by `systemErrorCode`. */
 class KernelError extends Error {
@@ -99,6 +113,48 @@ export class RouteSocket {
     action: string,
     call: (socket: RtNetlinkSocket, options: RequestArguments) => Promise<T>,
   ): Promise<T> {
+    return await this.#inTurn(() => this.#call(object, action, call))
+  }
+
+  /**
+   * Makes many requests in order, without waiting for each one's answer before the next. One that is refused does not
+   * keep the others from being made. Requests of others get their turn in between.
+   *
+   * @returns for every request why it was refused, or undefined when it was not
+   * @throws `QueueFull`, `Stopped` when not even that can be said
+   */
+  async batch(requests: readonly KernelRequest[]): Promise<(Error | undefined)[]> {
+    const results: (Error | undefined)[] = []
+    for (let first = 0; first < requests.length; first += BATCH_WINDOW) {
+      const window = requests.slice(first, first + BATCH_WINDOW)
+      results.push(...(await this.#inTurn(() => Promise.all(window.map(request => this.#attempt(request))))))
+    }
+    return results
+  }
+
+  async #attempt({ object, action, call, satisfiedBy = [] }: KernelRequest): Promise<Error | undefined> {
+    try {
+      await this.#call(object, action, call)
+      return undefined
+    } catch (error) {
+      if (satisfiedBy.includes(kernelErrorCode(error) ?? '')) return undefined
+      return error instanceof Error ? error : new Error(String(error))
+    }
+  }
+
+  async #call<T>(
+    object: string,
+    action: string,
+    call: (socket: RtNetlinkSocket, options: RequestArguments) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await call(this.#socket, { timeout: REQUEST_DEADLINE })
+    } catch (error) {
+      throw isDroverError(error) ? error : translate(error, object, action)
+    }
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw kitErrors.Stopped({ object: `netlink socket of ${this.#place}` })
     if (this.#waiting >= WAITING_LIMIT)
       throw kitErrors.QueueFull({ object: `netlink socket of ${this.#place}` })
@@ -109,9 +165,7 @@ export class RouteSocket {
     await turn
     try {
       if (this.#closed) throw kitErrors.Stopped({ object: `netlink socket of ${this.#place}` })
-      return await call(this.#socket, { timeout: REQUEST_DEADLINE }).catch(error => {
-        throw translate(error, object, action)
-      })
+      return await work()
     } finally {
       this.#waiting -= 1
       finish()

@@ -1,7 +1,20 @@
-/** IPv4 unicast routes of the main table (RTM_*ROUTE). */
+/** IPv4 unicast routes (RTM_*ROUTE), of the main table unless another one is named. */
 import { FlagsNew, rt } from 'netlink'
-import { kernelErrorCode, type RouteSocket } from './route-socket.ts'
+import type { KernelObject } from './kernel-objects.ts'
+import { type KernelRequest, kernelErrorCode, type RouteSocket } from './route-socket.ts'
 import { AF_INET, decodeIpv4, encodeIpv4, encodeIpv4Block } from './wire.ts'
+
+/**
+ * Who made a route: the number by which ours are told from everybody else's. Free in iproute2's list (rt_protos), and
+ * above those that mean something to the kernel.
+ */
+export const OUR_PROTOCOL = 142
+
+/** The number of "made by hand". */
+const PROTOCOL_BOOT = 3
+
+/** Next-hop flag of rtnetlink(7), in the low bits of the route's flags. */
+const RTNH_F_ONLINK = 4
 
 export interface Route {
   /** CIDR notation; `0.0.0.0/0` is the default route. */
@@ -10,61 +23,130 @@ export interface Route {
   readonly gateway: string | undefined
   /** Index of the outgoing link. */
   readonly link: number
+  /** The address that packets of this host itself come from. */
+  readonly source?: string | undefined
+  /** Takes the gateway for a neighbour on the link although no address of the link says so. */
+  readonly onLink?: boolean
+  /** Who made it; 3 ("boot", made by hand) when absent. */
+  readonly protocol?: number
+  /** Number of the routing table; the main table when absent. */
+  readonly table?: number
+  /** Of several routes to one destination the one with the lowest counts; 0 when absent. */
+  readonly metric?: number
 }
 
-export async function listRoutes(socket: RouteSocket): Promise<Route[]> {
+export interface RouteFilter {
+  /** Only routes made by this one. */
+  readonly protocol?: number
+  /** The main table when absent. */
+  readonly table?: number
+}
+
+function protocolNumber(protocol: rt.Route['protocol']): number {
+  return typeof protocol === 'string' ? rt.RouteProtocol[protocol] : (protocol ?? 0)
+}
+
+/** Reads the body of an RTM_NEWROUTE or RTM_DELROUTE message. @returns undefined for what is no unicast route */
+export function decodeRoute({ data, attrs }: rt.RouteMessage): Route | undefined {
+  const base = attrs.dst === undefined ? '0.0.0.0' : decodeIpv4(attrs.dst)
+  const isUnicast = data.type === 'UNICAST' || data.type === rt.RouteType.UNICAST
+  if (base === undefined || attrs.oif === undefined || !isUnicast) return undefined
+  return {
+    destination: `${base}/${data.dstLen ?? 0}`,
+    gateway: decodeIpv4(attrs.gateway),
+    link: attrs.oif,
+    source: decodeIpv4(attrs.prefsrc),
+    onLink: ((data.flags?.__unknown ?? 0) & RTNH_F_ONLINK) !== 0,
+    protocol: protocolNumber(data.protocol),
+    table: attrs.table ?? data.table ?? 0,
+    metric: attrs.priority ?? 0,
+  }
+}
+
+/** The routes of one table, of everybody or of one maker. */
+export async function listRoutes(socket: RouteSocket, filter: RouteFilter = {}): Promise<Route[]> {
+  const { table = rt.RoutingTableClass.MAIN, protocol } = filter
   const messages = await socket.request('routes', 'list', (kernel, options) =>
     kernel.getRoutes({ family: AF_INET }, undefined, options),
   )
-  return messages.flatMap(({ data, attrs }) => {
-    const table = attrs.table ?? data.table
-    if (table !== rt.RoutingTableClass.MAIN || attrs.oif === undefined) return []
-    const base = attrs.dst === undefined ? '0.0.0.0' : decodeIpv4(attrs.dst)
-    if (base === undefined) return []
-    return [
-      {
-        destination: `${base}/${data.dstLen ?? 0}`,
-        gateway: decodeIpv4(attrs.gateway),
-        link: attrs.oif,
-      },
-    ]
-  })
+  return messages
+    .map(decodeRoute)
+    .filter(route => route !== undefined)
+    .filter(route => route.table === table && (protocol === undefined || route.protocol === protocol))
 }
 
 function encodeRoute(route: Route): { data: rt.Route; attrs: rt.RouteAttrs } {
   const { prefix, prefixLength } = encodeIpv4Block(route.destination)
+  const { table = rt.RoutingTableClass.MAIN, protocol = PROTOCOL_BOOT, metric = 0 } = route
   return {
     data: {
       family: AF_INET,
       dstLen: prefixLength,
-      table: rt.RoutingTableClass.MAIN,
-      protocol: 'BOOT',
+      // Numbers above 255 fit into the attribute only.
+      table: table > 255 ? rt.RoutingTableClass.COMPAT : table,
+      protocol,
       scope: route.gateway === undefined ? 'LINK' : 'UNIVERSE',
       type: 'UNICAST',
+      ...(route.onLink === true ? { flags: { __unknown: RTNH_F_ONLINK } } : {}),
     },
     attrs: {
       oif: route.link,
+      table,
       ...(prefixLength === 0 ? {} : { dst: prefix }),
       ...(route.gateway === undefined ? {} : { gateway: encodeIpv4(route.gateway) }),
+      ...(route.source === undefined ? {} : { prefsrc: encodeIpv4(route.source) }),
+      ...(metric === 0 ? {} : { priority: metric }),
     },
+  }
+}
+
+function newRoute(route: Route, action: string, flags: number): KernelRequest {
+  const { data, attrs } = encodeRoute(route)
+  return {
+    object: `route to ${route.destination}`,
+    action,
+    call: (kernel, options) => kernel.newRoute(data, attrs, { ...options, flags }),
+  }
+}
+
+function removeRoute(route: Route): KernelRequest {
+  const { data, attrs } = encodeRoute(route)
+  return {
+    object: `route to ${route.destination}`,
+    action: 'delete',
+    call: (kernel, options) => kernel.delRoute(data, attrs, options),
+    // A link that goes down or away takes its routes with it.
+    satisfiedBy: ['ESRCH', 'ENODEV', 'ENETDOWN'],
+  }
+}
+
+/**
+ * A route as an object to be reconciled. It is only added where nobody else has one to the same destination.
+ *
+ * @throws `InvalidFormat`
+ */
+export function routeObject(route: Route): KernelObject {
+  const { destination, gateway, link, source, onLink = false, protocol = PROTOCOL_BOOT, metric = 0 } = route
+  return {
+    key: `route ${route.table ?? rt.RoutingTableClass.MAIN} ${destination} ${metric}`,
+    value: [gateway, link, source, onLink, protocol].join(' '),
+    add: () => newRoute(route, 'add', FlagsNew.CREATE | FlagsNew.EXCL),
+    replace: () => newRoute(route, 'change', FlagsNew.CREATE | FlagsNew.REPLACE),
+    remove: () => removeRoute(route),
   }
 }
 
 /** Adds a route, or takes the place of the one to the same destination. @throws `KernelRefused` */
 export async function replaceRoute(socket: RouteSocket, route: Route): Promise<void> {
-  const { data, attrs } = encodeRoute(route)
-  await socket.request(`route to ${route.destination}`, 'add', (kernel, options) =>
-    kernel.newRoute(data, attrs, { ...options, flags: FlagsNew.CREATE | FlagsNew.REPLACE }),
-  )
+  const { object, action, call } = newRoute(route, 'add', FlagsNew.CREATE | FlagsNew.REPLACE)
+  await socket.request(object, action, call)
 }
 
 /** @returns false when there was no such route */
 export async function deleteRoute(socket: RouteSocket, route: Route): Promise<boolean> {
-  const { data, attrs } = encodeRoute(route)
+  const { object, action, call } = removeRoute(route)
   try {
-    await socket.request(`route to ${route.destination}`, 'delete', (kernel, options) =>
-      kernel.delRoute(data, attrs, options),
-    )
+    await socket.request(object, action, call)
     return true
   } catch (error) {
     if (kernelErrorCode(error) === 'ESRCH') return false

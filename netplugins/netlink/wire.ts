@@ -1,8 +1,9 @@
 /** How rtnetlink writes addresses: raw bytes in network order. */
 import { formatIpv4, type Ipv4Block, kitErrors, parseIpv4, parseIpv4Block } from '../../kit/index.ts'
 
-/** Address family in rtnetlink messages. */
+/** Address families in rtnetlink messages. */
 export const AF_INET = 2
+export const AF_BRIDGE = 7
 
 /** @throws `InvalidFormat` when `address` is not dotted-decimal */
 export function encodeIpv4(address: string): Buffer {

@@ -1,0 +1,1 @@
+export { AddressSet, type AddressSetOptions } from './address-set.ts'

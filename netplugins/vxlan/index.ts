@@ -1,0 +1,1 @@
+export { VxlanOverlay, type VxlanOverlayOptions } from './vxlan-overlay.ts'

@@ -1,0 +1,225 @@
+/** Packets between hosts inside of UDP (RFC 7348): works wherever hosts reach each other, and hides nothing. */
+import { explainError, type Logger } from '../../kit/index.ts'
+import { networkErrors } from '../errors.ts'
+import { AddressSet } from '../ipset/index.ts'
+import {
+  forwardingObject,
+  type KernelEvent,
+  type KernelObject,
+  type Link,
+  LinkRemover,
+  listAddresses,
+  listForwarding,
+  listLinks,
+  listNeighbours,
+  listRoutes,
+  neighbourObject,
+  OUR_PROTOCOL,
+  type RouteSocket,
+  routeObject,
+  TableKeeper,
+  tableOf,
+  type VxlanOptions,
+} from '../netlink/index.ts'
+import {
+  hostAddressOf,
+  type Overlay,
+  type OverlayRules,
+  type OverlayState,
+  type Peer,
+  type PeerState,
+  selectPeers,
+  statesOfPeers,
+} from '../overlay/index.ts'
+import { compareVtep, ensureVtep, removeVteps, VTEP_NAME, VXLAN_OVERHEAD, wantedVtep } from './vtep.ts'
+import { vxlanObjects } from './vxlan-objects.ts'
+import { PEER_SET, vxlanRules } from './vxlan-rules.ts'
+
+export interface VxlanOverlayOptions {
+  /** Of the process's own network namespace; stays the caller's. */
+  readonly socket: RouteSocket
+  readonly log: Logger
+}
+
+/** The link of this host's side as it was made, and what it was derived from. */
+interface Vtep {
+  readonly link: number
+  readonly wanted: VxlanOptions
+  readonly hostAddress: string | undefined
+  readonly uplink: Link | undefined
+}
+
+export class VxlanOverlay implements Overlay {
+  readonly overhead = VXLAN_OVERHEAD
+  readonly #socket: RouteSocket
+  readonly #log: Logger
+  readonly #remover: LinkRemover
+  readonly #peers: AddressSet
+  readonly #table: TableKeeper
+  #vtep: Vtep | undefined
+  #states: readonly PeerState[] = []
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(options: VxlanOverlayOptions) {
+    this.#socket = options.socket
+    this.#log = options.log
+    this.#remover = new LinkRemover(options.socket)
+    this.#peers = new AddressSet({ name: PEER_SET, type: 'hash:ip', log: options.log })
+    this.#table = new TableKeeper(options.socket)
+  }
+
+  async apply(state: OverlayState): Promise<void> {
+    await this.#inTurn(() => this.#bring(state, !this.#table.isKnown || !this.#fits(state)))
+  }
+
+  async verify(state: OverlayState): Promise<number> {
+    return await this.#inTurn(() => this.#bring(state, true))
+  }
+
+  concerns(event: KernelEvent): boolean {
+    const vtep = this.#vtep
+    if (vtep === undefined) return false
+    switch (event.kind) {
+      case 'lost':
+        return true
+      case 'address':
+        return event.link === vtep.link || event.link === vtep.uplink?.index || vtep.uplink === undefined
+      case 'route':
+        return this.#table.holds(routeObject(event.route))
+      case 'link': {
+        const { link, removed } = event
+        if (link.name === VTEP_NAME) return removed || compareVtep(link, vtep.wanted) !== 'same'
+        return link.index === vtep.uplink?.index && (removed || link.mtu !== vtep.uplink.mtu)
+      }
+    }
+  }
+
+  rules(state: OverlayState): OverlayRules {
+    const addresses = selectPeers(state, true).usable.map(peer => peer.address)
+    return vxlanRules(state, addresses, this.#peers.exists)
+  }
+
+  peerStates(): readonly PeerState[] {
+    return this.#states
+  }
+
+  async close(): Promise<void> {
+    await this.#last
+  }
+
+  async remove(): Promise<void> {
+    await this.#inTurn(async () => {
+      this.#table.forget()
+      this.#vtep = undefined
+      this.#states = []
+      // Routes, neighbours, forwarding entries and the address go with the link.
+      await removeVteps(this.#socket, this.#remover)
+      await this.#peers.remove()
+    })
+  }
+
+  /** Whether the link is as `state` needs it, as far as is known. */
+  #fits(state: OverlayState): boolean {
+    const vtep = this.#vtep
+    if (vtep === undefined) return false
+    const { hostAddress, uplink, wanted } = vtep
+    const again = wantedVtep(state.address, uplink, wanted.local !== undefined)
+    return again.mac === wanted.mac && hostAddressOf(state.clusterBlock, state.blocks) === hostAddress
+  }
+
+  /** @returns how many things were not as they should be */
+  async #bring(state: OverlayState, completely: boolean): Promise<number> {
+    const { usable, problems } = selectPeers(state, true)
+    const reasons = new Map(problems)
+    try {
+      // The door is closed before there is anything behind it.
+      const repairs = await this.#bringPeerSet(usable, completely)
+      if (completely || this.#vtep === undefined) {
+        const vtep = await this.#bringVtep(state)
+        return repairs + vtep.repairs + (await this.#bringTable(vtep, usable, reasons, true))
+      }
+      return repairs + (await this.#bringTable(this.#vtep, usable, reasons, false))
+    } catch (error) {
+      this.#table.forget()
+      for (const { hostId } of usable) {
+        if (!reasons.has(hostId)) reasons.set(hostId, explainError(error))
+      }
+      throw error
+    } finally {
+      this.#states = statesOfPeers(state.peers, reasons)
+    }
+  }
+
+  async #bringPeerSet(peers: readonly Peer[], completely: boolean): Promise<number> {
+    const addresses = peers.map(peer => peer.address)
+    try {
+      if (completely) return await this.#peers.verify(addresses)
+      await this.#peers.apply(addresses)
+    } catch (error) {
+      // A kernel without sets: `rules` names every peer instead.
+      this.#log.warn({ error: explainError(error) }, 'has no set of peers; uses a rule for each')
+    }
+    return 0
+  }
+
+  async #bringVtep(state: OverlayState): Promise<Vtep & { repairs: number }> {
+    const [links, addresses, routes] = [
+      await listLinks(this.#socket),
+      await listAddresses(this.#socket),
+      await listRoutes(this.#socket),
+    ]
+    const own = addresses.find(entry => entry.address === state.address)
+    const index = own?.link ?? routes.find(route => route.destination === '0.0.0.0/0')?.link
+    const uplink = links.find(link => link.index === index)
+    const wanted = wantedVtep(state.address, uplink, own !== undefined)
+    const hostAddress = hostAddressOf(state.clusterBlock, state.blocks)
+    const { link, repairs } = await ensureVtep(this.#socket, this.#remover, wanted, hostAddress)
+    this.#vtep = { link, wanted, hostAddress, uplink }
+    return { ...this.#vtep, repairs }
+  }
+
+  /** @param reasons host id → problem; added to */
+  async #bringTable(
+    { link, hostAddress }: Vtep,
+    peers: readonly Peer[],
+    reasons: Map<string, string>,
+    completely: boolean,
+  ): Promise<number> {
+    const { table, owners } = vxlanObjects(peers, link, hostAddress)
+    const actual = completely ? await this.#actualTable(link) : undefined
+    const { changes, failures } = await this.#table.change(table, actual)
+    for (const [key, error] of failures) {
+      const owner = owners.get(key)
+      if (owner !== undefined && !reasons.has(owner)) reasons.set(owner, explainError(error))
+    }
+    const [first] = failures.values()
+    if (first !== undefined) {
+      throw networkErrors.KernelRefused({
+        object: `VXLAN network`,
+        message: `${failures.size} of its entries were refused, the first one: ${first.message}`,
+        cause: first,
+      })
+    }
+    return changes
+  }
+
+  /** What there is of ours, in the order in which each relies on what comes before it. */
+  async #actualTable(link: number): Promise<Map<string, KernelObject>> {
+    const forwarding = await listForwarding(this.#socket, link)
+    const neighbours = await listNeighbours(this.#socket, link)
+    const routes = await listRoutes(this.#socket, { protocol: OUR_PROTOCOL })
+    return tableOf([
+      ...forwarding.map(forwardingObject),
+      ...neighbours.flatMap(({ address, mac, permanent }) =>
+        permanent && mac !== undefined ? [neighbourObject({ link, address, mac })] : [],
+      ),
+      ...routes.map(routeObject),
+    ])
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work)
+    this.#last = turn.catch(() => undefined)
+    return turn
+  }
+}

@@ -1,0 +1,36 @@
+/** The firewall rules of the VXLAN network. */
+import type { OverlayRules, OverlayState } from '../overlay/index.ts'
+import { VTEP_NAME, VXLAN_PORT } from './vtep.ts'
+
+/** The set with the addresses of all peers. */
+export const PEER_SET = 'DROVER_VXLAN_PEERS'
+
+const TUNNEL = `-p udp -m udp --dport ${VXLAN_PORT}`
+
+/**
+ * A VXLAN port that anybody may send to is an open door into the network: only known peers may. What comes out of the
+ * tunnel must come from the cluster, and may go to this host's containers only.
+ *
+ * @param peers addresses of those who may send
+ * @param hasSet whether the set of peers is there: a rule per peer otherwise
+ */
+export function vxlanRules(state: OverlayState, peers: readonly string[], hasSet: boolean): OverlayRules {
+  const { clusterBlock, bridgeName, gateway } = state
+  return {
+    raw: hasSet
+      ? [`${TUNNEL} -m set ! --match-set ${PEER_SET} src -j DROP`]
+      : [...peers.map(peer => `-s ${peer}/32 ${TUNNEL} -j RETURN`), `${TUNNEL} -j DROP`],
+    forward: [
+      `! -s ${clusterBlock} -i ${VTEP_NAME} -j DROP`,
+      `-i ${VTEP_NAME} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+      `-i ${VTEP_NAME} -o ${bridgeName} -j ACCEPT`,
+      `-i ${VTEP_NAME} -j DROP`,
+    ],
+    // Answers must find back through the tunnel: to senders outside of the cluster's network, and to the bridge's
+    // address, which every host has, they would not.
+    nat: [
+      `! -s ${clusterBlock} -o ${VTEP_NAME} -j MASQUERADE`,
+      `-s ${gateway}/32 -o ${VTEP_NAME} -j MASQUERADE`,
+    ],
+  }
+}

@@ -1,0 +1,63 @@
+/** An overlay in a process of its own, inside of its host's namespace: an agent's part that obeys a test. */
+import { createLogger, explainError } from '../../../../kit/index.ts'
+import { type KernelEvent, RouteSocket, watchKernel } from '../../../../netplugins/netlink/index.ts'
+import type { Overlay, OverlayState } from '../../../../netplugins/overlay/index.ts'
+import { VxlanOverlay } from '../../../../netplugins/vxlan/index.ts'
+
+export type OverlayOrder =
+  | { readonly kind: 'apply' | 'verify' | 'rules'; readonly state: OverlayState }
+  | { readonly kind: 'remove' | 'states' | 'forgetEvents' | 'concerned' }
+
+export interface OverlayAnswer {
+  readonly id: number
+  readonly value?: unknown
+  readonly error?: string
+}
+
+const log = createLogger('overlay', 'error')
+const socket = RouteSocket.open()
+const overlay: Overlay = new VxlanOverlay({ socket, log })
+
+let events: KernelEvent[] = []
+let wake = () => {}
+const stop = watchKernel(event => {
+  events.push(event)
+  wake()
+})
+
+async function obey(order: OverlayOrder): Promise<unknown> {
+  switch (order.kind) {
+    case 'apply':
+      return await overlay.apply(order.state)
+    case 'verify':
+      return await overlay.verify(order.state)
+    case 'rules':
+      return overlay.rules(order.state)
+    case 'remove':
+      return await overlay.remove()
+    case 'states':
+      return overlay.peerStates()
+    case 'forgetEvents':
+      events = []
+      return undefined
+    case 'concerned':
+      while (!events.some(event => overlay.concerns(event))) {
+        await new Promise<void>(resolve => {
+          wake = resolve
+        })
+      }
+      return undefined
+  }
+}
+
+process.on('message', ({ id, order }: { id: number; order: OverlayOrder }) => {
+  obey(order).then(
+    value => process.send?.({ id, value }),
+    (error: unknown) => process.send?.({ id, error: explainError(error) }),
+  )
+})
+process.on('disconnect', () => {
+  stop()
+  void overlay.close().then(() => process.exit(0))
+})
+process.send?.({ id: 0 })

@@ -1,0 +1,206 @@
+/**
+ * Several hosts in namespaces, joined by a switch, each with a bridge and one container: what overlays connect.
+ *
+ * The hosts are made by hand, as the agent would make them, with a firewall that forwards nothing by itself; only the
+ * overlay is under test.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import type { OverlayRules, OverlayState, PeerState } from '../../../../netplugins/overlay/index.ts'
+import { addNamespace, deleteNamespace, namespacePath, run, runIn } from '../lab.ts'
+import type { OverlayAnswer, OverlayOrder } from './host-process.ts'
+
+export const CLUSTER = '10.42.0.0/16'
+export const GATEWAY = '10.42.0.1'
+export const BRIDGE = 'drover0'
+
+/** The namespace with the switch between the hosts. */
+const SWITCH = 'switch'
+
+export function makeSwitch(): void {
+  addNamespace(SWITCH)
+  runIn(SWITCH, 'ip', 'link', 'add', 'lan0', 'type', 'bridge')
+  runIn(SWITCH, 'ip', 'link', 'set', 'lan0', 'up')
+}
+
+export function deleteSwitch(): void {
+  deleteNamespace(SWITCH)
+}
+
+/** What a host's agent does beside the overlay. */
+function baseRules({ raw, forward, nat }: OverlayRules): string {
+  const lines = (chain: string, rules: readonly string[]) => rules.map(rule => `-A ${chain} ${rule}`)
+  return [
+    '*raw',
+    ':PREROUTING ACCEPT',
+    ':OVERLAY -',
+    '-A PREROUTING -m addrtype --dst-type LOCAL -j OVERLAY',
+    ...lines('OVERLAY', raw),
+    'COMMIT',
+    '*filter',
+    ':FORWARD DROP',
+    ...lines('FORWARD', forward),
+    `-A FORWARD -i ${BRIDGE} -j ACCEPT`,
+    `-A FORWARD -o ${BRIDGE} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+    'COMMIT',
+    '*nat',
+    ':POSTROUTING ACCEPT',
+    ...lines('POSTROUTING', nat),
+    `-A POSTROUTING -s ${CLUSTER} -d ${CLUSTER} -j RETURN`,
+    `-A POSTROUTING -s ${CLUSTER} ! -o ${BRIDGE} -j MASQUERADE`,
+    'COMMIT',
+    '',
+  ].join('\n')
+}
+
+export interface HostOptions {
+  readonly number: number
+  readonly kind: 'vxlan' | 'routed'
+  readonly mtu?: number
+}
+
+export class OverlayHost {
+  readonly name: string
+  readonly containerName: string
+  readonly address: string
+  readonly block: string
+  /** Address of its container. */
+  readonly container: string
+  readonly #child: ChildProcess
+  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  #last = 0
+
+  private constructor(options: HostOptions, child: ChildProcess) {
+    const { number } = options
+    this.name = `h${number}`
+    this.containerName = `c${number}`
+    this.address = `192.0.2.${number}`
+    this.block = `10.42.${number}.0/26`
+    this.container = `10.42.${number}.5`
+    this.#child = child
+    child.on('message', (answer: OverlayAnswer) => {
+      const waiter = this.#waiting.get(answer.id)
+      this.#waiting.delete(answer.id)
+      if (answer.error !== undefined) waiter?.reject(new Error(answer.error))
+      else waiter?.resolve(answer.value)
+    })
+  }
+
+  /** Makes the host and its container; there is no overlay yet. */
+  static async start(options: HostOptions): Promise<OverlayHost> {
+    const { number, kind, mtu = 1500 } = options
+    const host = `h${number}`
+    addNamespace(host)
+    runIn(SWITCH, 'ip', 'link', 'add', host, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', host)
+    runIn(SWITCH, 'ip', 'link', 'set', host, 'master', 'lan0', 'up')
+    const inside = (...args: string[]) => runIn(host, 'ip', ...args)
+    inside('link', 'set', 'eth0', 'up', 'mtu', String(mtu))
+    inside('address', 'add', `192.0.2.${number}/24`, 'dev', 'eth0')
+    inside('link', 'add', BRIDGE, 'type', 'bridge')
+    inside('address', 'add', `${GATEWAY}/16`, 'dev', BRIDGE)
+    inside('link', 'set', BRIDGE, 'up')
+    const settings = ['net/ipv4/ip_forward=1', `net/ipv4/conf/${BRIDGE}/proxy_arp=1`]
+    settings.push(`net/ipv4/neigh/${BRIDGE}/proxy_delay=0`)
+    for (const setting of settings) runIn(host, 'sysctl', '-qw', setting)
+    addContainer(host, `c${number}`, `10.42.${number}.5`, kind === 'vxlan' ? mtu - 50 : mtu)
+    const program = [process.execPath, path.join(import.meta.dirname, 'host-process.ts')]
+    const child = spawn('nsenter', [`--net=${namespacePath(host)}`, ...program], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: { ...process.env, OVERLAY: kind },
+    })
+    await once(child, 'message')
+    return new OverlayHost(options, child)
+  }
+
+  async apply(state: OverlayState): Promise<void> {
+    await this.#order({ kind: 'apply', state })
+    this.installRules(await this.rules(state))
+  }
+
+  async verify(state: OverlayState): Promise<number> {
+    return (await this.#order({ kind: 'verify', state })) as number
+  }
+
+  async rules(state: OverlayState): Promise<OverlayRules> {
+    return (await this.#order({ kind: 'rules', state })) as OverlayRules
+  }
+
+  async states(): Promise<readonly PeerState[]> {
+    return (await this.#order({ kind: 'states' })) as PeerState[]
+  }
+
+  /** Runs `change` and resolves when a notification of the kernel about it concerned the overlay. */
+  async concernedBy(change: () => void): Promise<void> {
+    await this.#order({ kind: 'forgetEvents' })
+    change()
+    await this.#order({ kind: 'concerned' })
+  }
+
+  async remove(): Promise<void> {
+    this.installRules({ raw: [], forward: [], nat: [] })
+    await this.#order({ kind: 'remove' })
+  }
+
+  installRules(rules: OverlayRules): void {
+    execFileSync('nsenter', [`--net=${namespacePath(this.name)}`, 'iptables-restore'], {
+      input: baseRules(rules),
+    })
+  }
+
+  /** Runs a program on the host. */
+  run(command: string, ...args: string[]): string {
+    return runIn(this.name, command, ...args)
+  }
+
+  /** Ends its process and removes its namespaces. */
+  async stop(): Promise<void> {
+    const ended = once(this.#child, 'exit')
+    this.#child.disconnect()
+    await ended
+    deleteNamespace(this.containerName)
+    deleteNamespace(this.name)
+  }
+
+  async #order(order: OverlayOrder): Promise<unknown> {
+    this.#last += 1
+    const id = this.#last
+    return await new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#child.send({ id, order })
+    })
+  }
+}
+
+function addContainer(host: string, name: string, address: string, mtu: number): void {
+  addNamespace(name)
+  runIn(host, 'ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name)
+  runIn(host, 'ip', 'link', 'set', name, 'master', BRIDGE, 'up', 'mtu', String(mtu))
+  runIn(name, 'ip', 'link', 'set', 'eth0', 'up', 'mtu', String(mtu))
+  runIn(name, 'ip', 'address', 'add', `${address}/16`, 'dev', 'eth0')
+  runIn(name, 'ip', 'route', 'add', 'default', 'via', GATEWAY)
+}
+
+/** What `host` should bring about when `all` are hosts of the cluster. */
+export function stateOf(host: OverlayHost, all: readonly OverlayHost[]): OverlayState {
+  return {
+    address: host.address,
+    clusterBlock: CLUSTER,
+    blocks: [host.block],
+    bridgeName: BRIDGE,
+    gateway: GATEWAY,
+    peers: all
+      .filter(other => other !== host)
+      .map(({ name, address, block }) => ({ hostId: name, name, address, blocks: [block], labels: {} })),
+  }
+}
+
+/** Whether an echo comes back within a second. */
+export function pings(namespace: string, address: string, ...options: string[]): boolean {
+  try {
+    run('nsenter', `--net=${namespacePath(namespace)}`, 'ping', '-c1', '-W1', '-q', ...options, address)
+    return true
+  } catch {
+    return false
+  }
+}
