@@ -3,17 +3,27 @@
  * others. Hosts see every environment by full names.
  */
 import { METADATA_ADDRESS } from '../protocol/index.ts'
-import { AddressSet } from './address-set.ts'
-import { CLUSTER_DOMAIN, METADATA_NAME, OWNED_DOMAINS, within } from './names.ts'
+import { AddressSet, CanonicalName, type PortRecord } from './address-set.ts'
+import { CLUSTER_DOMAIN, METADATA_NAME, OWNED_DOMAINS, reversedAddress, within } from './names.ts'
+
+/** What a name leads to. `empty`: there are only names below it. */
+export type Found = AddressSet | CanonicalName | 'empty'
 
 /** The names of one environment, relative to it: `web.shop`, `sidekick.web.shop`, `container`. */
 export interface Scope {
-  /** `empty`: there are only names below this one. */
-  find(relativeName: string): AddressSet | 'empty' | undefined
+  find(relativeName: string): Found | undefined
+}
+
+/** What clients of every kind but strangers have in common. */
+interface KnownView {
+  /** Full names of what has an address; undefined for addresses that are none of ours. */
+  readonly reverse: (address: string) => readonly string[] | undefined
+  /** The names of Kubernetes, relative to its domain; undefined where there are none. */
+  readonly kubernetes: Scope | undefined
 }
 
 /** A container. */
-export interface MemberView {
+export interface MemberView extends KnownView {
   readonly kind: 'member'
   readonly scope: Scope
   /** The label of its environment. */
@@ -21,11 +31,11 @@ export interface MemberView {
   /** The label of its stack. */
   readonly stack: string | undefined
   /** What the links of its service call other services. */
-  readonly aliases: ReadonlyMap<string, AddressSet>
+  readonly aliases: ReadonlyMap<string, Found>
 }
 
 /** A host: the whole cluster. */
-export interface HostView {
+export interface HostView extends KnownView {
   readonly kind: 'host'
   /** An environment by its label. */
   readonly environment: (label: string) => Scope | undefined
@@ -40,6 +50,12 @@ export type ClientView = MemberView | HostView | StrangerView
 
 export type Resolution =
   | { readonly kind: 'addresses'; readonly addresses: AddressSet; readonly domain: string }
+  /** The name stands for another one. */
+  | { readonly kind: 'alias'; readonly target: string; readonly domain: string }
+  /** `_8080._tcp` of a name. */
+  | { readonly kind: 'ports'; readonly ports: () => readonly PortRecord[]; readonly domain: string }
+  /** Names of an address. */
+  | { readonly kind: 'names'; readonly names: readonly string[]; readonly domain: string }
   /** There is such a name, and it has nothing. */
   | { readonly kind: 'empty'; readonly domain: string }
   /** There is no such name, and we would know. */
@@ -67,8 +83,9 @@ function ownedName(name: string): OwnedName | undefined {
   return undefined
 }
 
-function asResolution(found: AddressSet | 'empty' | undefined, domain: string): Resolution {
+function asResolution(found: Found | undefined, domain: string): Resolution {
   if (found === undefined) return { kind: 'unknown', domain }
+  if (found instanceof CanonicalName) return { kind: 'alias', target: found.target, domain }
   return found === 'empty' ? { kind: 'empty', domain } : { kind: 'addresses', addresses: found, domain }
 }
 
@@ -79,7 +96,7 @@ export function searchDomains({ environment, stack }: Pick<MemberView, 'environm
 }
 
 /** An alias, bare or as the client's resolver completes it. */
-function findAlias(name: string, view: MemberView): AddressSet | undefined {
+function findAlias(name: string, view: MemberView): Found | undefined {
   if (view.aliases.size === 0) return undefined
   const bare = view.aliases.get(name)
   if (bare !== undefined) return bare
@@ -113,9 +130,42 @@ function resolveBare(name: string, { scope, stack, environment }: MemberView): R
   return { kind: 'foreign' }
 }
 
+/** `_8080._tcp.web.shop` (RFC 2782): the port and the protocol of a service. */
+const PORT_NAME = /^_([a-z0-9-]{1,63})\._(tcp|udp)\.(.+)$/
+
+function resolvePorts([, port, protocol, rest = '']: RegExpExecArray, view: ClientView): Resolution {
+  const service = resolveName(rest, view)
+  if (service.kind !== 'addresses') {
+    return service.kind === 'alias' ? { kind: 'unknown', domain: service.domain } : service
+  }
+  const { addresses, domain } = service
+  const ports = () => addresses.ports().filter(record => record.name === port && record.protocol === protocol)
+  return ports().length === 0 ? { kind: 'unknown', domain } : { kind: 'ports', ports, domain }
+}
+
+/** Whose an address is; what nobody here knows may be known to others. */
+function resolveReverse(address: string, view: ClientView, domain: string): Resolution {
+  if (view.kind === 'stranger') return { kind: 'foreign' }
+  const names = view.reverse(address)
+  if (names === undefined) return { kind: 'foreign' }
+  return names.length === 0 ? { kind: 'unknown', domain } : { kind: 'names', names, domain }
+}
+
+function resolveKubernetes(rest: string, view: ClientView): Resolution {
+  const domain = CLUSTER_DOMAIN
+  if (rest === '') return { kind: 'empty', domain }
+  if (view.kind === 'stranger' || view.kubernetes === undefined) return { kind: 'unknown', domain }
+  return asResolution(view.kubernetes.find(rest), domain)
+}
+
 /** @param name lower case, without the last dot */
 export function resolveName(name: string, view: ClientView): Resolution {
-  if (within(name, CLUSTER_DOMAIN) !== undefined) return { kind: 'unknown', domain: CLUSTER_DOMAIN }
+  const reversed = reversedAddress(name)
+  if (reversed !== undefined) return resolveReverse(reversed.address, view, reversed.domain)
+  const port = PORT_NAME.exec(name)
+  if (port !== null) return resolvePorts(port, view)
+  const kubernetes = within(name, CLUSTER_DOMAIN)
+  if (kubernetes !== undefined) return resolveKubernetes(kubernetes, view)
   const owned = ownedName(name)
   if (owned?.rest === '') return { kind: 'empty', domain: owned.domain }
   if ((owned?.rest ?? name) === METADATA_NAME) {

@@ -1,17 +1,14 @@
 /** Answers queries: from memory where the name is ours, else by asking others. */
+import { isIPv6 } from 'node:net'
 import { explainError, type Logger } from '../kit/index.ts'
+import { addressesIn, followAlias, questionAbout } from './alias-answer.ts'
 import type { ClientDirectory } from './client-directory.ts'
 import { type ClientView, type Resolution, resolveName } from './client-view.ts'
 import type { Forwarder } from './forwarder.ts'
+import { addressRecord, ownAnswer } from './own-answer.ts'
 import { dottedName, parseQuery, type Query } from './query.ts'
-import {
-  addressResponse,
-  emptyResponse,
-  negativeResponse,
-  refusalResponse,
-  sizeLimit,
-  type Transport,
-} from './response.ts'
+import { RateLimit } from './rate-limit.ts'
+import { emptyResponse, recordsResponse, refusalResponse, sizeLimit, type Transport } from './response.ts'
 import { FLAG, RECORD_TYPE, RESPONSE_CODE } from './wire.ts'
 
 export interface ResolverOptions {
@@ -39,6 +36,7 @@ const STRANGER_CAPACITY = 256
 export class Resolver {
   readonly #options: ResolverOptions
   readonly #clients = new Map<string, Client>()
+  readonly #forwards = new RateLimit()
   #strangers = 0
 
   constructor(options: ResolverOptions) {
@@ -68,9 +66,12 @@ export class Resolver {
       return emptyResponse(query, RESPONSE_CODE.badVersion)
     }
     const resolution = this.#resolve(query, client)
-    if (resolution.kind === 'foreign') return this.#forward(query, message, transport, signal)
+    if (resolution.kind === 'foreign') return this.#forward(query, message, address, transport, signal)
+    if (resolution.kind === 'alias') {
+      return this.#alias(query, resolution, client.view, address, transport, signal)
+    }
     if (resolution.kind === 'undecided') return this.#wait(query, message, address, transport, signal)
-    return this.#own(query, resolution, transport)
+    return ownAnswer(query, resolution, transport)
   }
 
   #client(address: string): Client | undefined {
@@ -97,27 +98,45 @@ export class Resolver {
     return resolution
   }
 
-  #own(
+  /** A name that stands for another: of ours, or of others, who are asked then. */
+  async #alias(
     query: Query,
-    resolution: Exclude<Resolution, { kind: 'foreign' | 'undecided' }>,
+    alias: Extract<Resolution, { kind: 'alias' }>,
+    view: ClientView,
+    address: string,
     transport: Transport,
-  ): Buffer {
-    if (resolution.kind === 'unknown') {
-      return negativeResponse(query, resolution.domain, RESPONSE_CODE.nameError)
+    signal: AbortSignal,
+  ): Promise<Buffer | undefined> {
+    const { records, target, resolution } = followAlias(alias, view)
+    const wantsAddresses = query.type === RECORD_TYPE.A || query.type === RECORD_TYPE.AAAA
+    if (!wantsAddresses) return recordsResponse(query, records.slice(0, 1), transport)
+    if (resolution.kind === 'addresses') {
+      const sixth = query.type === RECORD_TYPE.AAAA
+      const own = resolution.addresses.addresses().filter(one => isIPv6(one) === sixth)
+      return recordsResponse(
+        query,
+        [...records, ...own.flatMap(one => addressRecord(target, one))],
+        transport,
+      )
     }
-    if (resolution.kind === 'addresses' && query.type === RECORD_TYPE.A) {
-      const { records } = resolution.addresses
-      if (records.length > 0) return addressResponse(query, records, transport)
-    }
-    return negativeResponse(query, resolution.domain, RESPONSE_CODE.noError)
+    if (resolution.kind !== 'foreign') return recordsResponse(query, records, transport)
+    const question = questionAbout(target, query)
+    if (question === undefined) return emptyResponse(query, RESPONSE_CODE.serverFailure)
+    const response = await this.#forward(question.query, question.message, address, 'tcp', signal)
+    if (response === undefined) return undefined
+    const code = response.readUInt16BE(2) & 0xf
+    if (code !== RESPONSE_CODE.noError && code !== RESPONSE_CODE.nameError) return emptyResponse(query, code)
+    return recordsResponse(query, [...records, ...addressesIn(response, query.type, target)], transport)
   }
 
   async #forward(
     query: Query,
     message: Buffer,
+    address: string,
     transport: Transport,
     signal: AbortSignal,
   ): Promise<Buffer | undefined> {
+    if (!this.#forwards.admit(address)) return emptyResponse(query, RESPONSE_CODE.refused)
     try {
       const response = await this.#options.forwarder.ask(query, message, transport, signal)
       const limit = transport === 'tcp' ? sizeLimit(query, transport) : query.udpSize
@@ -147,7 +166,13 @@ export class Resolver {
     const client = this.#client(address)
     const resolution: Resolution = client === undefined ? { kind: 'undecided' } : this.#resolve(query, client)
     if (resolution.kind === 'undecided') return emptyResponse(query, RESPONSE_CODE.serverFailure)
-    if (resolution.kind === 'foreign') return await this.#forward(query, message, transport, signal)
-    return this.#own(query, resolution, transport)
+    if (resolution.kind === 'foreign') {
+      return await this.#forward(query, message, address, transport, signal)
+    }
+    if (resolution.kind === 'alias') {
+      const view = client?.view ?? { kind: 'stranger' as const }
+      return await this.#alias(query, resolution, view, address, transport, signal)
+    }
+    return ownAnswer(query, resolution, transport)
   }
 }

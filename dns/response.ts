@@ -1,5 +1,5 @@
 /** Writes answers. All of them repeat the question byte by byte, so that its case is kept. */
-import { ADDRESS_RECORD_SIZE } from './address-set.ts'
+import type { EncodedRecords } from './address-set.ts'
 import type { Query } from './query.ts'
 import {
   CLASS_IN,
@@ -29,6 +29,7 @@ export function sizeLimit(query: Query, transport: Transport): number {
 interface Counts {
   readonly answers: number
   readonly authorities: number
+  readonly additionals: number
 }
 
 function optSize(query: Query): number {
@@ -45,7 +46,7 @@ function begin(query: Query, size: number, flags: number, code: number, counts: 
   response.writeUInt16BE(1, 4)
   response.writeUInt16BE(counts.answers, 6)
   response.writeUInt16BE(counts.authorities, 8)
-  response.writeUInt16BE(query.edns === undefined ? 0 : 1, 10)
+  response.writeUInt16BE(counts.additionals + (query.edns === undefined ? 0 : 1), 10)
   question.copy(response, HEADER_SIZE)
   return response
 }
@@ -62,47 +63,106 @@ function writeOpt(response: Buffer, query: Query, code: number): void {
 }
 
 /** Fisher and Yates over the addresses; what is before each address is the same in all records. */
-function shuffle(response: Buffer, start: number, count: number): void {
+function shuffle(response: Buffer, start: number, count: number, size: number): void {
   for (let last = count - 1; last > 0; last -= 1) {
     const other = Math.floor(Math.random() * (last + 1))
-    const left = start + last * ADDRESS_RECORD_SIZE + ADDRESS_OFFSET
-    const right = start + other * ADDRESS_RECORD_SIZE + ADDRESS_OFFSET
-    const value = response.readUInt32BE(left)
-    response.writeUInt32BE(response.readUInt32BE(right), left)
-    response.writeUInt32BE(value, right)
+    const left = start + last * size + ADDRESS_OFFSET
+    const right = start + other * size + ADDRESS_OFFSET
+    for (let at = 0; at < size - ADDRESS_OFFSET; at += 4) {
+      const value = response.readUInt32BE(left + at)
+      response.writeUInt32BE(response.readUInt32BE(right + at), left + at)
+      response.writeUInt32BE(value, right + at)
+    }
   }
 }
 
-/**
- * The addresses of a name in random order. When not all fit, as many as do, and the client is told to ask by TCP.
- *
- * @param records as `AddressSet` has them
- */
-export function addressResponse(query: Query, records: Buffer, transport: Transport): Buffer {
+/** The addresses of a name in random order. When not all fit, as many as do, and the client is told to ask by TCP. */
+export function addressResponse(query: Query, records: EncodedRecords, transport: Transport): Buffer {
+  const { bytes, size } = records
   const start = HEADER_SIZE + query.question.length
   const room = sizeLimit(query, transport) - start - optSize(query)
-  const all = records.length / ADDRESS_RECORD_SIZE
-  const count = Math.min(all, Math.floor(room / ADDRESS_RECORD_SIZE))
-  const size = start + count * ADDRESS_RECORD_SIZE + optSize(query)
+  const all = bytes.length / size
+  const count = Math.min(all, Math.floor(room / size))
   const flags = FLAG.authoritative | (count < all ? FLAG.truncated : 0)
-  const response = begin(query, size, flags, RESPONSE_CODE.noError, { answers: count, authorities: 0 })
-  if (count === all) records.copy(response, start)
+  const response = begin(query, start + count * size + optSize(query), flags, RESPONSE_CODE.noError, {
+    answers: count,
+    authorities: 0,
+    additionals: 0,
+  })
+  if (count === all) bytes.copy(response, start)
   else copySome(records, response, start, count)
-  shuffle(response, start, count)
+  shuffle(response, start, count, size)
   writeOpt(response, query, RESPONSE_CODE.noError)
   return response
 }
 
 /** Copies `count` records, beginning anywhere, so that none is always left out. */
-function copySome(records: Buffer, response: Buffer, start: number, count: number): void {
-  const all = records.length / ADDRESS_RECORD_SIZE
+function copySome({ bytes, size }: EncodedRecords, response: Buffer, start: number, count: number): void {
+  const all = bytes.length / size
   const first = Math.floor(Math.random() * all)
   const behind = Math.min(count, all - first)
-  records.copy(response, start, first * ADDRESS_RECORD_SIZE, (first + behind) * ADDRESS_RECORD_SIZE)
-  records.copy(response, start + behind * ADDRESS_RECORD_SIZE, 0, (count - behind) * ADDRESS_RECORD_SIZE)
+  bytes.copy(response, start, first * size, (first + behind) * size)
+  bytes.copy(response, start + behind * size, 0, (count - behind) * size)
 }
 
-function encodeName(name: string): Buffer {
+/** A record of any type. */
+export interface PlainRecord {
+  /** Undefined: the name that was asked for. */
+  readonly owner?: string
+  readonly type: number
+  readonly data: Buffer
+}
+
+const QUESTION_POINTER = Buffer.from([0xc0, 0x0c])
+
+function encodeRecord({ owner, type, data }: PlainRecord): Buffer {
+  const header = Buffer.alloc(10)
+  header.writeUInt16BE(type, 0)
+  header.writeUInt16BE(CLASS_IN, 2)
+  header.writeUInt32BE(TIME_TO_LIVE, 4)
+  header.writeUInt16BE(data.length, 8)
+  return Buffer.concat([owner === undefined ? QUESTION_POINTER : encodeName(owner), header, data])
+}
+
+/** As many of the records as have room, in their order. */
+function fitting(records: readonly PlainRecord[], room: number): Buffer[] {
+  const encoded: Buffer[] = []
+  let left = room
+  for (const record of records) {
+    const bytes = encodeRecord(record)
+    if (bytes.length > left) break
+    left -= bytes.length
+    encoded.push(bytes)
+  }
+  return encoded
+}
+
+/** Records of any type, and others that the client will ask for next as far as they fit. */
+export function recordsResponse(
+  query: Query,
+  records: readonly PlainRecord[],
+  transport: Transport,
+  extra: readonly PlainRecord[] = [],
+): Buffer {
+  const start = HEADER_SIZE + query.question.length
+  const room = sizeLimit(query, transport) - start - optSize(query)
+  const answers = fitting(records, room)
+  const complete = answers.length === records.length
+  const used = answers.reduce((sum, { length }) => sum + length, 0)
+  const additionals = complete ? fitting(extra, room - used) : []
+  const body = Buffer.concat([...answers, ...additionals])
+  const flags = FLAG.authoritative | (complete ? 0 : FLAG.truncated)
+  const counts = { answers: answers.length, authorities: 0, additionals: additionals.length }
+  const size = start + body.length + optSize(query)
+  const response = begin(query, size, flags, RESPONSE_CODE.noError, counts)
+  body.copy(response, start)
+  writeOpt(response, query, RESPONSE_CODE.noError)
+  return response
+}
+
+/** A name as it is on the wire, without compression. */
+export function encodeName(name: string): Buffer {
+  if (name === '') return Buffer.alloc(1)
   const labels = name.split('.').map(label => Buffer.from(`\0${label}`, 'latin1'))
   for (const label of labels) label[0] = label.length - 1
   return Buffer.concat([...labels, Buffer.alloc(1)])
@@ -136,7 +196,11 @@ export function negativeResponse(query: Query, domain: string, code: number): Bu
   const authority = authorityOf(domain)
   const start = HEADER_SIZE + query.question.length
   const size = start + authority.length + optSize(query)
-  const response = begin(query, size, FLAG.authoritative, code, { answers: 0, authorities: 1 })
+  const response = begin(query, size, FLAG.authoritative, code, {
+    answers: 0,
+    authorities: 1,
+    additionals: 0,
+  })
   authority.copy(response, start)
   writeOpt(response, query, code)
   return response
@@ -145,7 +209,7 @@ export function negativeResponse(query: Query, domain: string, code: number): Bu
 /** An answer without records. */
 export function emptyResponse(query: Query, code: number, flags = 0): Buffer {
   const size = HEADER_SIZE + query.question.length + optSize(query)
-  const response = begin(query, size, flags, code, { answers: 0, authorities: 0 })
+  const response = begin(query, size, flags, code, { answers: 0, authorities: 0, additionals: 0 })
   writeOpt(response, query, code)
   return response
 }

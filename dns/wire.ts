@@ -1,6 +1,6 @@
 /** Numbers of the DNS protocol (RFC 1035, 3596, 6891, and the IANA registry "Domain Name System Parameters"). */
 
-export const RECORD_TYPE = { A: 1, SOA: 6, AAAA: 28, OPT: 41, ANY: 255 } as const
+export const RECORD_TYPE = { A: 1, CNAME: 5, SOA: 6, PTR: 12, AAAA: 28, SRV: 33, OPT: 41, ANY: 255 } as const
 
 export const CLASS_IN = 1
 

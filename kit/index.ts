@@ -46,6 +46,7 @@ export {
   parseIpv4Block,
   requireIpv4Block,
 } from './ipv4.ts'
+export { parseIpv6 } from './ipv6.ts'
 export { KeyedLock } from './keyed-lock.ts'
 export { readLines } from './lines.ts'
 export { createLogger, type Logger, type LogLevel } from './log.ts'

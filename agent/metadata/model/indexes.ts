@@ -31,6 +31,8 @@ export const indexes = {
     name: instance => nameKey(instance.environmentUuid, instance.name),
     service: instance => instance.serviceUuid,
     networkParent: instance => instance.networkFromContainerUuid,
+    /** Addresses that are the same on several hosts are those of several containers. */
+    anywhere: instance => instance.primaryIp,
     address: ({ hostUuid, primaryIp }) =>
       hostUuid === undefined || primaryIp === undefined ? undefined : addressKey(hostUuid, primaryIp),
   },

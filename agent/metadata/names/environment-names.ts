@@ -1,8 +1,8 @@
 /** The names of one environment, looked up in the model. */
-import type { AddressSet, Scope } from '../../../dns/index.ts'
+import type { AddressSet, Found, Scope } from '../../../dns/index.ts'
 import type { ServiceInfo } from '../../../protocol/index.ts'
 import { type MetadataModel, nameKey } from '../model/index.ts'
-import type { AddressBook } from './address-book.ts'
+import { type AddressBook, HOSTS } from './address-book.ts'
 
 export class EnvironmentNames implements Scope {
   readonly #model: MetadataModel
@@ -19,8 +19,10 @@ export class EnvironmentNames implements Scope {
    * `service.stack`, `sidekick.service.stack`, `container.stack` or `container`. A service wins over a container of the
    * same name.
    */
-  find(relativeName: string): AddressSet | 'empty' | undefined {
+  find(relativeName: string): Found | undefined {
     const labels = relativeName.split('.')
+    if (labels.at(-1) === HOSTS)
+      return labels.length === 2 ? this.#addresses.host(labels[0] ?? '') : undefined
     const [stackName = '', name, sidekick] = labels.toReversed()
     if (name === undefined) return this.#container(stackName) ?? (this.#stack(stackName) && 'empty')
     const stack = labels.length > 3 ? undefined : this.#stack(stackName)
@@ -41,7 +43,7 @@ export class EnvironmentNames implements Scope {
     return exists ? this.#addresses.container(this.#environmentUuid, name, stackUuid) : undefined
   }
 
-  #sidekick(service: ServiceInfo, name: string): AddressSet | undefined {
+  #sidekick(service: ServiceInfo, name: string): Found | undefined {
     const sidekick = service.sidekicks.find(other => other.toLowerCase() === name)
     return sidekick === undefined ? undefined : this.#addresses.service(service, sidekick)
   }

@@ -1,10 +1,10 @@
 /** What the DNS server is told about its clients and their names, from the metadata. */
 import { isDeepStrictEqual } from 'node:util'
 import {
-  type AddressSet,
   type ClientDirectory,
   type ClientView,
   dnsLabel,
+  type Found,
   type Scope,
 } from '../../../dns/index.ts'
 import type { InstanceInfo, MetadataObject } from '../../../protocol/index.ts'
@@ -28,10 +28,14 @@ function namingOf(object: MetadataObject | undefined): readonly unknown[] {
         serviceUuid,
         sidekick,
         state === 'running',
+        object.ports.length,
       ]
     }
     case 'service':
-      return [object.name, object.environmentUuid, object.stackUuid, object.sidekicks, object.links]
+      return [
+        ...[object.name, object.environmentUuid, object.stackUuid, object.sidekicks, object.links],
+        ...[object.kind, object.hostname, object.externalIps.length],
+      ]
     case 'stack':
       return [object.name, object.environmentUuid]
     case 'environment':
@@ -49,9 +53,12 @@ export class NameDirectory implements ClientDirectory {
   readonly #model: MetadataModel
   readonly #requesters: Requesters
   readonly #addresses: AddressBook
+  readonly #kubernetes: Scope | undefined
   #version = 0
 
-  constructor(model: MetadataModel, requesters: Requesters) {
+  /** @param kubernetes the names of the cluster's services and pods, where something knows them */
+  constructor(model: MetadataModel, requesters: Requesters, kubernetes?: Scope) {
+    this.#kubernetes = kubernetes
     this.#model = model
     this.#requesters = requesters
     this.#addresses = new AddressBook(model, () => {
@@ -73,7 +80,12 @@ export class NameDirectory implements ClientDirectory {
       case undefined:
         return undefined
       case 'host':
-        return { kind: 'host', environment: label => this.#environment(label) }
+        return {
+          kind: 'host',
+          environment: label => this.#environment(label),
+          reverse: one => this.#addresses.namesOf(one, undefined),
+          kubernetes: this.#kubernetes,
+        }
       case 'unknown':
         return { kind: 'stranger' }
       case 'container':
@@ -99,13 +111,15 @@ export class NameDirectory implements ClientDirectory {
       environment: dnsLabel(environment.name),
       stack: this.#model.get('stack', instance.stackUuid)?.name.toLowerCase(),
       aliases: this.#aliases(instance),
+      reverse: address => this.#addresses.namesOf(address, environment.uuid),
+      kubernetes: this.#kubernetes,
     }
   }
 
   /** By its alias, and by alias and the linked service's stack. */
-  #aliases(instance: InstanceInfo): ReadonlyMap<string, AddressSet> {
+  #aliases(instance: InstanceInfo): ReadonlyMap<string, Found> {
     const service = this.#model.get('service', instance.serviceUuid)
-    const aliases = new Map<string, AddressSet>()
+    const aliases = new Map<string, Found>()
     for (const { alias, name } of service?.links ?? []) {
       const target = service && linkedService(this.#model, service, name)
       if (target === undefined) continue

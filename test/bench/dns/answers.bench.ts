@@ -54,7 +54,15 @@ async function ourServer(): Promise<{ port: number; stop: () => Promise<void> }>
     ['10.42.0.11', '10.42.0.12', '10.42.0.13'].map(address => ({ address, healthy: true })),
   )
   const scope = { find: (name: string) => (name === 'web.shop' ? web : undefined) }
-  const view = { kind: 'member', scope, environment: 'prod', stack: 'shop', aliases: new Map() } as const
+  const view = {
+    kind: 'member',
+    scope,
+    environment: 'prod',
+    stack: 'shop',
+    reverse: () => undefined,
+    kubernetes: undefined,
+    aliases: new Map(),
+  } as const
   const clients: ClientDirectory = { version: 1, viewOf: () => view, whenKnown: () => Promise.resolve() }
   const forwarder = new Forwarder({ upstreams: [] })
   const log = createLogger('bench', 'error')

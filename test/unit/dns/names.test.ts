@@ -9,7 +9,7 @@ import { addresses, host, lonelyClient, shopClient, stranger, testClient } from 
 function seen(name: string, view: ClientView): string {
   const resolution = resolveName(name, view)
   if (resolution.kind !== 'addresses') return resolution.kind
-  const { records } = resolution.addresses
+  const records = resolution.addresses.records.bytes
   const found = Array.from({ length: records.length / 16 }, (_, index) =>
     records.subarray(index * 16 + 14, index * 16 + 16).join('.'),
   )

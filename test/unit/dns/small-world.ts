@@ -37,7 +37,10 @@ export const testing = scopeOf({
   shop: 'empty',
 })
 
+const none = { reverse: () => undefined, kubernetes: undefined }
+
 export const shopClient: MemberView = {
+  ...none,
   kind: 'member',
   scope: production,
   environment: 'prod',
@@ -51,6 +54,7 @@ export const shopClient: MemberView = {
 
 /** A container of the environment that is in no stack. */
 export const lonelyClient: MemberView = {
+  ...none,
   kind: 'member',
   scope: production,
   environment: 'prod',
@@ -59,6 +63,7 @@ export const lonelyClient: MemberView = {
 }
 
 export const testClient: MemberView = {
+  ...none,
   kind: 'member',
   scope: testing,
   environment: 'test',
@@ -67,6 +72,7 @@ export const testClient: MemberView = {
 }
 
 export const host: HostView = {
+  ...none,
   kind: 'host',
   environment: label => ({ prod: production, test: testing })[label],
 }

@@ -69,7 +69,7 @@ function names(): Names {
       if (view === undefined) return 'refused'
       const resolution = resolveName(name, view)
       if (resolution.kind !== 'addresses') return resolution.kind
-      const { records } = resolution.addresses
+      const records = resolution.addresses.records.bytes
       return Array.from({ length: records.length / 16 }, (_, index) =>
         records.subarray(index * 16 + 12, index * 16 + 16).join('.'),
       ).join(' ')
