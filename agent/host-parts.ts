@@ -2,7 +2,10 @@
 import path from 'node:path'
 import type { Logger } from '../kit/index.ts'
 import { CniRuntime } from '../netplugins/cni/index.ts'
-import { HostNetwork } from './network/index.ts'
+import { networkErrors } from '../netplugins/index.ts'
+import type { Overlay } from '../netplugins/overlay/index.ts'
+import { VxlanOverlay } from '../netplugins/vxlan/index.ts'
+import { HostNetwork, type OverlayContext, type OverlayKind } from './network/index.ts'
 
 /** Where on the metadata address the servers listen; ports 80 and 53 of it are led here. */
 export const METADATA_HTTP_PORT = 9346
@@ -25,6 +28,19 @@ function cniDirectories(dataDirectory: string): { configurationDirectory: string
   }
 }
 
+function createOverlay(kind: OverlayKind, { socket, log }: OverlayContext): Overlay {
+  switch (kind) {
+    case 'vxlan':
+      return new VxlanOverlay({ socket, log })
+    case 'ipsec':
+    case 'routed':
+      throw networkErrors.NetworkNotReady({
+        object: `network of kind ${kind}`,
+        message: 'is not available in this version',
+      })
+  }
+}
+
 export function hostNetwork(dataDirectory: string, log: Logger): HostNetwork {
   return new HostNetwork({
     dataDirectory,
@@ -32,6 +48,7 @@ export function hostNetwork(dataDirectory: string, log: Logger): HostNetwork {
     cniSocket: path.join(dataDirectory, 'cni.sock'),
     ...cniDirectories(dataDirectory),
     pluginFile: PLUGIN_FILE,
+    createOverlay,
     log,
   })
 }

@@ -33,6 +33,11 @@ export class Firewall {
     return run
   }
 
+  /** Whether a change of rules was made by a process of this firewall's. */
+  isOwnProcess(processId: number): boolean {
+    return this.#rules.isOwnProcess(processId)
+  }
+
   /** Reads the actual rules and repairs them. @throws like `sync` */
   async verify(): Promise<void> {
     await this.#rules.verify(this.#desired)

@@ -21,13 +21,19 @@ import { NetworkDriver } from '../../netplugins/driver/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import { IptablesReconciler } from '../../netplugins/iptables/index.ts'
 import { type KernelEvent, listLinks, watchKernel, withRouteSocket } from '../../netplugins/netlink/index.ts'
-import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/index.ts'
+import {
+  hostAddressOf,
+  type OverlayState,
+  type Peer,
+  type PeerState,
+} from '../../netplugins/overlay/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
 import type { Attachment } from './attachment.ts'
 import { changesUplink, isDockerBridge, needsAttention } from './kernel-watch.ts'
 import { ensureMetadataAddress, removeMetadataAddress } from './metadata-address.ts'
 import { type NetworkParts, type NetworkState, openNetworkParts } from './network-parts.ts'
 import type { OverlayFactory } from './overlay-keeper.ts'
+import { RulesetWatch } from './ruleset-watch.ts'
 import { type NetworkPlan, type NetworkSettings, planOf, SettingsFile } from './settings.ts'
 import { findUplink } from './uplink.ts'
 
@@ -84,6 +90,7 @@ export class HostNetwork implements Daemon {
   readonly #lowListeners = new Set<(free: number) => void>()
   readonly #statusListeners = new Set<() => void>()
   readonly #configurations = new KeyedLock('network')
+  readonly #rulesetWatch: RulesetWatch
   #parts: NetworkParts | undefined
   #server: CniServer | undefined
   #stopWatching: (() => void) | undefined
@@ -106,6 +113,11 @@ export class HostNetwork implements Daemon {
       log,
       // One after the other: later aspects rely on earlier ones.
       concurrency: 1,
+    })
+    this.#rulesetWatch = new RulesetWatch({
+      isOwn: processId => this.#parts?.firewall.isOwnProcess(processId) ?? false,
+      look: delay => this.#loop.kickAfter('firewall', delay),
+      log,
     })
   }
 
@@ -133,6 +145,7 @@ export class HostNetwork implements Daemon {
     const settings = await this.#settingsFile.read()
     if (settings !== undefined) this.#adopt(planOf(settings))
     this.#stopWatching = watchKernel(event => this.#consider(event))
+    await this.#rulesetWatch.start()
     this.#loop.start()
     await this.reconcileNow('start')
     this.#server = new CniServer({ socket: cniSocket, handler: parts.attachments, log })
@@ -143,6 +156,7 @@ export class HostNetwork implements Daemon {
   async stop(): Promise<void> {
     await this.#server?.stop()
     this.#stopWatching?.()
+    this.#rulesetWatch.stop()
     await this.#loop.stop()
     await this.#parts?.ports.close()
     await this.#parts?.overlay.close()
@@ -257,7 +271,8 @@ export class HostNetwork implements Daemon {
 
   #adopt(plan: NetworkPlan): void {
     this.#state.plan = plan
-    this.#parts?.pool.setBlocks(plan.clusterBlock, plan.blocks)
+    const { clusterBlock, blocks } = plan.settings
+    this.#parts?.pool.setBlocks(plan.clusterBlock, plan.blocks, hostAddressOf(clusterBlock, blocks))
   }
 
   async #reconcile(aspect: Aspect): Promise<ReconcileResult> {

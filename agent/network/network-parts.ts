@@ -63,15 +63,16 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   const socket = RouteSocket.open()
   const bridge = new BridgeNetwork(bridgeName, socket)
   const ports = new PublishedPorts(log)
-  const overlay = new OverlayKeeper({
+  const overlay: OverlayKeeper = new OverlayKeeper({
     directory,
     create: options.createOverlay,
     socket,
     hostKeys: () => state.plan?.settings.hostKeys,
     changed: options.overlayChanged,
+    releaseRules: () => firewall.sync(),
     log,
   })
-  const firewall = new Firewall(() => {
+  const firewall: Firewall = new Firewall(() => {
     const { plan, dockerBridges } = state
     if (plan === undefined) return NO_RULES
     const desired = options.overlayState()

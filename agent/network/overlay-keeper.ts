@@ -58,6 +58,8 @@ export interface OverlayKeeperOptions {
   readonly socket: RouteSocket
   readonly hostKeys: () => HostKeys | undefined
   readonly changed: () => void
+  /** Takes the overlay's rules out of the firewall: they hold on to things of it. */
+  readonly releaseRules: () => Promise<void>
   readonly log: Logger
 }
 
@@ -156,6 +158,7 @@ export class OverlayKeeper {
     if (recorded !== undefined && recorded !== staying) {
       const overlay = current?.overlay ?? this.#create(recorded, {})
       this.#options.log.info({ overlay: recorded }, 'removes the overlay')
+      await this.#options.releaseRules()
       await overlay.remove()
       await overlay.close()
       await rm(this.#file, { force: true })
