@@ -15,6 +15,9 @@ export const networkErrors = defineErrors({
     mend: 'remove the rules first',
   },
 
+  // Between hosts
+  PartlyConnected: { status: 500, message: 'is not connected to every host' },
+
   // Addresses and ports
   BlockExhausted: {
     status: 503,
@@ -36,6 +39,21 @@ export const networkErrors = defineErrors({
     status: 422,
     message: 'is not an address of this host',
     mend: 'publish on an address of this host, or on none to mean all',
+  },
+
+  // IPsec
+  StrongSwanMissing: {
+    status: 500,
+    message: 'strongSwan is not installed',
+    mend: 'install strongswan-charon, libstrongswan-standard-plugins and libcharon-extra-plugins',
+  },
+  CharonFailed: { status: 500, message: 'the IKE daemon does not run' },
+  CharonRefused: { status: 500, message: 'the IKE daemon refused the request' },
+  MalformedVici: { status: 502, message: 'is not what the IKE daemon and we agreed to say' },
+  HostKeysMissing: {
+    status: 503,
+    message: 'has no keys to prove itself with',
+    mend: 'wait until the server has told them; it does so when the host has joined a cluster',
   },
 
   // The Container Network Interface

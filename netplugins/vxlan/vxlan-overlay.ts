@@ -1,5 +1,5 @@
 /** Packets between hosts inside of UDP (RFC 7348): works wherever hosts reach each other, and hides nothing. */
-import { explainError, type Logger } from '../../kit/index.ts'
+import { explainError, isDroverError, type Logger } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
 import { AddressSet } from '../ipset/index.ts'
 import {
@@ -134,16 +134,20 @@ export class VxlanOverlay implements Overlay {
     try {
       // The door is closed before there is anything behind it.
       const repairs = await this.#bringPeerSet(usable, completely)
-      if (completely || this.#vtep === undefined) {
-        const vtep = await this.#bringVtep(state)
-        return repairs + vtep.repairs + (await this.#bringTable(vtep, usable, reasons, true))
-      }
-      return repairs + (await this.#bringTable(this.#vtep, usable, reasons, false))
+      const vtep = await this.#bringVtep(state, completely)
+      const { table, owners } = vxlanObjects(usable, vtep.link, vtep.hostAddress)
+      const outcome = await this.#table.change(
+        table,
+        completely ? await this.#actualTable(vtep.link) : undefined,
+      )
+      for (const [key, error] of outcome.failures) addReason(reasons, owners.get(key), error)
+      const [first] = outcome.failures.values()
+      if (first !== undefined) throw incomplete(outcome.failures.size, first)
+      return repairs + vtep.repairs + outcome.changes
     } catch (error) {
+      const isPartly = isDroverError(error, 'PartlyConnected')
+      if (!isPartly) for (const { hostId } of usable) addReason(reasons, hostId, error)
       this.#table.forget()
-      for (const { hostId } of usable) {
-        if (!reasons.has(hostId)) reasons.set(hostId, explainError(error))
-      }
       throw error
     } finally {
       this.#states = statesOfPeers(state.peers, reasons)
@@ -162,14 +166,12 @@ export class VxlanOverlay implements Overlay {
     return 0
   }
 
-  async #bringVtep(state: OverlayState): Promise<Vtep & { repairs: number }> {
-    const [links, addresses, routes] = [
-      await listLinks(this.#socket),
-      await listAddresses(this.#socket),
-      await listRoutes(this.#socket),
-    ]
+  async #bringVtep(state: OverlayState, completely: boolean): Promise<Vtep & { repairs: number }> {
+    if (!completely && this.#vtep !== undefined) return { ...this.#vtep, repairs: 0 }
+    const links = await listLinks(this.#socket)
+    const addresses = await listAddresses(this.#socket)
     const own = addresses.find(entry => entry.address === state.address)
-    const index = own?.link ?? routes.find(route => route.destination === '0.0.0.0/0')?.link
+    const index = own?.link ?? (await this.#defaultLink())
     const uplink = links.find(link => link.index === index)
     const wanted = wantedVtep(state.address, uplink, own !== undefined)
     const hostAddress = hostAddressOf(state.clusterBlock, state.blocks)
@@ -178,29 +180,8 @@ export class VxlanOverlay implements Overlay {
     return { ...this.#vtep, repairs }
   }
 
-  /** @param reasons host id → problem; added to */
-  async #bringTable(
-    { link, hostAddress }: Vtep,
-    peers: readonly Peer[],
-    reasons: Map<string, string>,
-    completely: boolean,
-  ): Promise<number> {
-    const { table, owners } = vxlanObjects(peers, link, hostAddress)
-    const actual = completely ? await this.#actualTable(link) : undefined
-    const { changes, failures } = await this.#table.change(table, actual)
-    for (const [key, error] of failures) {
-      const owner = owners.get(key)
-      if (owner !== undefined && !reasons.has(owner)) reasons.set(owner, explainError(error))
-    }
-    const [first] = failures.values()
-    if (first !== undefined) {
-      throw networkErrors.KernelRefused({
-        object: `VXLAN network`,
-        message: `${failures.size} of its entries were refused, the first one: ${first.message}`,
-        cause: first,
-      })
-    }
-    return changes
+  async #defaultLink(): Promise<number | undefined> {
+    return (await listRoutes(this.#socket)).find(route => route.destination === '0.0.0.0/0')?.link
   }
 
   /** What there is of ours, in the order in which each relies on what comes before it. */
@@ -222,4 +203,16 @@ export class VxlanOverlay implements Overlay {
     this.#last = turn.catch(() => undefined)
     return turn
   }
+}
+
+function addReason(reasons: Map<string, string>, hostId: string | undefined, error: unknown): void {
+  if (hostId !== undefined && !reasons.has(hostId)) reasons.set(hostId, explainError(error))
+}
+
+function incomplete(count: number, first: Error): Error {
+  return networkErrors.PartlyConnected({
+    object: 'VXLAN network',
+    message: `${count} of its entries were refused, the first one: ${first.message}`,
+    cause: first,
+  })
 }

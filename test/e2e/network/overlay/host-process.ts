@@ -2,6 +2,7 @@
 import { createLogger, explainError } from '../../../../kit/index.ts'
 import { type KernelEvent, RouteSocket, watchKernel } from '../../../../netplugins/netlink/index.ts'
 import type { Overlay, OverlayState } from '../../../../netplugins/overlay/index.ts'
+import { HostGateway, RoutedOverlay } from '../../../../netplugins/routed/index.ts'
 import { VxlanOverlay } from '../../../../netplugins/vxlan/index.ts'
 
 export type OverlayOrder =
@@ -16,7 +17,10 @@ export interface OverlayAnswer {
 
 const log = createLogger('overlay', 'error')
 const socket = RouteSocket.open()
-const overlay: Overlay = new VxlanOverlay({ socket, log })
+const overlay: Overlay =
+  process.env.OVERLAY === 'routed'
+    ? new RoutedOverlay({ provider: new HostGateway(socket), log })
+    : new VxlanOverlay({ socket, log })
 
 let events: KernelEvent[] = []
 let wake = () => {}

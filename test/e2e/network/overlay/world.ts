@@ -7,6 +7,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
+import type { Test } from 'tap'
 import type { OverlayRules, OverlayState, PeerState } from '../../../../netplugins/overlay/index.ts'
 import { addNamespace, deleteNamespace, namespacePath, run, runIn } from '../lab.ts'
 import type { OverlayAnswer, OverlayOrder } from './host-process.ts'
@@ -18,14 +19,21 @@ export const BRIDGE = 'drover0'
 /** The namespace with the switch between the hosts. */
 const SWITCH = 'switch'
 
-export function makeSwitch(): void {
+function makeSwitch(): void {
   addNamespace(SWITCH)
   runIn(SWITCH, 'ip', 'link', 'add', 'lan0', 'type', 'bridge')
   runIn(SWITCH, 'ip', 'link', 'set', 'lan0', 'up')
 }
 
-export function deleteSwitch(): void {
+function deleteSwitch(): void {
   deleteNamespace(SWITCH)
+}
+
+/** Many commands of `ip` in one process. */
+function ipBatch(namespace: string, commands: readonly string[]): void {
+  execFileSync('nsenter', [`--net=${namespacePath(namespace)}`, 'ip', '-batch', '-'], {
+    input: commands.join('\n'),
+  })
 }
 
 /** What a host's agent does beside the overlay. */
@@ -94,15 +102,19 @@ export class OverlayHost {
     addNamespace(host)
     runIn(SWITCH, 'ip', 'link', 'add', host, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', host)
     runIn(SWITCH, 'ip', 'link', 'set', host, 'master', 'lan0', 'up')
-    const inside = (...args: string[]) => runIn(host, 'ip', ...args)
-    inside('link', 'set', 'eth0', 'up', 'mtu', String(mtu))
-    inside('address', 'add', `192.0.2.${number}/24`, 'dev', 'eth0')
-    inside('link', 'add', BRIDGE, 'type', 'bridge')
-    inside('address', 'add', `${GATEWAY}/16`, 'dev', BRIDGE)
-    inside('link', 'set', BRIDGE, 'up')
-    const settings = ['net/ipv4/ip_forward=1', `net/ipv4/conf/${BRIDGE}/proxy_arp=1`]
-    settings.push(`net/ipv4/neigh/${BRIDGE}/proxy_delay=0`)
-    for (const setting of settings) runIn(host, 'sysctl', '-qw', setting)
+    ipBatch(host, [
+      `link set eth0 up mtu ${mtu}`,
+      `address add 192.0.2.${number}/24 dev eth0`,
+      `link add ${BRIDGE} type bridge`,
+      `address add ${GATEWAY}/16 dev ${BRIDGE}`,
+      `link set ${BRIDGE} up`,
+    ])
+    runIn(
+      host,
+      'sysctl',
+      ...['-qw', 'net/ipv4/ip_forward=1', `net/ipv4/conf/${BRIDGE}/proxy_arp=1`],
+      `net/ipv4/neigh/${BRIDGE}/proxy_delay=0`,
+    )
     addContainer(host, `c${number}`, `10.42.${number}.5`, kind === 'vxlan' ? mtu - 50 : mtu)
     const program = [process.execPath, path.join(import.meta.dirname, 'host-process.ts')]
     const child = spawn('nsenter', [`--net=${namespacePath(host)}`, ...program], {
@@ -174,11 +186,15 @@ export class OverlayHost {
 
 function addContainer(host: string, name: string, address: string, mtu: number): void {
   addNamespace(name)
-  runIn(host, 'ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name)
-  runIn(host, 'ip', 'link', 'set', name, 'master', BRIDGE, 'up', 'mtu', String(mtu))
-  runIn(name, 'ip', 'link', 'set', 'eth0', 'up', 'mtu', String(mtu))
-  runIn(name, 'ip', 'address', 'add', `${address}/16`, 'dev', 'eth0')
-  runIn(name, 'ip', 'route', 'add', 'default', 'via', GATEWAY)
+  ipBatch(host, [
+    `link add ${name} type veth peer name eth0 netns ${name}`,
+    `link set ${name} master ${BRIDGE} up mtu ${mtu}`,
+  ])
+  ipBatch(name, [
+    `link set eth0 up mtu ${mtu}`,
+    `address add ${address}/16 dev eth0`,
+    `route add default via ${GATEWAY}`,
+  ])
 }
 
 /** What `host` should bring about when `all` are hosts of the cluster. */
@@ -192,6 +208,33 @@ export function stateOf(host: OverlayHost, all: readonly OverlayHost[]): Overlay
     peers: all
       .filter(other => other !== host)
       .map(({ name, address, block }) => ({ hostId: name, name, address, blocks: [block], labels: {} })),
+  }
+}
+
+/** Makes a switch and three hosts at it, for the rest of the test. */
+export async function startHosts(
+  t: Test,
+  options: Omit<HostOptions, 'number'>,
+): Promise<[OverlayHost, OverlayHost, OverlayHost]> {
+  makeSwitch()
+  t.teardown(deleteSwitch)
+  const start = async (number: number) => {
+    const host = await OverlayHost.start({ number, ...options })
+    t.teardown(() => host.stop())
+    return host
+  }
+  return [await start(1), await start(2), await start(3)]
+}
+
+/** Everything that an overlay could leave behind on a host. */
+export function hostState(host: OverlayHost): Record<string, unknown> {
+  const json = (...args: string[]) => JSON.parse(host.run('ip', '-json', ...args)) as unknown
+  return {
+    links: json('link', 'show'),
+    addresses: json('address', 'show'),
+    routes: json('route', 'show', 'table', 'all'),
+    neighbours: json('neighbour', 'show', 'nud', 'permanent'),
+    sets: host.run('ipset', 'list', '-name'),
   }
 }
 

@@ -1,0 +1,5 @@
+export { HostGateway } from './host-gateway.ts'
+export { type PerHostSubnet, type PerHostSubnetResult, perHostSubnet } from './per-host-subnet.ts'
+export type { ProviderOutcome, RoutePlan, RouteProvider, SubnetRoute } from './route-provider.ts'
+export { RoutedOverlay, type RoutedOverlayOptions } from './routed-overlay.ts'
+export { type RouterRoute, routerRoutes, UpstreamRouters } from './router-routes.ts'
