@@ -13,6 +13,8 @@ export interface CommandOptions {
   /** Added to this process's environment. */
   readonly environment?: Readonly<Record<string, string | undefined>>
   readonly signal?: AbortSignal
+  /** Told the program's process id once it has started. */
+  readonly onStart?: (processId: number) => void
   /** Exit codes that are answers, not failures. Default [0]. */
   readonly acceptedExitCodes?: readonly number[]
 }
@@ -46,7 +48,9 @@ export async function runCommand(
     ...(options.environment === undefined ? {} : { env: options.environment }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   }
-  const result = await execa(file, args, execaOptions)
+  const running = execa(file, args, execaOptions)
+  if (running.pid !== undefined) options.onStart?.(running.pid)
+  const result = await running
   const object = [file, ...args].join(' ').slice(0, 200)
   const stderr = String(result.stderr ?? '')
   if (result.isCanceled) throw options.signal?.reason

@@ -328,7 +328,9 @@ export class HostNetwork implements Daemon {
     await overlay.choose(plan.network)
     const uplink = await findUplink(socket, plan.settings.address)
     this.#state.uplink = uplink
-    this.#adopt(planOf(plan.settings, { uplinkMtu: uplink?.mtu ?? ETHERNET_MTU, overhead: overlay.overhead }))
+    // Settings may have come while the kernel was asked.
+    const { settings } = this.#state.plan ?? plan
+    this.#adopt(planOf(settings, { uplinkMtu: uplink?.mtu ?? ETHERNET_MTU, overhead: overlay.overhead }))
   }
 
   async #withOverlay(work: (state: OverlayState) => Promise<void>): Promise<void> {

@@ -8,9 +8,13 @@ import type { ValidAttachment } from './cni-handler.ts'
 import type { ListedPlugin, NetworkList, PortMapping } from './network-configuration.ts'
 import { chooseVersion, isAtLeast, readNetworkList } from './network-list-files.ts'
 import { runPlugin } from './plugin-command.ts'
+import { ProcessGate } from './process-gate.ts'
 import { type CniResult, parseResult } from './result.ts'
 import { type CachedAttachment, ResultCache } from './result-cache.ts'
 import type { CniCommand, CniVersion } from './specification.ts'
+
+/** Plugins at a time. More only wait for each other: ours for the kernel's lock of links, most for iptables'. */
+const PROCESS_LIMIT = 8
 
 export interface CniRuntimeOptions {
   /** Where network configuration lists are, e.g. `/etc/cni/net.d`: the first one counts. */
@@ -68,6 +72,7 @@ export class CniRuntime {
   readonly #options: CniRuntimeOptions
   readonly #cache: ResultCache
   readonly #locks = new KeyedLock('container')
+  readonly #gate = new ProcessGate(PROCESS_LIMIT)
 
   constructor(options: CniRuntimeOptions) {
     this.#options = options
@@ -248,7 +253,7 @@ export class CniRuntime {
   ): Promise<unknown> {
     const { capabilities: _declared, ...own } = plugin
     const runtimeConfig = runtimeConfiguration(plugin, chain.capabilities)
-    return await runPlugin({
+    const call = {
       command,
       type: plugin.type,
       binaryDirectory: this.#options.binaryDirectory,
@@ -264,6 +269,7 @@ export class CniRuntime {
         ...(chain.interfaceName === undefined ? {} : { CNI_IFNAME: chain.interfaceName }),
         ...(chain.namespace === undefined ? {} : { CNI_NETNS: chain.namespace }),
       },
-    })
+    }
+    return await this.#gate.run(() => runPlugin(call))
   }
 }

@@ -9,8 +9,11 @@ import { atMost, type Daemon, explainError, isDroverError, kitErrors, type Logge
 import { type CniHandler, serveRequest } from './cni-handler.ts'
 import { CONFIGURATION_LIMIT } from './specification.ts'
 
-/** Milliseconds in which a request must have arrived, and for which a finished answer may lie unread. */
-const TRANSFER_DEADLINE = 10_000
+/**
+ * Milliseconds in which a request must have arrived, and for which a finished answer may lie unread. A plugin that has
+ * connected may have to wait long for a processor of a host that starts many containers.
+ */
+const TRANSFER_DEADLINE = 60_000
 
 /** Largest request in bytes: a configuration and the plugin's environment. */
 const REQUEST_LIMIT = CONFIGURATION_LIMIT + 128 * 1024

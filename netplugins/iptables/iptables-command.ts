@@ -23,11 +23,16 @@ export async function saveRules(): Promise<string> {
 /**
  * Makes the edits of `document`, all of a table or none of it.
  *
+ * @param onStart told the id of the process that makes them
  * @throws `RulesRefused`, `CommandMissing`, `DeadlineExceeded`
  */
-export async function restoreRules(document: string): Promise<void> {
+export async function restoreRules(
+  document: string,
+  onStart: (processId: number) => void = () => undefined,
+): Promise<void> {
   const { exitCode, stderr } = await runCommand('iptables-restore', ['--noflush', `--wait=${LOCK_WAIT}`], {
     input: document,
+    onStart,
     acceptedExitCodes: [0, 1, 2, 3, 4],
   })
   if (exitCode === 0) return

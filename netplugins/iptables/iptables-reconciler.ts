@@ -12,11 +12,16 @@ function believedTable(desired: DesiredRules[keyof DesiredRules]): ActualTable {
   return chains
 }
 
+/** Ids of own processes that are remembered: those whose changes the kernel may still be telling. */
+const REMEMBERED_PROCESSES = 64
+
 export class IptablesReconciler {
   readonly #log: Logger
   /** What the last successful change made; undefined when the actual rules are not known. */
   #believed: DesiredRules | undefined
   #last: Promise<unknown> = Promise.resolve()
+  /** Oldest first. */
+  readonly #processes = new Set<number>()
 
   constructor(log: Logger) {
     this.#log = log
@@ -52,6 +57,18 @@ export class IptablesReconciler {
     await this.verify(() => NO_RULES)
   }
 
+  /** Whether a change that the kernel tells (`watchRuleset`) was made here. */
+  isOwnProcess(processId: number): boolean {
+    return this.#processes.has(processId)
+  }
+
+  #remember(processId: number): void {
+    this.#processes.delete(processId)
+    this.#processes.add(processId)
+    const [oldest] = this.#processes
+    if (this.#processes.size > REMEMBERED_PROCESSES && oldest !== undefined) this.#processes.delete(oldest)
+  }
+
   async #repair(desired: DesiredRules): Promise<number> {
     const actual = parseRules(await saveRules())
     const edits = await this.#change(table => actual.get(table) ?? new Map(), desired)
@@ -64,7 +81,7 @@ export class IptablesReconciler {
     const document = restoreDocument(edits)
     if (document !== '') {
       this.#believed = undefined
-      await restoreRules(document)
+      await restoreRules(document, processId => this.#remember(processId))
     }
     this.#believed = desired
     return [...edits.values()].reduce((sum, lines) => sum + lines.length, 0)

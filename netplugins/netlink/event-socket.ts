@@ -20,10 +20,10 @@ const NETLINK_NO_ENOBUFS = 5
 const BUFFER_SIZE = 8 * 1024 * 1024
 
 /** The descriptor of the socket that is bound to `port`; the package keeps it to itself. */
-function findDescriptor(port: number): number | undefined {
+function findDescriptor(protocol: Protocol, port: number): number | undefined {
   const rows = readFileSync('/proc/self/net/netlink', 'utf8').split('\n')
   const columns = rows.map(row => row.trim().split(/\s+/))
-  const inode = columns.find(row => row[1] === String(Protocol.ROUTE) && row[2] === String(port))?.at(-1)
+  const inode = columns.find(row => row[1] === String(protocol) && row[2] === String(port))?.at(-1)
   return readdirSync('/proc/self/fd')
     .map(Number)
     .find(descriptor => {
@@ -47,10 +47,13 @@ function setOption(descriptor: number, level: number, option: number, value: num
   }
 }
 
-/** @throws `KernelRefused` */
-export function openEventSocket(): NetlinkSocket {
-  const socket = createNetlink(Protocol.ROUTE)
-  const descriptor = findDescriptor(socket.address().port)
+/**
+ * @param protocol which part of the kernel tells
+ * @throws `KernelRefused`
+ */
+export function openEventSocket(protocol: Protocol = Protocol.ROUTE): NetlinkSocket {
+  const socket = createNetlink(protocol)
+  const descriptor = findDescriptor(protocol, socket.address().port)
   if (descriptor === undefined) {
     socket.close()
     throw networkErrors.KernelRefused({ object: 'netlink socket', message: 'is not among the open files' })

@@ -42,5 +42,6 @@ export {
   replaceRoute,
   routeObject,
 } from './routes.ts'
+export { watchRuleset } from './ruleset-events.ts'
 export { TableKeeper, type TableOutcome } from './table-keeper.ts'
 export type { VxlanSettings } from './vxlan-info.ts'
