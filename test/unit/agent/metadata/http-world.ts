@@ -1,5 +1,5 @@
 /** A metadata server with a model of two environments, asked from several addresses of the loopback. */
-import { type IncomingHttpHeaders, request } from 'node:http'
+import { type Agent, type IncomingHttpHeaders, request } from 'node:http'
 import type { Test } from 'tap'
 import { MetadataModel, MetadataServer, Requesters, SignalBoard } from '../../../../agent/metadata/index.ts'
 import { type Clock, createLogger, systemClock } from '../../../../kit/index.ts'
@@ -140,10 +140,12 @@ export interface HttpQuestion {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
+  /** Keeps connections; every question has one of its own when absent. */
+  readonly agent?: Agent
 }
 
 export function get(port: number, path: string, question: HttpQuestion = {}): Promise<HttpAnswer> {
-  const { from = FROM.web, accept, method = 'GET', headers = {}, signal } = question
+  const { from = FROM.web, accept, method = 'GET', headers = {}, signal, agent = false } = question
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {
@@ -152,7 +154,7 @@ export function get(port: number, path: string, question: HttpQuestion = {}): Pr
         path,
         method,
         localAddress: from,
-        agent: false,
+        agent,
         headers: { ...(accept === undefined ? {} : { accept }), ...headers },
         ...(signal === undefined ? {} : { signal }),
       },
