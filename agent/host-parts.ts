@@ -4,6 +4,12 @@ import type { Logger } from '../kit/index.ts'
 import { CniRuntime } from '../netplugins/cni/index.ts'
 import { networkErrors } from '../netplugins/index.ts'
 import type { Overlay } from '../netplugins/overlay/index.ts'
+import {
+  HostGateway,
+  RoutedOverlay,
+  type RouteProvider,
+  UpstreamRouters,
+} from '../netplugins/routed/index.ts'
 import { VxlanOverlay } from '../netplugins/vxlan/index.ts'
 import { HostNetwork, type OverlayContext, type OverlayKind } from './network/index.ts'
 
@@ -28,12 +34,29 @@ function cniDirectories(dataDirectory: string): { configurationDirectory: string
   }
 }
 
-function createOverlay(kind: OverlayKind, { socket, log }: OverlayContext): Overlay {
+function routeProvider({ options, socket }: OverlayContext): RouteProvider {
+  switch (options.routed?.provider) {
+    case 'none':
+      return new UpstreamRouters()
+    case 'aws':
+      throw networkErrors.NetworkNotReady({
+        object: 'provider aws',
+        message: 'is not available in this version',
+      })
+    default:
+      // Also what is removed when nothing is known of the network any more: only hosts keep routes of ours.
+      return new HostGateway(socket)
+  }
+}
+
+function createOverlay(kind: OverlayKind, context: OverlayContext): Overlay {
+  const { socket, log } = context
   switch (kind) {
     case 'vxlan':
       return new VxlanOverlay({ socket, log })
-    case 'ipsec':
     case 'routed':
+      return new RoutedOverlay({ provider: routeProvider(context), log })
+    case 'ipsec':
       throw networkErrors.NetworkNotReady({
         object: `network of kind ${kind}`,
         message: 'is not available in this version',

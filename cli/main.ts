@@ -6,6 +6,7 @@ import {
   buildImagesCommand,
   createCluster,
   createEnvironment,
+  dnsQuery,
   execute,
   inspect,
   issueToken,
@@ -14,6 +15,7 @@ import {
   listEnvironments,
   listHosts,
   listNetworks,
+  metadataGet,
   printKubeconfig,
   printRoutes,
   quickstart,
@@ -262,6 +264,27 @@ network
   .description('give the hosts another key to prove themselves with')
   .option('--cluster <name>', 'of this cluster')
   .action(withApi(async ({ api }, options: { cluster?: string }) => rotateKey(api, options.cluster)))
+
+program
+  .command('metadata')
+  .description('what 169.254.169.250 says on this host')
+  .command('get <path>')
+  .description('print the metadata at a path, such as self/container/name or /2015-12-19/services')
+  .option('--as <container>', 'as a container of this host sees it')
+  .option('--docker <socket>', "Docker's socket")
+  .action(async (target: string, options: { as?: string; docker?: string }, command: Command) =>
+    metadataGet(target, command.opts<SharedOptions>().json === true, options),
+  )
+program
+  .command('dns')
+  .description('the name server of this host')
+  .command('query <name> [type]')
+  .description('print what a name leads to (A unless said otherwise; PTR takes an address)')
+  .option('--as <container>', 'as a container of this host sees it')
+  .option('--docker <socket>', "Docker's socket")
+  .action(async (name: string, type: string | undefined, options: { as?: string; docker?: string }) =>
+    dnsQuery(name, type ?? 'A', options),
+  )
 
 const images = program.command('images').description('local images')
 images

@@ -1,4 +1,5 @@
 export { execute, showLogs } from './console.ts'
+export { dnsQuery, metadataGet } from './inquiry.ts'
 export { inspect, listClusters, listContainers, listEnvironments, listHosts } from './listings.ts'
 export {
   createCluster,

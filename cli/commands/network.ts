@@ -6,6 +6,9 @@ import { cliErrors } from '../errors.ts'
 import { formatTable, print, printJson, progress } from '../output.ts'
 import { findCluster } from './membership.ts'
 
+/** Labels by which people choose the addresses of a host. */
+const PER_HOST_SUBNET = 'io.rancher.network.per_host_subnet.'
+
 interface HostReport {
   readonly kind: string
   readonly up: number
@@ -109,13 +112,13 @@ export async function printRoutes(
 ): Promise<void> {
   const network = await networkOf(api, clusterName)
   const hosts = await api.list('hosts', { clusterId: String(network.clusterId) })
-  const routes = hosts.flatMap(host =>
-    (host.blocks as string[]).map(destination => ({
-      destination,
-      gateway: String(host.agentIpAddress),
-      host: host.name,
-    })),
-  )
+  const routes = hosts.flatMap(host => {
+    const labels = host.labels as Record<string, string>
+    const subnet = labels[`${PER_HOST_SUBNET}subnet`]
+    const gateway = labels[`${PER_HOST_SUBNET}override_agent_ip`] ?? String(host.agentIpAddress)
+    const destinations = subnet === undefined ? (host.blocks as string[]) : [subnet]
+    return destinations.map(destination => ({ destination, gateway, host: host.name }))
+  })
   if (json) printJson(routes)
   else
     print(

@@ -1,4 +1,6 @@
 /** What each host has to know to build its network. */
+
+import { perHostSubnet } from '../../netplugins/routed/index.ts'
 import type { NetworkAssignment } from '../../protocol/index.ts'
 import type { Host, Model, Network } from '../model/index.ts'
 import type { AddressBlocks } from './address-blocks.ts'
@@ -26,7 +28,7 @@ export class NetworkAssignments {
     const version = network?.keyVersion ?? 1
     return {
       clusterBlock: cluster.clusterBlock,
-      blocks: [...this.#blocks.of(host.id)],
+      blocks: [...(network?.kind === 'routed' ? this.#routedBlocks(host) : this.#blocks.of(host.id))],
       network: {
         kind: network?.kind ?? 'bridge',
         options: network?.options ?? {},
@@ -37,5 +39,12 @@ export class NetworkAssignments {
         ...(version > 1 ? { previous: this.#hostKey(cluster.uuid, version - 1) } : {}),
       },
     }
+  }
+
+  /** On a routed network, a host's subnet may be chosen by label. A label that says nothing is as none. */
+  #routedBlocks(host: Host): readonly string[] {
+    const labels = perHostSubnet(host.labels)
+    const subnet = labels.ok ? labels.value.subnet : undefined
+    return subnet === undefined ? this.#blocks.of(host.id) : [subnet]
   }
 }

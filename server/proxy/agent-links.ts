@@ -1,6 +1,7 @@
 /** The connections of all agents. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { isDeepStrictEqual } from 'node:util'
 import { WebSocketServer } from 'ws'
 import { type Daemon, explainError } from '../../kit/index.ts'
 import { LINK_MESSAGE_LIMIT, type NetworkReport, protocolErrors } from '../../protocol/index.ts'
@@ -35,6 +36,12 @@ export class AgentLinks implements Daemon {
     })
     addressBlocks.onChange((block, previous) => {
       this.#sessions.get((block ?? previous)?.hostId ?? '')?.sendNetwork()
+    })
+    this.#context.model.hosts.onChange((host, previous) => {
+      // Labels may say which addresses the host has.
+      if (host !== undefined && !isDeepStrictEqual(host.labels, previous?.labels)) {
+        this.#sessions.get(host.id)?.sendNetwork()
+      }
     })
     networks.onChange((network, previous) => this.#sendNetworkOf((network ?? previous)?.clusterId ?? ''))
     return Promise.resolve()

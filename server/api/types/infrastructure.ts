@@ -154,7 +154,7 @@ export function hostType({ model, hostNetworks }: ApiContext): ResourceType<'hos
       nodeName: { type: 'string' },
       agentState: { type: 'enum', options: ['registering', 'active', 'reconnecting', 'disconnected'] },
       agentIpAddress: { type: 'string' },
-      labels: { type: 'map[string]' },
+      labels: { type: 'map[string]', update: true },
       memory: { type: 'int' },
       milliCpu: { type: 'int' },
       localStorageMb: { type: 'int' },
