@@ -8,6 +8,7 @@ export const networkErrors = defineErrors({
   NamespaceMissing: { status: 404, message: 'does not exist', mend: 'check that the container is running' },
   NamespaceRefused: { status: 500, message: 'cannot be entered' },
   RulesRefused: { status: 500, message: 'iptables refused the rules' },
+  GuardRefused: { status: 500, message: 'nftables refused the rules' },
   SetRefused: { status: 500, message: 'ipset refused the change' },
   SetInUse: {
     status: 409,

@@ -1,0 +1,106 @@
+/** The link through which containers' packets are encrypted: charon's TUN device, or an xfrm interface of the kernel. */
+import { parseIpv4Block, runCommand } from '../../kit/index.ts'
+import { networkErrors } from '../errors.ts'
+import {
+  addAddress,
+  deleteAddress,
+  getLink,
+  type Link,
+  LinkRemover,
+  listAddresses,
+  type RouteSocket,
+  setLink,
+} from '../netlink/index.ts'
+import { hostAddressOf, type OverlayState } from '../overlay/index.ts'
+import type { CharonProcess } from './charon-process.ts'
+import { type Backend, INTERFACE_ID } from './connection.ts'
+
+/** Name of the xfrm interface; begins like those that charon gives its TUN devices, so that one rule fits both. */
+export const XFRM_LINK = 'ipsec-drover'
+
+/** As firewall rules know either. */
+export const TUNNEL_LINKS = 'ipsec+'
+
+/**
+ * The addresses of this host in its blocks, one in each: charon's own encryption only takes on a block in which the host
+ * has an address. The first is where packets of the host itself come from. None of them may be handed out to containers.
+ */
+export function hostAddressesOf(clusterBlock: string, blocks: readonly string[]): string[] {
+  return blocks
+    .filter(block => parseIpv4Block(block) !== undefined)
+    .map(block => hostAddressOf(clusterBlock, [block]))
+    .filter(address => address !== undefined)
+}
+
+export interface TunnelLink {
+  readonly index: number
+  readonly name: string
+  /** How many things about it were not as they should be. */
+  readonly repairs: number
+}
+
+/**
+ * Makes the link as it should be.
+ *
+ * @throws `KernelRefused`; `CharonFailed` when charon has no TUN device
+ */
+export async function ensureTunnelLink(
+  socket: RouteSocket,
+  charon: CharonProcess,
+  backend: Backend,
+  state: OverlayState,
+): Promise<TunnelLink> {
+  const name = backend === 'kernel' ? XFRM_LINK : await tunName(charon)
+  const link = await requireLink(socket, name, backend)
+  let { repairs } = link
+  const bridge = await getLink(socket, state.bridgeName)
+  const mtu = bridge?.mtu ?? link.mtu
+  if (!link.up || link.mtu !== mtu) {
+    await setLink(socket, name, { up: true, mtu })
+    repairs += 1
+  }
+  repairs += await ensureAddresses(socket, link.index, hostAddressesOf(state.clusterBlock, state.blocks))
+  return { index: link.index, name, repairs }
+}
+
+/** Removes what outlives charon. */
+export async function removeTunnelLink(socket: RouteSocket): Promise<void> {
+  if ((await getLink(socket, XFRM_LINK)) !== undefined) await new LinkRemover(socket).remove(XFRM_LINK)
+}
+
+async function tunName(charon: CharonProcess): Promise<string> {
+  const [name] = await charon.tunNames()
+  if (name === undefined)
+    throw networkErrors.CharonFailed({ object: 'charon', message: 'has not opened a TUN device' })
+  return name
+}
+
+async function requireLink(
+  socket: RouteSocket,
+  name: string,
+  backend: Backend,
+): Promise<Link & { repairs: number }> {
+  const present = await getLink(socket, name)
+  if (present !== undefined) return { ...present, repairs: 0 }
+  if (backend === 'kernel') {
+    const id = String(INTERFACE_ID)
+    await runCommand('ip', ['link', 'add', name, 'type', 'xfrm', 'dev', 'lo', 'if_id', id])
+    const made = await getLink(socket, name)
+    if (made !== undefined) return { ...made, repairs: 1 }
+  }
+  throw networkErrors.KernelRefused({ object: `link ${name}`, message: 'is missing' })
+}
+
+async function ensureAddresses(
+  socket: RouteSocket,
+  link: number,
+  wanted: readonly string[],
+): Promise<number> {
+  const present = await listAddresses(socket, link)
+  const isWanted = (address: string) => wanted.includes(address)
+  const superfluous = present.filter(entry => !isWanted(entry.address) || entry.prefixLength !== 32)
+  for (const entry of superfluous) await deleteAddress(socket, entry)
+  const missing = wanted.filter(address => !present.some(entry => entry.address === address))
+  for (const address of missing) await addAddress(socket, { link, address, prefixLength: 32 })
+  return superfluous.length + missing.length
+}

@@ -1,0 +1,203 @@
+/** Hosts in namespaces of a private network, joined by a wire that can be listened to, with containers behind a bridge each. */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import type { SharedKeys } from '../../../netplugins/ipsec/index.ts'
+import type { Peer as OverlayPeer, OverlayState, PeerState } from '../../../netplugins/overlay/index.ts'
+import type { HostOrder, HostReply } from './ipsec-host-process.ts'
+import { addNamespace, namespacePath, Peer, run, runIn } from './lab.ts'
+
+export const CLUSTER_BLOCK = '10.42.0.0/16'
+export const GATEWAY = '10.42.0.1'
+export const BRIDGE = 'drover0'
+/** The bridge of the outermost namespace that joins the hosts. */
+export const WIRE = 'wire'
+
+const WIRE_MTU = 1500
+const OVERHEAD = 98
+
+/** How long to wait for something that takes charon a while, in milliseconds. */
+const PATIENCE = 60_000
+
+export function makeWire(): void {
+  run('ip', 'link', 'add', WIRE, 'type', 'bridge')
+  run('ip', 'link', 'set', WIRE, 'up')
+}
+
+/** Asks until the answer is what is wanted. */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T> | T,
+  isWanted: (answer: T) => boolean,
+): Promise<T> {
+  const latest = performance.now() + PATIENCE
+  for (;;) {
+    const answer = await ask()
+    if (isWanted(answer)) return answer
+    if (performance.now() > latest) throw new Error(`${what}: still ${JSON.stringify(answer)}`)
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+}
+
+/** A host, and the process in which its overlay lives: as an agent, it can be killed. */
+export class IpsecHost {
+  readonly name: string
+  readonly directory: string
+  address: string
+  blocks: string[]
+  keys: SharedKeys
+  #process: ChildProcess | undefined
+  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  #last = 0
+
+  constructor(number: number, keys: SharedKeys) {
+    this.name = `h${number}`
+    this.address = `192.0.2.${number}`
+    this.blocks = [`10.42.${number}.0/26`]
+    this.keys = keys
+    this.directory = mkdtempSync('/tmp/drover-ipsec-')
+    addNamespace(this.name)
+    const wire = `wire-${this.name}`
+    run('ip', 'link', 'add', wire, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', this.name)
+    run('ip', 'link', 'set', wire, 'master', WIRE, 'up')
+    this.run('ip', 'address', 'add', `${this.address}/24`, 'dev', 'eth0')
+    this.run('ip', 'link', 'set', 'eth0', 'up')
+    this.run('ip', 'route', 'add', 'default', 'via', '192.0.2.254')
+    const mtu = String(WIRE_MTU - OVERHEAD)
+    this.run('ip', 'link', 'add', BRIDGE, 'type', 'bridge')
+    this.run('ip', 'link', 'set', BRIDGE, 'mtu', mtu, 'up')
+    this.run('ip', 'address', 'add', `${GATEWAY}/16`, 'dev', BRIDGE)
+    this.run('sysctl', '-q', '-w', 'net.ipv4.ip_forward=1', `net.ipv4.conf.${BRIDGE}.proxy_arp=1`)
+  }
+
+  run(command: string, ...args: string[]): string {
+    return runIn(this.name, command, ...args)
+  }
+
+  /** As other hosts know it. */
+  get peer(): OverlayPeer {
+    return { hostId: this.name, name: this.name, address: this.address, blocks: this.blocks, labels: {} }
+  }
+
+  /** Starts the process that stands for its agent. */
+  async start(): Promise<void> {
+    const child = fork(path.join(import.meta.dirname, 'ipsec-host-process.ts'), [], {
+      execPath: 'nsenter',
+      execArgv: [`--net=${namespacePath(this.name)}`, process.execPath],
+      env: { ...process.env, HOST_DIRECTORY: this.directory, HOST_NAME: this.name },
+    })
+    child.on('message', (reply: HostReply) => {
+      const waiter = this.#waiting.get(reply.id)
+      this.#waiting.delete(reply.id)
+      if (reply.error !== undefined) waiter?.reject(new Error(reply.error))
+      else waiter?.resolve(reply.value)
+    })
+    await once(child, 'message')
+    this.#process = child
+  }
+
+  /** The agent is killed, without a chance to tidy up. */
+  async kill(): Promise<void> {
+    const child = this.#process
+    if (child === undefined) return
+    this.#process = undefined
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  state(peers: readonly IpsecHost[]): OverlayState {
+    return {
+      address: this.address,
+      clusterBlock: CLUSTER_BLOCK,
+      blocks: this.blocks,
+      bridgeName: BRIDGE,
+      gateway: GATEWAY,
+      peers: peers.filter(host => host !== this).map(host => host.peer),
+    }
+  }
+
+  async apply(peers: readonly IpsecHost[]): Promise<void> {
+    await this.#order({ kind: 'apply', state: this.state(peers), keys: this.keys })
+  }
+
+  async verify(peers: readonly IpsecHost[]): Promise<number> {
+    return Number(await this.#order({ kind: 'verify', state: this.state(peers), keys: this.keys }))
+  }
+
+  async peerStates(): Promise<PeerState[]> {
+    return (await this.#order({ kind: 'peerStates' })) as PeerState[]
+  }
+
+  async remove(): Promise<void> {
+    await this.#order({ kind: 'remove' })
+  }
+
+  /** Waits until the way to `peer` is in that state. */
+  async untilPeer(peer: IpsecHost, state: PeerState['state']): Promise<PeerState> {
+    const find = async () => (await this.peerStates()).find(({ hostId }) => hostId === peer.name)
+    const found = await until(`${peer.name} for ${this.name}`, find, found => found?.state === state)
+    if (found === undefined) throw new Error('not reached')
+    return found
+  }
+
+  /** The process id of its charon, as an agent finds it. */
+  async charon(): Promise<number | undefined> {
+    return (await this.#order({ kind: 'charon' })) as number | undefined
+  }
+
+  /** Makes a container with the block's address number `number`. */
+  async addContainer(number: number, block = 0): Promise<Container> {
+    const name = `${this.name}c${block}${number}`
+    const base = this.blocks[block]?.split('/')[0]?.split('.').map(Number) ?? []
+    const address = [...base.slice(0, 3), (base[3] ?? 0) + number].join('.')
+    addNamespace(name)
+    const outside = `veth-${name}`
+    const mtu = String(WIRE_MTU - OVERHEAD)
+    this.run(
+      'ip',
+      'link',
+      'add',
+      outside,
+      'mtu',
+      mtu,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      'eth0',
+      'mtu',
+      mtu,
+      'netns',
+      name,
+    )
+    this.run('ip', 'link', 'set', outside, 'master', BRIDGE, 'up')
+    runIn(name, 'ip', 'address', 'add', `${address}/16`, 'dev', 'eth0')
+    runIn(name, 'ip', 'link', 'set', 'eth0', 'up')
+    runIn(name, 'ip', 'route', 'add', 'default', 'via', GATEWAY)
+    const peer = await Peer.start(name, name)
+    await peer.listen('tcp', 80)
+    await peer.listen('udp', 53)
+    return { name, address, peer }
+  }
+
+  dispose(): void {
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+
+  #order(order: HostOrder): Promise<unknown> {
+    this.#last += 1
+    const id = this.#last
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#process?.send({ id, order })
+    })
+  }
+}
+
+export interface Container {
+  readonly name: string
+  readonly address: string
+  readonly peer: Peer
+}
