@@ -1,9 +1,17 @@
 /** One set of addresses or networks in the kernel (ipset(8)), kept as it should be. */
-import { type Logger, runCommand } from '../../kit/index.ts'
+import { kitErrors, type Logger, parseIpv4, parseIpv4Block } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
+import { createMessage, decodeSetPart, entriesMessage, plainMessage } from './set-messages.ts'
+import { type SetAnswer, SetSocket } from './set-socket.ts'
 
 /** Entries of one set; ipset's own limit. */
 const ENTRY_LIMIT = 65_536
+
+/** Entries of one message. */
+const MESSAGE_LIMIT = 400
+
+const NO_SUCH_SET = 2
+const SET_IN_USE = 4100
 
 export interface AddressSetOptions {
   /** At most 31 characters. */
@@ -13,15 +21,28 @@ export interface AddressSetOptions {
   readonly log: Logger
 }
 
-/** A network of one address is listed without its prefix length. */
+/** A network of one address is listed without its prefix length. @throws `InvalidFormat` */
 function canonical(entry: string): string {
+  const isValid = parseIpv4(entry) !== undefined || parseIpv4Block(entry) !== undefined
+  if (!isValid) {
+    throw kitErrors.InvalidFormat({
+      object: 'address set',
+      message: `${JSON.stringify(entry.slice(0, 40))} is neither an address nor a block`,
+    })
+  }
   return entry.endsWith('/32') ? entry.slice(0, -3) : entry
+}
+
+function* chunksOf(entries: readonly string[]): Generator<readonly string[]> {
+  for (let first = 0; first < entries.length; first += MESSAGE_LIMIT)
+    yield entries.slice(first, first + MESSAGE_LIMIT)
 }
 
 export class AddressSet {
   readonly name: string
   readonly #type: string
   readonly #log: Logger
+  readonly #socket = new SetSocket()
   /** What the last successful change made; undefined when that is not known. */
   #believed: ReadonlySet<string> | undefined
 
@@ -39,7 +60,7 @@ export class AddressSet {
   /**
    * Brings the set to `entries`, trusting that nobody changed it since the last call.
    *
-   * @throws `SetRefused`, `CommandMissing`, `DeadlineExceeded`; the next call looks at the actual set first
+   * @throws `SetRefused`, `InvalidFormat`, `KernelSilent`; the next call looks at the actual set first
    */
   async apply(entries: Iterable<string>): Promise<void> {
     if (this.#believed === undefined) await this.verify(entries)
@@ -53,87 +74,80 @@ export class AddressSet {
    */
   async verify(entries: Iterable<string>): Promise<number> {
     const actual = await this.#read()
-    const changes = await this.#change(actual, entries)
-    return changes + (actual === undefined ? 1 : 0)
+    if (actual === undefined) await this.#require('create', createMessage(this.name, this.#type, ENTRY_LIMIT))
+    return (await this.#change(actual ?? new Set(), entries)) + (actual === undefined ? 1 : 0)
   }
 
   /**
    * Removes the set; none is fine.
    *
-   * @throws `SetInUse` while firewall rules refer to it (it is empty then), `SetRefused`, `CommandMissing`
+   * @throws `SetInUse` while firewall rules refer to it (it is empty then), `SetRefused`, `KernelSilent`
    */
   async remove(): Promise<void> {
     this.#believed = undefined
-    const { stderr, exitCode } = await this.#ipset(['destroy', this.name])
-    if (exitCode === 0 || isMissing(stderr)) return
-    if (!/in use/.test(stderr)) throw this.#refused('destroy', stderr)
-    await this.#ipset(['flush', this.name])
-    throw networkErrors.SetInUse({ object: `address set ${this.name}` })
+    const answer = await this.#socket.request(this.#object, 'destroy', plainMessage(this.name))
+    if (answer.error === 0 || answer.error === NO_SUCH_SET) return
+    if (answer.error !== SET_IN_USE) throw this.#refused('destroy', answer)
+    await this.#require('flush', plainMessage(this.name))
+    throw networkErrors.SetInUse({ object: this.#object })
+  }
+
+  /** Ends the connection to the kernel; the set stays. */
+  close(): void {
+    this.#socket.close()
+  }
+
+  get #object(): string {
+    return `address set ${this.name}`
   }
 
   async #read(): Promise<Set<string> | undefined> {
-    const { stdout, stderr, exitCode } = await this.#ipset(['save', this.name])
-    if (isMissing(stderr)) return undefined
-    if (exitCode !== 0) throw this.#refused('read', stderr)
-    const [header = '', ...lines] = stdout.split('\n')
-    if (!header.startsWith(`create ${this.name} ${this.#type} `)) {
+    const answer = await this.#socket.request(this.#object, 'list', plainMessage(this.name))
+    if ('meaning' in answer) {
+      if (answer.error === NO_SUCH_SET) return undefined
+      throw this.#refused('read', answer)
+    }
+    const parts = answer.parts.map(decodeSetPart)
+    const type = parts[0]?.type
+    if (type !== this.#type) {
       throw networkErrors.SetRefused({
-        object: `address set ${this.name}`,
-        message: `is of another type: ${header.slice(0, 80)}`,
+        object: this.#object,
+        message: `is of type ${type ?? 'unknown'}`,
         expected: this.#type,
         mend: `remove it: ipset destroy ${this.name}`,
       })
     }
-    return new Set(lines.flatMap(line => line.split(' ')[2] ?? []))
+    return new Set(parts.flatMap(part => part.entries))
   }
 
   /** @returns how many entries were added or deleted */
-  async #change(actual: ReadonlySet<string> | undefined, entries: Iterable<string>): Promise<number> {
+  async #change(actual: ReadonlySet<string>, entries: Iterable<string>): Promise<number> {
     const wanted = new Set([...entries].map(canonical))
     if (wanted.size > ENTRY_LIMIT) {
       throw networkErrors.SetRefused({
-        object: `address set ${this.name}`,
+        object: this.#object,
         message: `cannot hold ${wanted.size} entries`,
         expected: `at most ${ENTRY_LIMIT}`,
       })
     }
-    const added = [...wanted].filter(entry => actual?.has(entry) !== true)
-    const gone = [...(actual ?? [])].filter(entry => !wanted.has(entry))
-    const lines = [
-      ...(actual === undefined
-        ? [`create ${this.name} ${this.#type} family inet maxelem ${ENTRY_LIMIT}`]
-        : []),
-      ...gone.map(entry => `del ${this.name} ${entry}`),
-      ...added.map(entry => `add ${this.name} ${entry}`),
-    ]
-    if (lines.length > 0) {
-      this.#believed = undefined
-      const { stderr, exitCode } = await this.#ipset(['restore', '-exist'], `${lines.join('\n')}\n`)
-      if (exitCode !== 0) throw this.#refused('change', stderr)
-      this.#log.debug({ set: this.name, added: added.length, gone: gone.length }, 'changed an address set')
-    }
+    const added = [...wanted.difference(actual)]
+    const gone = [...actual].filter(entry => !wanted.has(entry))
+    this.#believed = undefined
+    for (const chunk of chunksOf(gone)) await this.#require('delete', entriesMessage(this.name, chunk))
+    for (const chunk of chunksOf(added)) await this.#require('add', entriesMessage(this.name, chunk))
     this.#believed = wanted
-    return added.length + gone.length
+    const changes = added.length + gone.length
+    if (changes > 0) this.#log.debug({ set: this.name, changes }, 'changed an address set')
+    return changes
   }
 
-  async #ipset(
-    args: readonly string[],
-    input?: string,
-  ): Promise<{ stdout: string; stderr: string; exitCode: number }> {
-    return await runCommand('ipset', args, {
-      ...(input === undefined ? {} : { input }),
-      acceptedExitCodes: [0, 1, 2],
-    })
+  async #require(action: 'create' | 'flush' | 'add' | 'delete', body: Buffer): Promise<void> {
+    const answer = await this.#socket.request(this.#object, action, body)
+    if (answer.error !== 0) throw this.#refused(action, answer)
   }
 
-  #refused(action: string, stderr: string): Error {
-    return networkErrors.SetRefused({
-      object: `address set ${this.name}`,
-      message: `ipset cannot ${action} it: ${stderr.trim().slice(0, 300)}`,
-    })
+  #refused(action: string, answer: SetAnswer): Error {
+    const meaning = 'meaning' in answer ? answer.meaning : 'no reason'
+    return networkErrors.SetRefused({ object: this.#object, message: `cannot ${action} it: ${meaning}` })
   }
-}
-
-function isMissing(stderr: string): boolean {
-  return /does not exist/.test(stderr)
 }

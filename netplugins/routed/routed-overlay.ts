@@ -88,6 +88,8 @@ export class RoutedOverlay implements Overlay {
   async close(): Promise<void> {
     await this.#last
     await this.#provider.close()
+    this.#subnetSet.close()
+    this.#hostSet.close()
   }
 
   async remove(): Promise<void> {

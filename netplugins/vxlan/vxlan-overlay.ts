@@ -105,6 +105,7 @@ export class VxlanOverlay implements Overlay {
 
   async close(): Promise<void> {
     await this.#last
+    this.#peers.close()
   }
 
   async remove(): Promise<void> {

@@ -6,21 +6,28 @@ import {
   addAddress,
   createBridge,
   createVethPair,
+  createVxlan,
   deleteAddress,
   deleteNeighbour,
   deleteRoute,
+  forwardingObject,
   getLink,
   type KernelEvent,
   kernelErrorCode,
   LinkRemover,
   listAddresses,
+  listForwarding,
   listLinks,
   listNeighbours,
   listRoutes,
+  OUR_PROTOCOL,
   RouteSocket,
   replaceNeighbour,
   replaceRoute,
+  routeObject,
   setLink,
+  TableKeeper,
+  tableOf,
   watchKernel,
   withRouteSocket,
 } from '../../../netplugins/netlink/index.ts'
@@ -170,6 +177,56 @@ t.test('many requests at once do not disturb each other', { skip }, async t => {
     )
     t.equal((await listAddresses(socket, link)).length, 60)
     await new LinkRemover(socket).remove('br0')
+  })
+})
+
+t.test('a batch answers for each of its requests', { skip }, async t => {
+  await withRouteSocket(undefined, async socket => {
+    await createBridge(socket, BRIDGE)
+    const link = await bridgeIndex(socket)
+    const route = (destination: string, gateway?: string) =>
+      routeObject({ destination, gateway, link, onLink: gateway !== undefined, protocol: OUR_PROTOCOL })
+    const many = Array.from({ length: 300 }, (_, n) => route(`10.${n >> 8}.${n & 255}.0/24`, '192.0.2.9'))
+    const wrong = routeObject({ destination: '10.99.0.0/16', gateway: undefined, link: 9999 })
+    const requests = [...many, wrong, ...many.slice(0, 1)].map(object => object.add())
+    const results = await socket.batch(requests)
+    t.equal(results.length, 302)
+    t.equal(results.filter(result => result !== undefined).length, 2)
+    t.equal(kernelErrorCode(results[300]), 'ENODEV')
+    t.equal(kernelErrorCode(results[301]), 'EEXIST')
+    t.match(results[301]?.message, 'route to 10.0.0.0/24')
+
+    await replaceRoute(socket, { destination: '10.98.0.0/16', gateway: undefined, link })
+    t.equal((await listRoutes(socket, { protocol: OUR_PROTOCOL })).length, 300)
+    await replaceRoute(socket, { destination: '10.97.0.0/16', gateway: undefined, link, table: 1042 })
+    t.match(await listRoutes(socket, { table: 1042 }), [{ destination: '10.97.0.0/16', link, table: 1042 }])
+
+    const keeper = new TableKeeper(socket)
+    const actual = tableOf((await listRoutes(socket, { protocol: OUR_PROTOCOL })).map(routeObject))
+    const desired = tableOf([route('10.0.0.0/24', '192.0.2.8'), ...many.slice(1, 10), route('10.50.0.0/16')])
+    t.match(await keeper.change(desired, actual), { changes: 2 + 290, failures: new Map() })
+    t.match(await keeper.change(desired), { changes: 0 })
+    t.ok(keeper.holds(route('10.0.0.0/24', '192.0.2.8')))
+    t.notOk(keeper.holds(route('10.0.0.0/24', '192.0.2.9')))
+    t.match(await keeper.change(new Map()), { changes: 11 })
+    t.strictSame(await listRoutes(socket, { protocol: OUR_PROTOCOL }), [])
+    await new LinkRemover(socket).remove('br0')
+  })
+})
+
+t.test('a VXLAN link reads as it was made', { skip }, async t => {
+  await withRouteSocket(undefined, async socket => {
+    const settings = { id: 7, port: 4790, local: '192.0.2.1', learning: false }
+    await createVxlan(socket, { name: 'vx7', mac: '0e:00:00:00:00:07', mtu: 1400, ...settings })
+    const link = await getLink(socket, 'vx7')
+    t.match(link, { kind: 'vxlan', mac: '0e:00:00:00:00:07', mtu: 1400, up: true, vxlan: settings })
+    const entry = { link: link?.index ?? 0, mac: '0e:00:00:00:00:08', host: '192.0.2.8' }
+    t.strictSame(await socket.batch([forwardingObject(entry).add()]), [undefined])
+    t.strictSame(await listForwarding(socket, entry.link), [entry])
+    const details = execFileSync('ip', ['-details', 'link', 'show', 'vx7'], { encoding: 'utf8' })
+    t.match(details, /vxlan id 7 local 192\.0\.2\.1.*dstport 4790 nolearning/)
+    await new LinkRemover(socket).remove('vx7')
+    t.strictSame(await socket.batch([forwardingObject(entry).remove()]), [undefined], 'gone is gone')
   })
 })
 

@@ -19,7 +19,8 @@ export const BRIDGE = 'drover0'
 /** The namespace with the switch between the hosts. */
 const SWITCH = 'switch'
 
-function makeSwitch(): void {
+/** Makes the switch that hosts are joined by when they start. */
+export function startSwitch(): void {
   addNamespace(SWITCH)
   runIn(SWITCH, 'ip', 'link', 'add', 'lan0', 'type', 'bridge')
   runIn(SWITCH, 'ip', 'link', 'set', 'lan0', 'up')
@@ -216,7 +217,7 @@ export async function startHosts(
   t: Test,
   options: Omit<HostOptions, 'number'>,
 ): Promise<[OverlayHost, OverlayHost, OverlayHost]> {
-  makeSwitch()
+  startSwitch()
   t.teardown(deleteSwitch)
   const start = async (number: number) => {
     const host = await OverlayHost.start({ number, ...options })
