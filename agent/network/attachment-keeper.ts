@@ -2,9 +2,10 @@
  * Keeps what is on the host and what is recorded the same: puts links back that were moved, forgets attachments whose
  * link is gone, and clears away what has no record.
  */
-import type { Logger } from '../../kit/index.ts'
+import { explainError, type Logger } from '../../kit/index.ts'
 import type { BridgeNetwork } from '../../netplugins/bridge/index.ts'
 import type { AddressPool } from '../../netplugins/ipam/index.ts'
+import type { Attachment } from './attachment.ts'
 import type { AttachmentStore } from './attachment-store.ts'
 import type { Attachments } from './attachments.ts'
 
@@ -23,15 +24,15 @@ export class AttachmentKeeper {
     this.#parts = parts
   }
 
-  /** One pass over everything. @throws `KernelRefused` */
-  async reconcile(): Promise<void> {
-    const owners = await this.#keepLinks()
+  /** One pass over everything. @param mtu of containers' links, in bytes. @throws `KernelRefused` */
+  async reconcile(mtu: number): Promise<void> {
+    const owners = await this.#keepLinks(mtu)
     await this.#forgetDisconnected(owners)
     await this.#freeAddresses()
   }
 
   /** @returns names of the links that are there */
-  async #keepLinks(): Promise<ReadonlySet<string>> {
+  async #keepLinks(mtu: number): Promise<ReadonlySet<string>> {
     const { bridge, attachments, store, log } = this.#parts
     const links = await bridge.hostInterfaces()
     for (const link of links.values()) {
@@ -40,12 +41,24 @@ export class AttachmentKeeper {
         if (attachments.isBusy(owner)) continue
         if (await bridge.ensureHostInterface(link, owner.ports.length > 0))
           log.info({ link: link.name }, 'reconnected a container')
+        if (link.mtu !== mtu) await this.#resize(owner, mtu)
       } else if (!attachments.isBusyWith(link.name)) {
         log.info({ link: link.name }, 'removes the link of no container')
         await bridge.removeHostInterface(link.name)
       }
     }
     return new Set(links.keys())
+  }
+
+  async #resize(owner: Attachment, mtu: number): Promise<void> {
+    const { bridge, log } = this.#parts
+    try {
+      await bridge.resize(owner, mtu)
+      log.info({ container: owner.containerId, mtu }, 'changed the size of packets of a container')
+    } catch (error) {
+      // It ends just now, or its namespace is known by another name than it was attached with.
+      log.warn({ container: owner.containerId, reason: explainError(error) }, 'keeps its size of packets')
+    }
   }
 
   /**

@@ -307,7 +307,7 @@ export class HostNetwork implements Daemon {
       case 'links':
         await parts.bridge.ensure(plan.bridge)
         await ensureMetadataAddress(parts.socket, plan.settings.metadata.address)
-        await parts.keeper.reconcile()
+        await parts.keeper.reconcile(plan.bridge.mtu)
         await this.#findDockerBridges(parts)
         return INTERVAL
       case 'firewall':

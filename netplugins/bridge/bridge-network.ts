@@ -176,6 +176,25 @@ export class BridgeNetwork {
     return true
   }
 
+  /**
+   * Lets both ends of a container's connection carry packets of another size.
+   *
+   * @param mtu in bytes
+   * @throws `NamespaceMissing` when the container is gone, `KernelRefused`
+   */
+  async resize(
+    {
+      namespace,
+      interfaceName,
+      hostInterface,
+    }: Pick<ContainerInterface, 'namespace' | 'interfaceName' | 'hostInterface'>,
+    mtu: number,
+  ): Promise<void> {
+    await withRouteSocket(namespace, socket => setLink(socket, interfaceName, { mtu }))
+    // Last: it is what tells that there is nothing to do any more.
+    await setLink(this.#socket, hostInterface, { mtu })
+  }
+
   /** Whether there is a link of that name, now. */
   async hasLink(name: string): Promise<boolean> {
     return (await getLink(this.#socket, name)) !== undefined
