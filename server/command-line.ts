@@ -2,6 +2,11 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { serverErrors } from './errors.ts'
 
+/** In milliseconds. */
+const DAY = 86_400_000
+/** Part of the interval over which agents are spread. */
+const RENEWAL_SPREAD = 0.1
+
 export interface ServerSettings {
   readonly dataDirectory: string
   readonly port: number
@@ -10,6 +15,8 @@ export interface ServerSettings {
   readonly database: string | undefined
   /** The https URL by which agents reach this server; found out when absent. */
   readonly advertise: string | undefined
+  /** How often agents are sent all metadata anew, and over how long they are spread; milliseconds. */
+  readonly metadataRenewal: { readonly interval: number; readonly spread: number }
 }
 
 function port(text: string): number {
@@ -17,6 +24,15 @@ function port(text: string): number {
   if (!Number.isInteger(value) || value < 0 || value > 65535)
     throw new InvalidArgumentError('expected 0 to 65535')
   return value
+}
+
+function duration(text: string): number {
+  const match = /^(\d{1,9})(s|m|h|d)$/.exec(text)
+  const factor = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? '']
+  if (match === null || factor === undefined || Number(match[1]) === 0) {
+    throw new InvalidArgumentError('expected a duration such as 90s, 10m, 12h, 30d')
+  }
+  return Number(match[1]) * factor
 }
 
 function httpsUrl(text: string): string {
@@ -48,6 +64,7 @@ export function parseServerCommandLine(argv: readonly string[]): ServerSettings 
     .option('--tls-port <port>', 'TLS', port, 8443)
     .option('--db <url>', 'sqlite:PATH (default: in the data directory)')
     .option('--advertise <url>', 'the https URL by which agents reach this server', httpsUrl)
+    .option('--metadata-renewal <duration>', 'send agents all metadata anew this often', duration, DAY)
     .exitOverride(error => process.exit(error.exitCode === 0 ? 0 : 2))
     .parse([...argv])
   const options = command.opts<{
@@ -56,6 +73,7 @@ export function parseServerCommandLine(argv: readonly string[]): ServerSettings 
     tlsPort: number
     db?: string
     advertise?: string
+    metadataRenewal: number
   }>()
   return {
     dataDirectory: options.data,
@@ -63,5 +81,9 @@ export function parseServerCommandLine(argv: readonly string[]): ServerSettings 
     tlsPort: options.tlsPort,
     database: databaseFile(options.db),
     advertise: options.advertise,
+    metadataRenewal: {
+      interval: options.metadataRenewal,
+      spread: Math.floor(options.metadataRenewal * RENEWAL_SPREAD),
+    },
   }
 }

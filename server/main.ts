@@ -10,6 +10,7 @@ import {
   Supervisor,
   untilAskedToStop,
 } from '../kit/index.ts'
+import { MessagePacker } from '../protocol/index.ts'
 import { writeAdminAccess } from './admin-access.ts'
 import { DroverApi, RegistrationApi } from './api/index.ts'
 import { Authenticator, loadCertificates, RegistrationTokens, ServerKey } from './auth/index.ts'
@@ -86,10 +87,20 @@ async function run(settings: ServerSettings): Promise<void> {
     system,
     generation: key.sign('metadata generation', SYSTEM_SPACE),
     serviceToken: uuid => key.sign('service token', uuid),
+    renewal: settings.metadataRenewal,
     log,
   })
   const links = new AgentLinks(
-    { model, hosts, blocks, networks, sync: new ContainerSync(model), metadata, log },
+    {
+      model,
+      hosts,
+      blocks,
+      networks,
+      sync: new ContainerSync(model),
+      metadata,
+      packer: new MessagePacker(),
+      log,
+    },
     authenticator,
     hostController,
   )

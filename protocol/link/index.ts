@@ -13,3 +13,4 @@ export {
   STATUS_INTERVAL,
   serverMessage,
 } from './messages.ts'
+export { isPacked, MessagePacker, unpackMessage } from './packed-message.ts'

@@ -11,6 +11,7 @@ import {
   LINK_SILENCE_LIMIT,
   type ServerMessage,
 } from './messages.ts'
+import { isPacked, unpackMessage } from './packed-message.ts'
 
 type AnyMessage = AgentMessage | ServerMessage
 type ControlType = 'request' | 'response' | 'stream.open' | 'stream.end' | 'stream.window'
@@ -90,9 +91,9 @@ export class LinkConnection<Incoming extends AnyMessage, Outgoing extends AnyMes
     this.#sendText(JSON.stringify(message))
   }
 
-  /** Sends a message that is encoded already, e.g. one that many connections get. */
-  sendEncoded(text: string): void {
-    this.#sendText(text)
+  /** Sends a message that is encoded already, and perhaps packed: one that many connections get. */
+  sendEncoded(message: string | Buffer): void {
+    this.#sendText(message)
   }
 
   /**
@@ -162,7 +163,7 @@ export class LinkConnection<Incoming extends AnyMessage, Outgoing extends AnyMes
     this.#streams.delete(stream)
   }
 
-  #sendText(text: string): void {
+  #sendText(text: string | Buffer): void {
     if (this.#closed) return
     const { socket } = this.#options
     if (socket.bufferedAmount > BACKLOG_LIMIT) this.terminate('the other side does not take what it is sent')
@@ -182,14 +183,15 @@ export class LinkConnection<Incoming extends AnyMessage, Outgoing extends AnyMes
     this.#heard()
     if (this.#closed) return
     const buffer = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer)
-    if (binary) {
+    if (binary && !isPacked(buffer)) {
       const frame = decodeStreamData(buffer)
       if (frame !== undefined) this.#streams.get(frame.stream)?.receiveData(frame.data)
       return
     }
     let message: Incoming
     try {
-      message = this.#options.incoming.parse(JSON.parse(buffer.toString('utf8')), 'message')
+      const text = binary ? unpackMessage(buffer) : buffer.toString('utf8')
+      message = this.#options.incoming.parse(JSON.parse(text), 'message')
     } catch (error) {
       this.#options.log.warn({ err: error }, 'received a message that breaks the protocol')
       this.#options.socket.close(PROTOCOL_VIOLATION, 'a message breaks the protocol')

@@ -32,11 +32,11 @@ export interface ClusterPublicationOptions {
 }
 
 export class ClusterPublication {
-  readonly generation: string
+  #generation: string
   readonly #options: ClusterPublicationOptions
   /** uuid → JSON of the object, encoded once for every message it is in. */
   readonly #objects = new Map<string, string>()
-  readonly #differences = new Map<number, Difference | undefined>()
+  readonly #differences = new Map<string, Difference | undefined>()
   #pending = new Map<string, AffectedObject>()
   #sequence: number | undefined
   #full: FullSynchronization | undefined
@@ -44,8 +44,19 @@ export class ClusterPublication {
   #fullAskedAt = 0
 
   constructor(options: ClusterPublicationOptions) {
-    this.generation = options.generation
+    this.#generation = options.generation
     this.#options = options
+  }
+
+  /** Of the copies that are sent from now on. */
+  get generation(): string {
+    return this.#generation
+  }
+
+  /** Begins another generation: copies of the one before stay current until they are replaced. */
+  rename(generation: string): void {
+    this.#generation = generation
+    this.#full = undefined
   }
 
   /** The revision up to which every change is in the model; undefined before it was built. */
@@ -82,10 +93,11 @@ export class ClusterPublication {
     this.#pending.clear()
   }
 
-  /** What changed after `from`; undefined when that is not known, and only everything helps. */
-  differenceSince(from: number): Difference | undefined {
-    if (!this.#differences.has(from)) this.#differences.set(from, this.#difference(from))
-    return this.#differences.get(from)
+  /** What changed after `from`, for copies of that generation; undefined when that is not known, and only everything helps. */
+  differenceSince(from: number, generation: string): Difference | undefined {
+    const key = `${from} ${generation}`
+    if (!this.#differences.has(key)) this.#differences.set(key, this.#difference(from, generation))
+    return this.#differences.get(key)
   }
 
   /** The whole model; callers `use` and `release` it. */
@@ -96,7 +108,7 @@ export class ClusterPublication {
     const young = present !== undefined && sequence - present.sequence <= SHARED_AGE
     // Whoever has it must be able to learn what changed since.
     if (young && this.#options.history.knowsSince(present.sequence)) return present
-    this.#full = new FullSynchronization(this.generation, sequence, this.#objects)
+    this.#full = new FullSynchronization(this.#generation, sequence, this.#objects)
     return this.#full
   }
 
@@ -113,7 +125,7 @@ export class ClusterPublication {
     return undefined
   }
 
-  #difference(from: number): Difference | undefined {
+  #difference(from: number, generation: string): Difference | undefined {
     const sequence = this.#sequence ?? 0
     const uuids = from > sequence ? undefined : this.#options.history.since(from)
     if (uuids === undefined) return undefined
@@ -124,7 +136,6 @@ export class ClusterPublication {
       if (text === undefined) removes.push(uuid)
       else updates.push(text)
     }
-    const { generation } = this
     return {
       messages: stepMessages({ generation, from, sequence, updates, removes }),
       empty: uuids.size === 0,

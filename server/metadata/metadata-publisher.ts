@@ -18,6 +18,7 @@ import { affectedBy } from './affected-objects.ts'
 import { ChangeHistory } from './change-history.ts'
 import { ClusterPublication } from './cluster-publication.ts'
 import { Conversion, shownObjects } from './convert.ts'
+import { GenerationRenewal } from './generation-renewal.ts'
 import { Subscriber } from './subscriber.ts'
 
 export interface MetadataPublisherOptions {
@@ -27,6 +28,11 @@ export interface MetadataPublisherOptions {
   /** Secret or not, but the same after every start: with it and the cluster's uuid, agents tell one history from another. */
   readonly generation: string
   readonly serviceToken: (serviceUuid: string) => string
+  /**
+   * How often every copy is replaced, whatever it says of itself, and over how long the agents are spread; milliseconds.
+   * Never when absent.
+   */
+  readonly renewal?: { readonly interval: number; readonly spread: number }
   readonly log: Logger
   readonly clock?: Clock
 }
@@ -70,6 +76,7 @@ export class MetadataPublisher implements MetadataSource, Daemon {
   #caughtUp = Promise.withResolvers<void>()
   #stopping = false
   #fullSynchronizations = 0
+  readonly #renewal: GenerationRenewal | undefined
 
   constructor(options: MetadataPublisherOptions) {
     this.#options = options
@@ -81,6 +88,10 @@ export class MetadataPublisher implements MetadataSource, Daemon {
       clock: this.#clock,
       reconcile: clusterId => this.#publish(clusterId),
     })
+    const { renewal } = options
+    if (renewal !== undefined) {
+      this.#renewal = new GenerationRenewal({ ...renewal, clock: this.#clock, renew: () => this.#renew() })
+    }
   }
 
   /** How many full synchronisations were begun since the start. */
@@ -93,10 +104,12 @@ export class MetadataPublisher implements MetadataSource, Daemon {
     this.#following = this.#follow()
     await this.#caughtUp.promise
     this.#loop.start()
+    this.#renewal?.start()
   }
 
   async stop(): Promise<void> {
     this.#stopping = true
+    this.#renewal?.stop()
     this.#watch?.close()
     await this.#following
     await this.#loop.stop()
@@ -139,19 +152,22 @@ export class MetadataPublisher implements MetadataSource, Daemon {
   }
 
   #newPublication(clusterId: string): ClusterPublication {
-    const { model, generation, log } = this.#options
-    // The uuid of the cluster tells apart two databases that were served with the same key.
-    const clusterUuid = model.clusters.get(clusterId)?.uuid ?? clusterId
-    const history = createHash('sha256')
-      .update(`${generation}\n${clusterUuid}\n${METADATA_MODEL_VERSION}`)
-      .digest('base64url')
     return new ClusterPublication({
-      generation: history,
+      generation: this.#generationOf(clusterId),
       history: this.#historyOf(clusterId),
       convert: (kind, id) => this.#conversion.convert(kind, id),
-      log,
+      log: this.#options.log,
       clock: this.#clock,
     })
+  }
+
+  #generationOf(clusterId: string): string {
+    const { model, generation } = this.#options
+    // The uuid of the cluster tells apart two databases that were served with the same key.
+    const clusterUuid = model.clusters.get(clusterId)?.uuid ?? clusterId
+    return createHash('sha256')
+      .update(`${generation}\n${clusterUuid}\n${METADATA_MODEL_VERSION}\n${this.#renewal?.epoch ?? 0}`)
+      .digest('base64url')
   }
 
   #historyOf(clusterId: string): ChangeHistory {
@@ -215,6 +231,20 @@ export class MetadataPublisher implements MetadataSource, Daemon {
         const { revision } = system
         await this.#options.model.reached(revision)
         this.#forgetEverything(revision)
+      }
+    }
+  }
+
+  /** A new generation: every copy is replaced once, one agent after the other. */
+  #renew(): void {
+    for (const [clusterId, cluster] of this.#clusters) {
+      cluster.publication.rename(this.#generationOf(clusterId))
+      for (const subscriber of cluster.subscribers) {
+        this.#renewal?.spread(subscriber, () => {
+          if (!cluster.subscribers.has(subscriber)) return
+          subscriber.restart('all metadata is sent anew now and then')
+          this.#loop.kick(clusterId)
+        })
       }
     }
   }

@@ -22,6 +22,8 @@ export class Subscriber {
   /** What the agent shows after all that was sent. */
   #sent: number | undefined
   #reason: string
+  /** Of its copy: the publication's may have changed since. */
+  #generation: string
   #transfer: Transfer | undefined
   #next = 0
 
@@ -29,6 +31,7 @@ export class Subscriber {
   constructor(agent: MetadataSubscriber, generation: string, onFull: (reason: string) => void) {
     this.#agent = agent
     this.#onFull = onFull
+    this.#generation = generation
     const { position } = agent
     this.#sent = position?.generation === generation ? position.sequence : undefined
     this.#reason = position === undefined ? 'it has no copy' : 'its copy is of something else'
@@ -69,7 +72,7 @@ export class Subscriber {
     if (sequence === undefined || this.#sent === sequence) return undefined
     this.#next = 0
     if (this.#sent === undefined) return this.#everything(publication)
-    const difference = publication.differenceSince(this.#sent)
+    const difference = publication.differenceSince(this.#sent, this.#generation)
     if (difference === undefined) {
       this.#reason = 'what it missed is not known any more'
       return this.#everything(publication)
@@ -86,6 +89,7 @@ export class Subscriber {
 
   #everything(publication: ClusterPublication): Transfer {
     const full = publication.fullSynchronization()
+    this.#generation = publication.generation
     full.use()
     this.#onFull(this.#reason)
     return {

@@ -8,6 +8,7 @@ import {
   LINK_VERSION,
   LinkConnection,
   type MessageOfType,
+  type MessagePacker,
   type NetworkAssignment,
   type NetworkReport,
   type OwnMessage,
@@ -25,6 +26,8 @@ export interface AgentSessionContext {
   readonly networks: NetworkAssignments
   readonly sync: ContainerSync
   readonly metadata: MetadataSource
+  /** Shared by all sessions, because they are sent the same. */
+  readonly packer: MessagePacker
   readonly log: Logger
 }
 
@@ -151,7 +154,7 @@ export class AgentSession {
       clusterId: host.clusterId,
       position: hello.metadata,
       backlog: () => this.#link.backlog,
-      send: text => this.#link.sendEncoded(text),
+      send: text => this.#link.sendEncoded(this.#context.packer.pack(text)),
     })
   }
 

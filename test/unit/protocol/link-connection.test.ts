@@ -9,6 +9,7 @@ import {
   agentMessage,
   LinkConnection,
   type LinkStream,
+  MessagePacker,
   type OwnMessage,
   type ServerMessage,
   serverMessage,
@@ -178,4 +179,26 @@ t.test('a message that breaks the protocol ends the connection', async t => {
     rawAgent.send(message)
     t.match(await closed, /breaks the protocol/)
   }
+})
+
+t.test('large messages are packed, once for all, and come in order', async t => {
+  const packer = new MessagePacker()
+  const text = (reason: string) => JSON.stringify({ type: 'metadata.resync', reason })
+  t.equal(packer.pack(text('short')), text('short'))
+  // The longest message of an agent that its schema lets pass is short; padding is no part of it.
+  const large = `${text('large')}${' '.repeat(100_000)}`
+  const packed = packer.pack(large)
+  t.ok(packed instanceof Buffer && packed.length < 1_000, 'smaller')
+  t.equal(packer.pack(large), packed, 'packed once')
+
+  const { agent, atServer, rawAgent, closed } = await connect(t)
+  agent.sendEncoded(packed)
+  agent.sendEncoded(text('after'))
+  while (atServer.length < 2) await new Promise(resolve => setImmediate(resolve))
+  t.same(
+    atServer.map(message => (message as { reason?: string }).reason),
+    ['large', 'after'],
+  )
+  rawAgent.send(Buffer.from([0, 0, 0, 0, 1, 2, 3]))
+  t.match(await closed, /breaks the protocol/, 'what cannot be unpacked ends the connection')
 })
