@@ -3,6 +3,7 @@ import path from 'node:path'
 import type { Logger } from '../kit/index.ts'
 import { CniRuntime } from '../netplugins/cni/index.ts'
 import { networkErrors } from '../netplugins/index.ts'
+import { type Credentials, IpsecOverlay } from '../netplugins/ipsec/index.ts'
 import type { Overlay } from '../netplugins/overlay/index.ts'
 import {
   HostGateway,
@@ -11,7 +12,7 @@ import {
   UpstreamRouters,
 } from '../netplugins/routed/index.ts'
 import { VxlanOverlay } from '../netplugins/vxlan/index.ts'
-import { HostNetwork, type OverlayContext, type OverlayKind } from './network/index.ts'
+import { type HostKeys, HostNetwork, type OverlayContext, type OverlayKind } from './network/index.ts'
 
 /** Where on the metadata address the servers listen; ports 80 and 53 of it are led here. */
 export const METADATA_HTTP_PORT = 9346
@@ -49,6 +50,10 @@ function routeProvider({ options, socket }: OverlayContext): RouteProvider {
   }
 }
 
+function sharedKeys(keys: HostKeys | undefined): Credentials | undefined {
+  return keys && { kind: 'psk', ...keys }
+}
+
 function createOverlay(kind: OverlayKind, context: OverlayContext): Overlay {
   const { socket, log } = context
   switch (kind) {
@@ -57,9 +62,12 @@ function createOverlay(kind: OverlayKind, context: OverlayContext): Overlay {
     case 'routed':
       return new RoutedOverlay({ provider: routeProvider(context), log })
     case 'ipsec':
-      throw networkErrors.NetworkNotReady({
-        object: `network of kind ${kind}`,
-        message: 'is not available in this version',
+      return new IpsecOverlay({
+        directory: context.directory,
+        socket,
+        credentials: () => sharedKeys(context.hostKeys()),
+        changed: context.changed,
+        log,
       })
   }
 }

@@ -21,12 +21,8 @@ import { NetworkDriver } from '../../netplugins/driver/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import { IptablesReconciler } from '../../netplugins/iptables/index.ts'
 import { type KernelEvent, listLinks, watchKernel, withRouteSocket } from '../../netplugins/netlink/index.ts'
-import {
-  hostAddressOf,
-  type OverlayState,
-  type Peer,
-  type PeerState,
-} from '../../netplugins/overlay/index.ts'
+import { hostAddressesOf } from '../../netplugins/ipsec/index.ts'
+import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
 import type { Attachment } from './attachment.ts'
 import { changesUplink, isDockerBridge, needsAttention } from './kernel-watch.ts'
@@ -271,8 +267,10 @@ export class HostNetwork implements Daemon {
 
   #adopt(plan: NetworkPlan): void {
     this.#state.plan = plan
-    const { clusterBlock, blocks } = plan.settings
-    this.#parts?.pool.setBlocks(plan.clusterBlock, plan.blocks, hostAddressOf(clusterBlock, blocks))
+    const { clusterBlock, blocks, address } = plan.settings
+    // Whatever the network is now, it may be another one tomorrow.
+    const own = address === undefined ? [] : hostAddressesOf(clusterBlock, blocks)
+    this.#parts?.pool.setBlocks(plan.clusterBlock, plan.blocks, own)
   }
 
   async #reconcile(aspect: Aspect): Promise<ReconcileResult> {

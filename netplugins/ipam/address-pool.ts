@@ -81,15 +81,18 @@ export class AddressPool {
    *
    * @param clusterBlock the network that containers believe to be on: its first and last address and the gateway (the
    *   one after the first) are never handed out
-   * @param hostAddress the host's own address in one of its blocks (`hostAddressOf`): not handed out either
+   * @param hostAddresses the host's own addresses in its blocks (`hostAddressesOf`): not handed out either
    */
-  setBlocks(clusterBlock: Ipv4Block, blocks: readonly Ipv4Block[], hostAddress?: string): void {
+  setBlocks(
+    clusterBlock: Ipv4Block,
+    blocks: readonly Ipv4Block[],
+    hostAddresses: readonly string[] = [],
+  ): void {
     const { base } = clusterBlock
-    const own = hostAddress === undefined ? undefined : parseIpv4(hostAddress)
     this.#blocks = blocks.toSorted((a, b) => a.base - b.base)
     this.#reserved = new Set([
       ...[base, base + 1, base + ipv4BlockSize(clusterBlock) - 1],
-      ...(own === undefined ? [] : [own]),
+      ...hostAddresses.flatMap(address => parseIpv4(address) ?? []),
     ])
   }
 
