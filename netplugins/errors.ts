@@ -18,6 +18,16 @@ export const networkErrors = defineErrors({
 
   // Between hosts
   PartlyConnected: { status: 500, message: 'is not connected to every host' },
+  InterfaceMissing: {
+    status: 404,
+    message: 'does not exist on this host',
+    mend: 'name another one, for this host by the label io.rancher.network.l2flat.interface',
+  },
+  GatewaySilent: {
+    status: 503,
+    message: 'does not answer',
+    mend: 'check the gateway, and that the network lets through several MAC addresses on one port',
+  },
 
   // Addresses and ports
   BlockExhausted: {

@@ -32,6 +32,7 @@ export {
   replaceNeighbour,
 } from './neighbours.ts'
 export { isOwnNamespace } from './network-namespace.ts'
+export { PacketSocket } from './packet-socket.ts'
 export { type KernelRequest, kernelErrorCode, RouteSocket, withRouteSocket } from './route-socket.ts'
 export {
   deleteRoute,
