@@ -151,10 +151,11 @@ export class PeerKeeper {
 
   async #end(client: ViciClient, id: number): Promise<void> {
     try {
-      await client.request('terminate', { ike_id: String(id), timeout: '-1' })
+      await client.request('terminate', { 'ike-id': String(id), timeout: '-1' })
     } catch (error) {
-      // It may have ended by itself meanwhile.
       if (!isDroverError(error, 'CharonRefused')) throw error
+      // As a rule it has ended by itself meanwhile.
+      this.#options.log.debug({ association: id, reason: explainError(error) }, 'did not end an association')
     }
   }
 

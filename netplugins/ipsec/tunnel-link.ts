@@ -32,6 +32,12 @@ export function hostAddressesOf(clusterBlock: string, blocks: readonly string[])
     .filter(address => address !== undefined)
 }
 
+/**
+ * Bytes of a packet that charon reads from its TUN device: it takes the length that the device had when it was made, and
+ * cuts off the rest of longer ones.
+ */
+const TUN_MTU = 1400
+
 export interface TunnelLink {
   readonly index: number
   readonly name: string
@@ -54,7 +60,8 @@ export async function ensureTunnelLink(
   const link = await requireLink(socket, name, backend)
   let { repairs } = link
   const bridge = await getLink(socket, state.bridgeName)
-  const mtu = bridge?.mtu ?? link.mtu
+  const wanted = bridge?.mtu ?? link.mtu
+  const mtu = backend === 'userspace' ? Math.min(wanted, TUN_MTU) : wanted
   if (!link.up || link.mtu !== mtu) {
     await setLink(socket, name, { up: true, mtu })
     repairs += 1

@@ -1,9 +1,11 @@
 /** Hosts in namespaces of a private network, joined by a wire that can be listened to, with containers behind a bridge each. */
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
+import { type Association, listAssociations } from '../../../netplugins/ipsec/associations.ts'
 import type { SharedKeys } from '../../../netplugins/ipsec/index.ts'
+import { ViciClient } from '../../../netplugins/ipsec/vici/index.ts'
 import type { Peer as OverlayPeer, OverlayState, PeerState } from '../../../netplugins/overlay/index.ts'
 import type { HostOrder, HostReply } from './ipsec-host-process.ts'
 import { addNamespace, namespacePath, Peer, run, runIn } from './lab.ts'
@@ -23,6 +25,15 @@ const PATIENCE = 60_000
 export function makeWire(): void {
   run('ip', 'link', 'add', WIRE, 'type', 'bridge')
   run('ip', 'link', 'set', WIRE, 'up')
+}
+
+/** Whether a process runs; what nobody has waited for yet does not. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
+  } catch {
+    return false
+  }
 }
 
 /** Asks until the answer is what is wanted. */
@@ -147,6 +158,29 @@ export class IpsecHost {
     return (await this.#order({ kind: 'charon' })) as number | undefined
   }
 
+  /** What its charon says there is with other hosts. */
+  async associations(): Promise<Association[]> {
+    const client = await ViciClient.connect(path.join(this.directory, 'ipsec', 'vici'))
+    try {
+      return [...(await listAssociations(client)).values()].flat()
+    } finally {
+      client.close()
+    }
+  }
+
+  /** Gets another address on the wire. */
+  move(address: string): void {
+    this.run('ip', 'address', 'flush', 'dev', 'eth0')
+    this.run('ip', 'address', 'add', `${address}/24`, 'dev', 'eth0')
+    this.run('ip', 'route', 'add', 'default', 'via', '192.0.2.254')
+    this.address = address
+  }
+
+  /** Cuts it off the wire, or joins it again. */
+  setConnected(isConnected: boolean): void {
+    run('ip', 'link', 'set', `wire-${this.name}`, isConnected ? 'up' : 'down')
+  }
+
   /** Makes a container with the block's address number `number`. */
   async addContainer(number: number, block = 0): Promise<Container> {
     const name = `${this.name}c${block}${number}`
@@ -183,6 +217,7 @@ export class IpsecHost {
   }
 
   dispose(): void {
+    this.#process?.disconnect()
     rmSync(this.directory, { recursive: true, force: true })
   }
 
@@ -200,4 +235,50 @@ export interface Container {
   readonly name: string
   readonly address: string
   readonly peer: Peer
+}
+
+/** Everything that passes the wire, until it is stopped. */
+export class Capture {
+  readonly #process: ChildProcess
+  readonly #file: string
+
+  private constructor(child: ChildProcess, file: string) {
+    this.#process = child
+    this.#file = file
+  }
+
+  static async start(): Promise<Capture> {
+    const file = path.join(mkdtempSync('/tmp/drover-capture-'), 'wire')
+    // Packets are seen on the hosts' ends of the wire: a bridge itself only shows what it delivers locally.
+    const child = spawn('tcpdump', ['-i', 'any', '-U', '-Z', 'root', '-w', file], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    if (child.stderr !== null) await once(child.stderr, 'data')
+    return new Capture(child, file)
+  }
+
+  /** @returns all packets, one after the other */
+  async stop(): Promise<Buffer> {
+    const ended = once(this.#process, 'exit')
+    this.#process.kill('SIGINT')
+    await ended
+    const bytes = readFileSync(this.#file)
+    rmSync(path.dirname(this.#file), { recursive: true })
+    return bytes
+  }
+}
+
+/** Does something over and over until it is told to stop. @returns how often, when it is stopped */
+export function repeatedly(work: () => Promise<unknown>): () => Promise<number> {
+  let isWanted = true
+  const rounds = (async () => {
+    let count = 0
+    for (; isWanted; count += 1) await work()
+    return count
+  })()
+  rounds.catch(() => undefined)
+  return () => {
+    isWanted = false
+    return rounds
+  }
 }
