@@ -2,6 +2,7 @@
 import { parseIpv4, type Static, Type, validatorOf } from '../../kit/index.ts'
 import type { CniAttachmentRequest, PortMapping } from '../../netplugins/cni/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
+import type { Source } from '../../netplugins/source-guard/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
 
 /** Every address of the host. */
@@ -40,6 +41,28 @@ export const attachmentValidator = validatorOf(attachmentSchema)
 /** The identity of an attachment. */
 export function attachmentKey(of: { readonly containerId: string; readonly interfaceName: string }): string {
   return `${of.containerId}/${of.interfaceName}`
+}
+
+/**
+ * The MAC address that a request asks for, in the kernel's spelling; undefined when it leaves the choice to us.
+ *
+ * @throws `InvalidCniConfiguration` for what is no address of one interface
+ */
+export function requestedMac({ mac }: Pick<CniAttachmentRequest, 'mac'>): string | undefined {
+  if (mac === undefined) return undefined
+  const text = mac.toLowerCase().replaceAll('-', ':')
+  const isUnicast = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(text) && text !== '00:00:00:00:00:00'
+  if (isUnicast) return text
+  throw networkErrors.InvalidCniConfiguration({
+    object: 'mac',
+    message: `${JSON.stringify(mac)} is not the MAC address of an interface`,
+    expected: 'six octets such as 02:00:01:aa:bb:cc, the first of them even',
+  })
+}
+
+/** Under which addresses the container may send. */
+export function sourceOf({ hostInterface, mac, address }: Attachment): Source {
+  return { link: hostInterface, mac, address }
 }
 
 /** How a user would name a published port. */

@@ -15,7 +15,8 @@ import type {
 } from '../../netplugins/cni/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import type { AddressPool } from '../../netplugins/ipam/index.ts'
-import { type Attachment, attachmentKey, requestedPorts } from './attachment.ts'
+import type { SourceGuard } from '../../netplugins/source-guard/index.ts'
+import { type Attachment, attachmentKey, requestedMac, requestedPorts, sourceOf } from './attachment.ts'
 import type { AttachmentStore } from './attachment-store.ts'
 import { forgetDetached, forgetUnanswered } from './conntrack.ts'
 import type { Firewall } from './firewall.ts'
@@ -32,6 +33,7 @@ export interface AttachmentsParts {
   readonly store: AttachmentStore
   readonly ports: PublishedPorts
   readonly firewall: Firewall
+  readonly guard: SourceGuard
   /** Undefined until somebody said what the network is. */
   readonly plan: () => NetworkPlan | undefined
   /** Throws when containers could not be served now. */
@@ -152,7 +154,7 @@ export class Attachments implements CniHandler {
 
   /** Builds everything; on failure, nothing is left. */
   async #build(request: CniAttachmentRequest, plan: NetworkPlan): Promise<Attachment> {
-    const { store, pool, ports, bridge, firewall } = this.#parts
+    const { store, pool, ports, bridge, guard, firewall } = this.#parts
     const undo: Undo[] = []
     try {
       const wanted = requestedPorts(request)
@@ -161,6 +163,9 @@ export class Attachments implements CniHandler {
       const attachment = describe(request, address, wanted)
       await ports.take(attachment)
       undo.push(() => ports.release(attachment))
+      // Before there is a link: what is not admitted sends nothing.
+      undo.push(() => guard.expel(attachment.hostInterface))
+      await guard.admit(sourceOf(attachment))
       await bridge.attach({ ...attachment, reachesItself: wanted.length > 0 }, plan.bridge)
       undo.push(() => bridge.detach(attachment.hostInterface, address))
       await store.put(attachment)
@@ -215,9 +220,10 @@ export class Attachments implements CniHandler {
   }
 
   async #tearDown(attachment: Attachment): Promise<void> {
-    const { store, bridge, ports, firewall, pool, changed } = this.#parts
+    const { store, bridge, guard, ports, firewall, pool, changed } = this.#parts
     await store.remove(attachment)
     await bridge.detach(attachment.hostInterface, attachment.address)
+    await guard.expel(attachment.hostInterface)
     if (attachment.ports.length > 0) {
       await firewall.sync()
       await ports.release(attachment)
@@ -229,8 +235,10 @@ export class Attachments implements CniHandler {
 
   /** A DEL for something unknown: what a process that ended, or a DEL that failed, in the middle may have left. */
   async #clearLeftovers(request: ValidAttachment): Promise<void> {
-    const { bridge, pool, ports, firewall } = this.#parts
-    await bridge.removeHostInterface(hostInterfaceName(request.containerId, request.interfaceName))
+    const { bridge, guard, pool, ports, firewall } = this.#parts
+    const hostInterface = hostInterfaceName(request.containerId, request.interfaceName)
+    await bridge.removeHostInterface(hostInterface)
+    await guard.expel(hostInterface)
     if (ports.holdsFor(request)) {
       await firewall.sync()
       await ports.release(request)
@@ -270,7 +278,7 @@ function describe(request: CniAttachmentRequest, address: string, ports: Attachm
     interfaceName,
     namespace,
     address,
-    mac: request.mac?.toLowerCase() ?? macOfAddress(address),
+    mac: requestedMac(request) ?? macOfAddress(address),
     hostInterface: hostInterfaceName(containerId, interfaceName),
     ports,
   }

@@ -15,26 +15,25 @@ import {
   ReconcileLoop,
   type ReconcileResult,
 } from '../../kit/index.ts'
-import { BridgeNetwork } from '../../netplugins/bridge/index.ts'
 import { CniServer } from '../../netplugins/cni/index.ts'
 import { NetworkDriver } from '../../netplugins/driver/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
-import { IptablesReconciler } from '../../netplugins/iptables/index.ts'
-import { type KernelEvent, listLinks, watchKernel, withRouteSocket } from '../../netplugins/netlink/index.ts'
 import { hostAddressesOf } from '../../netplugins/ipsec/index.ts'
+import { type KernelEvent, listLinks, watchKernel } from '../../netplugins/netlink/index.ts'
 import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
-import type { Attachment } from './attachment.ts'
+import { type Attachment, sourceOf } from './attachment.ts'
 import { changesUplink, isDockerBridge, needsAttention } from './kernel-watch.ts'
-import { ensureMetadataAddress, removeMetadataAddress } from './metadata-address.ts'
+import { ensureMetadataAddress } from './metadata-address.ts'
 import { type NetworkParts, type NetworkState, openNetworkParts } from './network-parts.ts'
 import type { OverlayFactory } from './overlay-keeper.ts'
+import { removeFromKernel } from './removal.ts'
 import { RulesetWatch } from './ruleset-watch.ts'
 import { type NetworkPlan, type NetworkSettings, planOf, SettingsFile } from './settings.ts'
 import { findUplink } from './uplink.ts'
 
 /** What of the host is reconciled on its own, in this order. */
-const ASPECTS = ['uplink', 'links', 'overlay', 'firewall', 'ports', 'driver'] as const
+const ASPECTS = ['uplink', 'links', 'overlay', 'firewall', 'guard', 'ports', 'driver'] as const
 
 /** `peers`: other hosts came or went; all the rest is believed to be as it was. */
 type Aspect = (typeof ASPECTS)[number] | 'peers'
@@ -112,7 +111,10 @@ export class HostNetwork implements Daemon {
     })
     this.#rulesetWatch = new RulesetWatch({
       isOwn: processId => this.#parts?.firewall.isOwnProcess(processId) ?? false,
-      look: delay => this.#loop.kickAfter('firewall', delay),
+      look: delay => {
+        this.#loop.kickAfter('firewall', delay)
+        this.#loop.kickAfter('guard', delay)
+      },
       log,
     })
   }
@@ -156,6 +158,7 @@ export class HostNetwork implements Daemon {
     await this.#loop.stop()
     await this.#parts?.ports.close()
     await this.#parts?.overlay.close()
+    this.#parts?.guard.close()
     this.#parts?.socket.close()
     this.#parts = undefined
   }
@@ -237,7 +240,7 @@ export class HostNetwork implements Daemon {
       throw networkErrors.NetworkNotReady({ object: 'network', message: 'is not configured yet' })
     }
     for (const [aspect, problem] of this.#problems) {
-      if (BETWEEN_HOSTS.has(aspect)) continue
+      if (BETWEEN_HOSTS.has(aspect) || aspect === 'guard') continue
       throw networkErrors.NetworkNotReady({
         object: `network (${aspect})`,
         message: explainError(problem),
@@ -253,13 +256,10 @@ export class HostNetwork implements Daemon {
     await this.#parts?.overlay.remove()
     await this.stop()
     await this.#driver.uninstall()
-    await new IptablesReconciler(log).remove()
-    await withRouteSocket(undefined, async socket => {
-      const bridge = new BridgeNetwork(bridgeName, socket)
-      const links = await bridge.hostInterfaces()
-      await Promise.all(links.keys().map(link => bridge.removeHostInterface(link)))
-      await bridge.remove()
-      await removeMetadataAddress(socket, settings?.metadata.address ?? METADATA_ADDRESS)
+    await removeFromKernel({
+      bridgeName,
+      metadataAddress: settings?.metadata.address ?? METADATA_ADDRESS,
+      log,
     })
     await rm(this.#options.cniSocket, { force: true })
     await rm(this.#directory, { recursive: true, force: true })
@@ -310,6 +310,12 @@ export class HostNetwork implements Daemon {
         return INTERVAL
       case 'firewall':
         await parts.firewall.verify()
+        return INTERVAL
+      case 'guard':
+        await parts.guard.verify(
+          () => parts.store.list().map(sourceOf),
+          link => parts.attachments.isBusyWith(link),
+        )
         return INTERVAL
       case 'ports':
         return (await parts.ports.retake(parts.store.list())) > 0 ? PORT_INTERVAL : INTERVAL

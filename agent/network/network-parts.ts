@@ -1,11 +1,12 @@
 /** Opens the parts of a host's network from what is on disk, and joins them. */
 import path from 'node:path'
 import { type Logger, makePrivateDirectory, removeInterruptedWrites } from '../../kit/index.ts'
-import { BridgeNetwork } from '../../netplugins/bridge/index.ts'
+import { BridgeNetwork, HOST_INTERFACE_PREFIX } from '../../netplugins/bridge/index.ts'
 import { AddressPool } from '../../netplugins/ipam/index.ts'
 import { NO_RULES } from '../../netplugins/iptables/index.ts'
 import { type Link, RouteSocket } from '../../netplugins/netlink/index.ts'
 import type { OverlayState, Peer } from '../../netplugins/overlay/index.ts'
+import { SourceGuard } from '../../netplugins/source-guard/index.ts'
 import { AttachmentKeeper } from './attachment-keeper.ts'
 import { AttachmentStore } from './attachment-store.ts'
 import { Attachments } from './attachments.ts'
@@ -49,6 +50,7 @@ export interface NetworkParts {
   readonly store: AttachmentStore
   readonly ports: PublishedPorts
   readonly firewall: Firewall
+  readonly guard: SourceGuard
   readonly attachments: Attachments
   readonly keeper: AttachmentKeeper
   readonly overlay: OverlayKeeper
@@ -63,6 +65,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   const socket = RouteSocket.open()
   const bridge = new BridgeNetwork(bridgeName, socket)
   const ports = new PublishedPorts(log)
+  const guard = new SourceGuard({ linkPrefix: HOST_INTERFACE_PREFIX, log })
   const overlay: OverlayKeeper = new OverlayKeeper({
     directory,
     create: options.createOverlay,
@@ -91,6 +94,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     store,
     ports,
     firewall,
+    guard,
     plan: () => state.plan,
     requireReady: options.requireReady,
     changed: options.changed,
@@ -98,5 +102,5 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     log,
   })
   const keeper = new AttachmentKeeper({ bridge, pool, store, attachments, log })
-  return { socket, bridge, pool, store, ports, firewall, attachments, keeper, overlay }
+  return { socket, bridge, pool, store, ports, firewall, guard, attachments, keeper, overlay }
 }

@@ -48,11 +48,9 @@ export class RulesetWatch {
     const { isOwn, look } = this.#options
     if (processId !== undefined && (processId === process.pid || isOwn(processId))) return
     const now = performance.now()
-    const at = Math.max(now + COLLECT, this.#lastLook + SPACING)
-    // A look that has been asked for and not begun is late enough to see this change too.
-    if (this.#lastLook > now) return
-    this.#lastLook = at
-    look(at - now)
+    // One that was asked for is asked for again: it may have been taken together with an earlier one.
+    if (this.#lastLook <= now) this.#lastLook = Math.max(now + COLLECT, this.#lastLook + SPACING)
+    look(this.#lastLook - now)
   }
 
   #poll(): () => void {

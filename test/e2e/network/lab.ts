@@ -52,7 +52,9 @@ export function connectOutside(): void {
 
 /** Links, addresses, routes and rules of this namespace, in a form that two moments can be compared by. */
 export function kernelState(): Record<string, unknown> {
-  const json = (...args: string[]) => JSON.parse(run('ip', '-json', ...args)) as unknown
+  // Whether an IPv6 address has been probed for yet is a matter of time.
+  const settled = (key: string, value: unknown) => (key === 'tentative' ? undefined : value)
+  const json = (...args: string[]) => JSON.parse(run('ip', '-json', ...args), settled) as unknown
   const rules = run('iptables-save')
     .split('\n')
     .filter(line => !line.startsWith('#'))
@@ -85,9 +87,17 @@ export class Peer {
   }
 
   static async start(name: string, namespace?: string): Promise<Peer> {
-    const program = [process.execPath, path.join(import.meta.dirname, 'peer.ts')]
-    const [command = '', ...args] =
-      namespace === undefined ? program : ['nsenter', `--net=${namespacePath(namespace)}`, ...program]
+    return await Peer.startIn(name, namespace === undefined ? undefined : namespacePath(namespace))
+  }
+
+  /** @param file of a network namespace; this process's own when absent */
+  static async startIn(name: string, file: string | undefined): Promise<Peer> {
+    const program = [
+      process.execPath,
+      '--disable-warning=ExperimentalWarning',
+      path.join(import.meta.dirname, 'peer.ts'),
+    ]
+    const [command = '', ...args] = file === undefined ? program : ['nsenter', `--net=${file}`, ...program]
     const child = spawn(command, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: { ...process.env, PEER_NAME: name },

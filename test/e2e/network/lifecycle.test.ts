@@ -85,17 +85,18 @@ t.test('a full block, a low-water mark, another block', { skip }, async t => {
   const low: number[] = []
   network.onAddressesLow(free => low.push(free))
   await network.configure({ ...SETTINGS, blocks: ['10.42.0.0/30'] })
-  const names = ['full-0', 'full-1']
+  const names = ['full-0', 'full-1', 'full-2']
   names.forEach(addNamespace)
-  t.equal(
-    (await runtime.add(attachment('full-0'))).ips[0]?.address,
-    '10.42.0.3/16',
-    'neither network, nor gateway, nor the host',
+  const [first, second] = [await runtime.add(attachment('full-0')), await runtime.add(attachment('full-1'))]
+  t.strictSame(
+    [first.ips[0]?.address, second.ips[0]?.address],
+    ['10.42.0.2/16', '10.42.0.3/16'],
+    'neither network nor gateway',
   )
-  await t.rejects(runtime.add(attachment('full-1')), { code: 'TryAgainLater', message: /every address/ })
-  t.strictSame(low, [0, 0])
+  await t.rejects(runtime.add(attachment('full-2')), { code: 'TryAgainLater', message: /every address/ })
+  t.strictSame(low, [1, 0, 0])
   await network.configure({ ...SETTINGS, blocks: ['10.42.0.0/30', '10.42.7.64/26'] })
-  t.equal((await runtime.add(attachment('full-1'))).ips[0]?.address, '10.42.7.64/16')
+  t.equal((await runtime.add(attachment('full-2'))).ips[0]?.address, '10.42.7.64/16')
   for (const name of names) await runtime.delete(attachment(name))
   names.forEach(deleteNamespace)
 })

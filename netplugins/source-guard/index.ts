@@ -1,0 +1,2 @@
+export type { Source } from './guard-ruleset.ts'
+export { removeSourceGuard, SourceGuard, type SourceGuardOptions } from './source-guard.ts'
