@@ -1,3 +1,5 @@
+export { blocksOfRange } from './address-range.ts'
 export { announceAddress, answersArp, findDuplicate } from './arp.ts'
 export { FlatBridge, type FlatBridgeOptions } from './flat-bridge.ts'
+export { FLAT_BRIDGE, FlatNetwork, type FlatNetworkOptions, INTERFACE_LABEL } from './flat-network.ts'
 export { TakeoverJournal, type TakeoverRecord } from './takeover-journal.ts'

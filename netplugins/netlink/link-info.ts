@@ -7,6 +7,8 @@ const IFLA_INFO_DATA = 2
 const IFLA_INFO_SLAVE_KIND = 4
 const IFLA_INFO_SLAVE_DATA = 5
 const VETH_INFO_PEER = 1
+const IFLA_MACVLAN_MODE = 1
+const MACVLAN_MODE_BRIDGE = 4
 /** Whether a bridge sends a frame back to the port it came from. */
 const IFLA_BRPORT_MODE = 4
 
@@ -23,6 +25,15 @@ export function encodeBridgeInfo(): Buffer {
 
 export function encodeVxlanInfo(settings: VxlanSettings): Buffer {
   return encodeLinkInfo('vxlan', encodeVxlanData(settings))
+}
+
+/** Its links may talk to each other without the switch. */
+export function encodeMacvlanInfo(): Buffer {
+  const data = new AttrStream()
+  const mode = Buffer.alloc(4)
+  mode.writeUInt32LE(MACVLAN_MODE_BRIDGE)
+  data.push(IFLA_MACVLAN_MODE, mode)
+  return encodeLinkInfo('macvlan', Buffer.concat(data.bufs))
 }
 
 /** @param peer the peer's own link message: struct ifinfomsg and its attributes */

@@ -5,6 +5,7 @@ import {
   decodeLinkInfo,
   encodeBridgeInfo,
   encodeBridgePortInfo,
+  encodeMacvlanInfo,
   encodeVethInfo,
   encodeVxlanInfo,
 } from './link-info.ts'
@@ -22,6 +23,8 @@ export interface Link {
   readonly mtu: number
   /** Index of the bridge it is a port of. */
   readonly master: number | undefined
+  /** Index of the link that it is on top of, or of the other end of a veth pair. */
+  readonly parent: number | undefined
   /** Of a port of a bridge: whether the bridge sends frames back to it that came from it. */
   readonly hairpin: boolean
   /** Administratively up. */
@@ -56,6 +59,16 @@ export interface VxlanOptions extends VxlanSettings {
   readonly mtu: number
 }
 
+export interface MacvlanOptions {
+  readonly name: string
+  /** Index of the link whose network it is on; in the socket's namespace. */
+  readonly parent: number
+  readonly mac: string
+  readonly mtu: number
+  /** File of the namespace in which it appears; the socket's when absent. */
+  readonly namespace?: string
+}
+
 export interface VethPairOptions {
   /** The end in the socket's namespace. */
   readonly name: string
@@ -81,6 +94,7 @@ export function decodeLink(message: rt.LinkMessage): Link | undefined {
     mac: decodeMac(attrs.address),
     mtu: attrs.mtu ?? 0,
     master: attrs.master === undefined || attrs.master === 0 ? undefined : attrs.master,
+    parent: attrs.link?.length === 4 ? Buffer.from(attrs.link).readUInt32LE() : undefined,
     up: data.flags?.up === true,
     promiscuous: data.flags?.promisc === true,
     group: attrs.group ?? 0,
@@ -137,6 +151,37 @@ export async function createVxlan(socket: RouteSocket, vxlan: VxlanOptions): Pro
       { ...options, flags: FlagsNew.CREATE | FlagsNew.EXCL },
     ),
   )
+}
+
+/**
+ * Creates a link with a MAC address of its own on the network of another link. It is down in another namespace, up in
+ * this one.
+ *
+ * @throws `KernelRefused` (`EEXIST` when the name is taken), `NamespaceMissing`
+ */
+export async function createMacvlan(socket: RouteSocket, macvlan: MacvlanOptions): Promise<void> {
+  const { namespace } = macvlan
+  const file = namespace === undefined ? undefined : openNamespaceFile(namespace)
+  const parent = Buffer.alloc(4)
+  parent.writeUInt32LE(macvlan.parent)
+  try {
+    await socket.request(`macvlan link ${macvlan.name}`, 'create', (kernel, options) =>
+      kernel.newLink(
+        file === undefined ? { flags: { up: true }, change: { up: true } } : {},
+        {
+          ifname: macvlan.name,
+          address: encodeMac(macvlan.mac),
+          mtu: macvlan.mtu,
+          link: parent,
+          linkinfo: encodeMacvlanInfo(),
+          ...(file === undefined ? {} : { netNsFd: file }),
+        },
+        { ...options, flags: FlagsNew.CREATE | FlagsNew.EXCL },
+      ),
+    )
+  } finally {
+    if (file !== undefined) closeSync(file)
+  }
 }
 
 /**
@@ -204,6 +249,24 @@ export async function setLink(socket: RouteSocket, name: string, change: LinkCha
       options,
     ),
   )
+}
+
+/**
+ * Deletes a link. This process waits for the kernel for up to 33 ms: for what is rare, and for other namespaces; else see
+ * `LinkRemover`.
+ *
+ * @returns false when there was none
+ */
+export async function deleteLink(socket: RouteSocket, name: string): Promise<boolean> {
+  try {
+    await socket.request(`link ${name}`, 'delete', (kernel, options) =>
+      kernel.delLink({}, { ifname: name }, options),
+    )
+    return true
+  } catch (error) {
+    if (kernelErrorCode(error) === 'ENODEV') return false
+    throw error
+  }
 }
 
 /** Lets a bridge send frames back to the port they came from, or not. @throws `KernelRefused` when it is no port */

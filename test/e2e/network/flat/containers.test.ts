@@ -1,0 +1,152 @@
+/** Containers on the host's own network. */
+import t, { type Test } from 'tap'
+import { macOfAddress } from '../../../../netplugins/bridge/index.ts'
+import { announceAddress, FlatNetwork } from '../../../../netplugins/flat/index.ts'
+import { getLink, RouteSocket } from '../../../../netplugins/netlink/index.ts'
+import { inPrivateNetwork } from '../../../lab/private-network.ts'
+import { addNamespace, deleteNamespace, namespacePath, Peer, run, runIn } from '../lab.ts'
+import { connectHost, disconnectHost, FAR, HOST, hostConfiguration, log, ROUTER } from './world.ts'
+
+const skip = inPrivateNetwork(import.meta.filename)
+
+// Many processes are started; on a busy machine that takes longer than the usual limit.
+t.setTimeout(120_000)
+
+const METADATA = '169.254.169.250'
+const NEIGHBOUR = '192.0.2.200'
+
+interface World {
+  readonly flat: FlatNetwork
+  readonly socket: RouteSocket
+}
+
+/** A host with the metadata address, a neighbour at its switch, and a firewall as Docker makes it. */
+function makeWorld(t: Test, mode: 'bridge' | 'macvlan'): World {
+  connectHost()
+  t.teardown(disconnectHost)
+  runIn('router', 'ip', 'address', 'add', `${NEIGHBOUR}/24`, 'dev', 'lan')
+  run('ip', 'address', 'add', `${METADATA}/32`, 'dev', 'lo')
+  t.teardown(() => run('ip', 'address', 'delete', `${METADATA}/32`, 'dev', 'lo'))
+  const socket = RouteSocket.open()
+  t.teardown(() => socket.close())
+  const flat = new FlatNetwork({
+    options: {
+      interface: 'eth9',
+      subnet: '192.0.2.0/24',
+      rangeStart: '192.0.2.100',
+      rangeEnd: '192.0.2.220',
+      gateway: ROUTER,
+      mode,
+      dhcp: false,
+    },
+    labels: { 'io.rancher.network.l2flat.interface': 'eth0' },
+    metadataAddress: METADATA,
+    directory: t.testdir(),
+    socket,
+    log,
+  })
+  return { flat, socket }
+}
+
+function container(number: number) {
+  const address = `192.0.2.${100 + number}`
+  return {
+    namespace: namespacePath(`c${number}`),
+    interfaceName: 'eth0',
+    hostInterface: `vethr${number}`,
+    address,
+    mac: macOfAddress(address),
+    reachesItself: false,
+  }
+}
+
+function pings(namespace: string | undefined, address: string): boolean {
+  const ping = ['ping', '-c1', '-W1', '-q', address] as const
+  try {
+    if (namespace === undefined) run(...ping)
+    else runIn(namespace, ...ping)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function addContainers(t: Test): void {
+  for (const name of ['c1', 'c2']) {
+    addNamespace(name)
+    t.teardown(() => deleteNamespace(name))
+  }
+}
+
+/** Asks the host on the metadata address. @returns whom the host takes the asker for */
+async function askMetadata(namespace: string): Promise<string> {
+  const host = await Peer.start('host')
+  const asker = await Peer.start(namespace, namespace)
+  await host.listen('tcp', 80, METADATA)
+  const answer = await asker.ask('tcp', METADATA, 80)
+  await Promise.all([host.stop(), asker.stop()])
+  return answer
+}
+
+for (const mode of ['bridge', 'macvlan'] as const) {
+  t.test(`containers by ${mode}`, { skip }, async t => {
+    const { flat, socket } = makeWorld(t, mode)
+    addContainers(t)
+    const before = hostConfiguration()
+    await flat.ensure()
+    t.equal(await flat.ensure(), 0)
+    // As on a host with Docker: FORWARD drops, and bridged packets pass through it.
+    run('iptables', '-P', 'FORWARD', 'DROP')
+    run('sysctl', '-qw', 'net.ipv4.ip_forward=1')
+    try {
+      run('sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=1')
+    } catch {
+      t.comment('this kernel has no br_netfilter')
+    }
+    for (const rule of flat.rules().forward) run('iptables', '-A', 'FORWARD', ...rule.split(' '))
+    const [c1, c2] = [container(1), container(2)]
+    for (const each of [c1, c2]) {
+      await flat.requireFree(each.address)
+      await flat.attach(each)
+      await flat.check(each)
+    }
+    t.ok(pings('c1', c2.address), 'each other')
+    t.ok(pings('c1', ROUTER), 'the router')
+    t.ok(pings('c1', FAR), 'what is behind it')
+    t.ok(pings('router', c1.address), 'are reached from the network')
+    t.ok(pings(undefined, c1.address), 'are reached from the host')
+    if (mode === 'bridge') t.ok(pings('c1', HOST), 'the host')
+    t.equal(await askMetadata('c1'), `host sees ${c1.address} sent 0`, 'the host sees who asks')
+
+    // By macvlan they come in by the host's interface, from where the agent's firewall lets nobody to that address.
+    runIn('router', 'ip', 'route', 'add', `${METADATA}/32`, 'via', HOST)
+    t.equal(pings('router', METADATA), mode === 'macvlan', 'neighbours do not reach the metadata address')
+    t.notMatch(runIn('router', 'ip', 'neighbour', 'show'), METADATA)
+
+    await t.rejects(flat.requireFree(NEIGHBOUR), { code: 'AddressInUse', message: /by ..:/ })
+    await t.rejects(flat.requireFree(ROUTER), { code: 'AddressInUse', message: /router/ })
+    await t.rejects(flat.requireFree(HOST), { code: 'AddressInUse', message: /this host/ })
+    // A left-over link of the host's is replaced; by macvlan there is none that could be one.
+    if (mode === 'bridge') await t.rejects(flat.requireFree(c1.address), { code: 'AddressInUse' })
+    else await t.rejects(flat.attach(c1), { code: 'AlreadyAttached' })
+    await t.rejects(flat.attach({ ...c1, namespace: '/proc/self/ns/net' }), { code: 'NamespaceRefused' })
+
+    // Neighbours hear of a container's new MAC address.
+    await flat.detach(c1)
+    await flat.detach(c1)
+    await t.rejects(flat.check(c1))
+    t.notOk(pings('router', c1.address))
+    await flat.attach({ ...c1, mac: '02:d0:00:00:00:77' })
+    t.ok(pings('router', c1.address))
+    const link = await getLink(socket, mode === 'bridge' ? 'flatbr0' : 'eth0')
+    if (link !== undefined) announceAddress(link, c1.mac, c1.address)
+    t.match(runIn('router', 'ip', 'neighbour', 'show', c1.address), c1.mac, 'an announcement is believed')
+
+    for (const each of [c1, c2]) await flat.detach(each)
+    await flat.remove()
+    await flat.remove()
+    run('iptables', '-F', 'FORWARD')
+    t.strictSame(hostConfiguration(), before)
+    t.equal(run('nft', 'list', 'tables', 'bridge'), '')
+  })
+}
