@@ -59,6 +59,9 @@ export interface IpsecOverlayOptions {
   readonly backend?: Backend
 }
 
+/** Times in a row that a charon which is there may fail to answer until it is started anew. */
+const SILENCE_LIMIT = 3
+
 type Job = 'peers' | 'charon'
 
 export class IpsecOverlay implements Overlay {
@@ -74,6 +77,7 @@ export class IpsecOverlay implements Overlay {
   #client: ViciClient | undefined
   #link: TunnelLink | undefined
   #credentials: string | undefined
+  #silences = 0
   #state: OverlayState | undefined
   #problems: ReadonlyMap<string, string> = new Map()
   #last: Promise<unknown> = Promise.resolve()
@@ -123,7 +127,8 @@ export class IpsecOverlay implements Overlay {
       case 'route':
         return this.#table.holds(routeObject(event.route))
       case 'link':
-        if (event.link.name === this.#state?.bridgeName) return true
+        if (event.link.name === this.#state?.bridgeName)
+          return !event.removed && event.link.mtu !== link?.bridgeMtu
         return event.link.index === link?.index && (event.removed || !event.link.up)
     }
   }
@@ -223,14 +228,17 @@ export class IpsecOverlay implements Overlay {
     const { log, changed } = this.#options
     this.#backend ??= await probeBackend()
     await makePrivateDirectory(this.#files.directory)
-    const found = await this.#charon.find()
+    const found = this.#silences < SILENCE_LIMIT ? await this.#charon.find() : undefined
     const client =
       found ?? (await this.#charon.start(charonSettings(this.#files, this.#backend, this.#timings)))
+    // Counted until it has said something.
+    this.#silences += 1
     try {
       const version = await charonVersion(client)
       log.info({ version, encrypts: this.#backend, found: found !== undefined }, 'uses charon')
       await loadCredentials(client, credentials)
       await this.#keeper.attach(client)
+      this.#silences = 0
     } catch (error) {
       client.close()
       throw error

@@ -2,13 +2,19 @@
 import { explainError, isDroverError, type Logger } from '../../kit/index.ts'
 import type { Peer, PeerState } from '../overlay/index.ts'
 import { type Association, listAssociations } from './associations.ts'
+import { CharonLog, type HeardFailure } from './charon-log.ts'
 import { CHILD_NAME, type DesiredConnection, parseConnectionName } from './connection.ts'
-import { parseLogEvent } from './failures.ts'
 import { PeerMachine, type PeerStep } from './peer-machine.ts'
 import { listOf, type ViciClient } from './vici/index.ts'
 
 /** Milliseconds between two looks when everything is as wanted: events tell of most changes. */
 const QUIET_INTERVAL = 30_000
+
+/** Associations that are begun at one look: charon does a key exchange for each. */
+const BEGIN_LIMIT = 64
+
+/** Milliseconds for which events are collected: at least so many, and one for every peer, because a look is at all. */
+const EVENT_DELAY = 20
 
 export interface PeerKeeperOptions {
   /** Asks for `look` to be called, in so many milliseconds at the latest. */
@@ -25,6 +31,7 @@ export class PeerKeeper {
   #client: ViciClient | undefined
   #loaded = new Set<string>()
   #accepted: readonly string[] = []
+  #log: CharonLog | undefined
 
   constructor(options: PeerKeeperOptions) {
     this.#options = options
@@ -42,8 +49,9 @@ export class PeerKeeper {
    */
   async attach(client: ViciClient): Promise<void> {
     const { lookSoon } = this.#options
-    await client.listen('log', event => this.#hear(event))
-    for (const event of ['ike-updown', 'child-updown']) await client.listen(event, () => lookSoon(20))
+    this.#log = new CharonLog(client, failed => this.#hear(failed))
+    const changed = () => lookSoon(this.#eventDelay())
+    for (const event of ['ike-updown', 'child-updown']) await client.listen(event, changed)
     this.#loaded = new Set(listOf(await client.request('get-conns'), 'conns'))
     for (const machine of this.#machines.values()) machine.retrySoon(performance.now())
     this.#client = client
@@ -52,6 +60,7 @@ export class PeerKeeper {
   /** There is no charon any more. */
   detach(): void {
     this.#client = undefined
+    this.#log = undefined
     this.#loaded.clear()
     this.#states.clear()
   }
@@ -95,11 +104,17 @@ export class PeerKeeper {
   async look(): Promise<number> {
     const client = this.#client
     if (client === undefined) return QUIET_INTERVAL
+    // Before anything is begun: charon says only once why it failed.
+    const isEveryoneUp = this.#machines.keys().every(hostId => this.#states.get(hostId)?.state === 'up')
+    await this.#log?.follow(!isEveryoneUp)
     const associations = await listAssociations(client)
     let wait = QUIET_INTERVAL
+    let begun = 0
     for (const [hostId, machine] of this.#machines) {
-      const step = machine.step(associations.get(hostId) ?? [], this.#accepted, performance.now())
+      const present = associations.get(hostId) ?? []
+      const step = machine.step(present, this.#accepted, performance.now(), begun < BEGIN_LIMIT)
       wait = Math.min(wait, step.lookAgain ?? QUIET_INTERVAL)
+      if (step.begin) begun += 1
       this.#remember(hostId, step)
       await this.#take(client, machine, step)
     }
@@ -167,13 +182,16 @@ export class PeerKeeper {
     }
   }
 
-  #hear(event: Parameters<typeof parseLogEvent>[0]): void {
-    const heard = parseLogEvent(event)
-    const hostId = heard && parseConnectionName(heard.name)?.hostId
+  #hear({ name, failure }: HeardFailure): void {
+    const hostId = parseConnectionName(name)?.hostId
     const machine = hostId === undefined ? undefined : this.#machines.get(hostId)
-    if (heard === undefined || machine === undefined) return
-    machine.failed(heard.failure)
-    this.#options.lookSoon(20)
+    if (machine === undefined) return
+    machine.failed(failure)
+    this.#options.lookSoon(this.#eventDelay())
+  }
+
+  #eventDelay(): number {
+    return Math.max(EVENT_DELAY, this.#machines.size)
   }
 
   #forget(hostId: string): void {

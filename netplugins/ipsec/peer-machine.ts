@@ -23,6 +23,9 @@ const ATTEMPT_LIMIT = 60_000
 /** Milliseconds between two looks at an attempt that is under way. */
 const ATTEMPT_INTERVAL = 1_000
 
+/** Milliseconds after which to ask again whether one may begin. */
+const TURN_INTERVAL = 200
+
 const PAUSES = { initial: 1_000, maximum: 60_000 }
 
 export interface PeerStep {
@@ -90,8 +93,14 @@ export class PeerMachine {
   /**
    * @param associations with this peer
    * @param accepted credentials that are still believed; others' associations end at once
+   * @param mayBegin whether it is not too many that begin now
    */
-  step(associations: readonly Association[], accepted: readonly string[], now: number): PeerStep {
+  step(
+    associations: readonly Association[],
+    accepted: readonly string[],
+    now: number,
+    mayBegin = true,
+  ): PeerStep {
     const revoked = associations.filter(({ credential }) => !accepted.includes(credential))
     const trusted = associations.filter(({ credential }) => accepted.includes(credential))
     const best = trusted
@@ -100,7 +109,7 @@ export class PeerMachine {
     const superseded = best === undefined ? [] : this.#superseded(best, trusted, now)
     const end = [...revoked, ...superseded].map(({ id }) => id)
     if (best !== undefined && this.#isWanted(best)) return this.#settled(end)
-    return { ...this.#unsettled(best, trusted, now), end }
+    return { ...this.#unsettled(best, trusted, now, mayBegin), end }
   }
 
   #settled(end: readonly number[]): PeerStep {
@@ -117,6 +126,7 @@ export class PeerMachine {
     best: Association | undefined,
     trusted: readonly Association[],
     now: number,
+    mayBegin: boolean,
   ): Omit<PeerStep, 'end'> {
     if (best === undefined && this.#carried) {
       // It was connected until now: the peer is likely to be trying, too.
@@ -139,6 +149,7 @@ export class PeerMachine {
     }
     const due = Math.max(this.#nextAttempt, begins ? 0 : this.#noticed + PATIENCE)
     if (now < due) return { ...status, begin: false, lookAgain: due - now }
+    if (!mayBegin) return { ...status, begin: false, lookAgain: TURN_INTERVAL }
     this.#attempt = { since: now }
     return { ...status, begin: true, lookAgain: ATTEMPT_INTERVAL }
   }

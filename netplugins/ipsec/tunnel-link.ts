@@ -1,5 +1,6 @@
 /** The link through which containers' packets are encrypted: charon's TUN device, or an xfrm interface of the kernel. */
 import { parseIpv4Block, runCommand } from '../../kit/index.ts'
+import { setSysctlIfPresent } from '../bridge/index.ts'
 import { networkErrors } from '../errors.ts'
 import {
   addAddress,
@@ -41,6 +42,8 @@ const TUN_MTU = 1400
 export interface TunnelLink {
   readonly index: number
   readonly name: string
+  /** Of the bridge, from which its own follows. */
+  readonly bridgeMtu: number | undefined
   /** How many things about it were not as they should be. */
   readonly repairs: number
 }
@@ -67,7 +70,9 @@ export async function ensureTunnelLink(
     repairs += 1
   }
   repairs += await ensureAddresses(socket, link.index, hostAddressesOf(state.clusterBlock, state.blocks))
-  return { index: link.index, name, repairs }
+  // The kernel would send questions for IPv6 routers into the tunnel.
+  await setSysctlIfPresent(`net/ipv6/conf/${name}/disable_ipv6`, '1')
+  return { index: link.index, name, bridgeMtu: bridge?.mtu, repairs }
 }
 
 /** Removes what outlives charon. */

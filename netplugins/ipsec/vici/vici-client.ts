@@ -108,12 +108,14 @@ export class ViciClient {
   }
 
   /**
-   * Calls `listener` for every event of that name until the connection ends.
+   * Calls `listener` for every event of that name.
    *
+   * @returns ends that
    * @throws `CharonRefused` when there are no such events; like `request`
    */
-  async listen(event: string, listener: ViciEventListener): Promise<void> {
-    await this.#inTurn(() => this.#subscribe(event, listener))
+  async listen(event: string, listener: ViciEventListener): Promise<() => Promise<void>> {
+    const stop = await this.#inTurn(() => this.#subscribe(event, listener))
+    return () => this.#inTurn(stop)
   }
 
   close(): void {
@@ -197,9 +199,11 @@ export class ViciClient {
       for (const listener of this.#listeners.get(packet.name) ?? []) listener(packet.message)
       return
     }
-    if (this.#pending === undefined)
+    const pending = this.#pending
+    this.#pending = undefined
+    if (pending === undefined)
       throw networkErrors.MalformedVici({ object: 'VICI packet', message: 'answers nothing that was asked' })
-    this.#pending.resolve(packet)
+    pending.resolve(packet)
   }
 
   #fail(reason: Error): void {
