@@ -52,6 +52,8 @@ export class PeerMachine {
   #noticed: number
   #nextAttempt: number
   #attempt: { readonly since: number } | undefined
+  /** The last attempt took so long that another one may begin beside it. */
+  #hasGivenUp = false
   #duplicateSince: number | undefined
   #failure: Failure | undefined
   #carried = false
@@ -138,12 +140,13 @@ export class PeerMachine {
     const { name, begins } = this.#desired
     const isUnderWay = trusted.some(entry => entry.isConnecting && entry.name === name)
     // Charon begins by itself, too, when a peer has gone silent.
-    if (isUnderWay) this.#attempt ??= { since: now }
+    if (isUnderWay && !this.#hasGivenUp) this.#attempt ??= { since: now }
     if (this.#attempt !== undefined) {
       const age = now - this.#attempt.since
       const isFresh = age < ATTEMPT_INTERVAL
       if ((isUnderWay || isFresh) && age < ATTEMPT_LIMIT)
         return { ...status, begin: false, lookAgain: ATTEMPT_INTERVAL }
+      this.#hasGivenUp = age >= ATTEMPT_LIMIT
       this.#attempt = undefined
       this.#nextAttempt = now + this.#backoff.next()
     }
@@ -151,6 +154,7 @@ export class PeerMachine {
     if (now < due) return { ...status, begin: false, lookAgain: due - now }
     if (!mayBegin) return { ...status, begin: false, lookAgain: TURN_INTERVAL }
     this.#attempt = { since: now }
+    this.#hasGivenUp = false
     return { ...status, begin: true, lookAgain: ATTEMPT_INTERVAL }
   }
 
