@@ -9,6 +9,12 @@ export const networkErrors = defineErrors({
   NamespaceRefused: { status: 500, message: 'cannot be entered' },
   RulesRefused: { status: 500, message: 'iptables refused the rules' },
   GuardRefused: { status: 500, message: 'nftables refused the rules' },
+  InvalidPolicy: { status: 422, message: 'is not a valid network policy' },
+  BridgeUnfiltered: {
+    status: 500,
+    message: 'packets between containers of this host pass no firewall rules',
+    mend: 'load the kernel module br_netfilter',
+  },
   SetRefused: { status: 500, message: 'ipset refused the change' },
   SetInUse: {
     status: 409,
@@ -18,6 +24,7 @@ export const networkErrors = defineErrors({
 
   // Between hosts
   PartlyConnected: { status: 500, message: 'is not connected to every host' },
+  CloudRefused: { status: 502, message: 'the cloud refused it' },
   InterfaceMissing: {
     status: 404,
     message: 'does not exist on this host',

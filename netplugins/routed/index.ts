@@ -1,3 +1,4 @@
+export { AwsRouteTables, type AwsRouteTablesOptions, InstanceMetadata } from './aws/index.ts'
 export { HostGateway } from './host-gateway.ts'
 export { type PerHostSubnet, type PerHostSubnetResult, perHostSubnet } from './per-host-subnet.ts'
 export type { ProviderOutcome, RoutePlan, RouteProvider, SubnetRoute } from './route-provider.ts'

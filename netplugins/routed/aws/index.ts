@@ -1,0 +1,2 @@
+export { AwsRouteTables, type AwsRouteTablesOptions } from './aws-route-tables.ts'
+export { InstanceMetadata } from './instance-metadata.ts'
