@@ -4,8 +4,9 @@
  *
  * Rules are in the words of iptables-save, because that is how they are recognised.
  */
-import type { DesiredRules, Jump } from '../../netplugins/iptables/index.ts'
+import type { ChainRules, DesiredRules, Jump } from '../../netplugins/iptables/index.ts'
 import type { OverlayRules } from '../../netplugins/overlay/index.ts'
+import { POLICY_CHAIN } from '../../netplugins/policy/index.ts'
 import { ANY_ADDRESS, type Attachment, isLoopbackOnly, type PublishedPort } from './attachment.ts'
 import type { NetworkPlan } from './settings.ts'
 
@@ -35,6 +36,13 @@ const JUMPS: Readonly<Record<keyof DesiredRules, readonly Jump[]>> = {
   ],
 }
 
+/** After the user's rules, before ours accept anything. */
+function forwardJumps(policy: ReadonlyMap<string, ChainRules>): readonly Jump[] {
+  const [user, ...others] = JUMPS.filter
+  if (policy.size === 0 || user === undefined) return JUMPS.filter
+  return [user, { from: 'FORWARD', rule: `-j ${POLICY_CHAIN}` }, ...others]
+}
+
 /** A published port and the container behind it. */
 interface Publication extends PublishedPort {
   readonly address: string
@@ -46,6 +54,8 @@ export interface FirewallInput {
   readonly attachments: readonly Attachment[]
   /** Bridges of Docker networks beside `docker0`. */
   readonly dockerBridges: readonly string[]
+  /** Chains that decide who may talk to whom; the first of them is jumped to. */
+  readonly policy?: ReadonlyMap<string, ChainRules> | undefined
   /** What the way to other hosts needs. */
   readonly overlay?: OverlayRules | undefined
 }
@@ -139,6 +149,7 @@ function forwardRules({ bridgeName, overlay }: FirewallInput): string[] {
 export function firewallRules(input: FirewallInput): DesiredRules {
   const publications = publicationsOf(input.attachments)
   const { clusterBlock } = input.plan.settings
+  const { policy = new Map<string, ChainRules>() } = input
   return {
     raw: {
       chains: new Map([['CATTLE_RAW_PREROUTING', rawRules(input, publications)]]),
@@ -168,9 +179,9 @@ export function firewallRules(input: FirewallInput): DesiredRules {
       jumps: JUMPS.nat,
     },
     filter: {
-      chains: new Map([['CATTLE_FORWARD', forwardRules(input)]]),
+      chains: new Map([['CATTLE_FORWARD', forwardRules(input)], ...policy]),
       userChains: [USER_CHAIN],
-      jumps: JUMPS.filter,
+      jumps: forwardJumps(policy),
     },
   }
 }

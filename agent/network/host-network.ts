@@ -21,7 +21,9 @@ import { networkErrors } from '../../netplugins/index.ts'
 import { hostAddressesOf } from '../../netplugins/ipsec/index.ts'
 import { type KernelEvent, listLinks, watchKernel } from '../../netplugins/netlink/index.ts'
 import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/index.ts'
+import type { PolicyInput } from '../../netplugins/policy/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
+import { ASPECTS, type Aspect, BETWEEN_HOSTS, TOLERATED } from './aspects.ts'
 import { type Attachment, sourceOf } from './attachment.ts'
 import { changesUplink, isDockerBridge, needsAttention } from './kernel-watch.ts'
 import { ensureMetadataAddress } from './metadata-address.ts'
@@ -31,15 +33,6 @@ import { removeFromKernel } from './removal.ts'
 import { RulesetWatch } from './ruleset-watch.ts'
 import { type NetworkPlan, type NetworkSettings, planOf, SettingsFile } from './settings.ts'
 import { findUplink } from './uplink.ts'
-
-/** What of the host is reconciled on its own, in this order. */
-const ASPECTS = ['uplink', 'links', 'overlay', 'firewall', 'guard', 'ports', 'driver'] as const
-
-/** `peers`: other hosts came or went; all the rest is believed to be as it was. */
-type Aspect = (typeof ASPECTS)[number] | 'peers'
-
-/** What may be wrong while containers are served: they reach each other, but not those of every other host. */
-const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'])
 
 /** Of Ethernet, for hosts whose uplink cannot be found. */
 const ETHERNET_MTU = 1500
@@ -86,6 +79,7 @@ export class HostNetwork implements Daemon {
   readonly #statusListeners = new Set<() => void>()
   readonly #configurations = new KeyedLock('network')
   readonly #rulesetWatch: RulesetWatch
+  #policy: PolicyInput | undefined
   #parts: NetworkParts | undefined
   #server: CniServer | undefined
   #stopWatching: (() => void) | undefined
@@ -140,6 +134,7 @@ export class HostNetwork implements Daemon {
       log,
     })
     this.#parts = parts
+    if (this.#policy !== undefined) parts.policy.set(this.#policy)
     const settings = await this.#settingsFile.read()
     if (settings !== undefined) this.#adopt(planOf(settings))
     this.#stopWatching = watchKernel(event => this.#consider(event))
@@ -185,6 +180,13 @@ export class HostNetwork implements Daemon {
   setPeers(peers: readonly Peer[]): void {
     this.#state.peers = peers
     this.#loop.kick('peers')
+  }
+
+  /** Says who may talk to whom. Without a call, what was said last counts, also after a restart. */
+  setPolicy(input: PolicyInput): void {
+    this.#policy = input
+    this.#parts?.policy.set(input)
+    this.#loop.kick('policy')
   }
 
   /** Of the network that was chosen; `bridge` until somebody chose. */
@@ -240,7 +242,7 @@ export class HostNetwork implements Daemon {
       throw networkErrors.NetworkNotReady({ object: 'network', message: 'is not configured yet' })
     }
     for (const [aspect, problem] of this.#problems) {
-      if (BETWEEN_HOSTS.has(aspect) || aspect === 'guard') continue
+      if (TOLERATED.has(aspect)) continue
       throw networkErrors.NetworkNotReady({
         object: `network (${aspect})`,
         message: explainError(problem),
@@ -308,7 +310,11 @@ export class HostNetwork implements Daemon {
         await parts.keeper.reconcile(plan.bridge.mtu)
         await this.#findDockerBridges(parts)
         return INTERVAL
+      case 'policy':
+        await parts.policy.apply()
+        return INTERVAL
       case 'firewall':
+        await parts.policy.verifySets()
         await parts.firewall.verify()
         return INTERVAL
       case 'guard':
@@ -387,6 +393,7 @@ export class HostNetwork implements Daemon {
   }
 
   #tellChange(): void {
+    this.#loop.kick('policy')
     for (const listener of this.#changeListeners) listener()
   }
 

@@ -13,6 +13,7 @@ import { Attachments } from './attachments.ts'
 import { Firewall } from './firewall.ts'
 import { firewallRules } from './firewall-rules.ts'
 import { type OverlayFactory, OverlayKeeper } from './overlay-keeper.ts'
+import { PolicyKeeper } from './policy-keeper.ts'
 import { PublishedPorts } from './published-ports.ts'
 import type { NetworkPlan } from './settings.ts'
 
@@ -51,6 +52,7 @@ export interface NetworkParts {
   readonly ports: PublishedPorts
   readonly firewall: Firewall
   readonly guard: SourceGuard
+  readonly policy: PolicyKeeper
   readonly attachments: Attachments
   readonly keeper: AttachmentKeeper
   readonly overlay: OverlayKeeper
@@ -75,6 +77,14 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     releaseRules: () => firewall.sync(),
     log,
   })
+  const policy = await PolicyKeeper.open({
+    directory,
+    bridgeName,
+    clusterBlock: () => state.plan?.settings.clusterBlock,
+    local: () => store.list().map(attachment => attachment.address),
+    syncFirewall: () => firewall.sync(),
+    log,
+  })
   const firewall: Firewall = new Firewall(() => {
     const { plan, dockerBridges } = state
     if (plan === undefined) return NO_RULES
@@ -84,6 +94,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
       bridgeName,
       attachments: store.list(),
       dockerBridges,
+      policy: policy.chains(),
       overlay: desired && overlay.rules(desired),
     })
   }, log)
@@ -102,5 +113,5 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     log,
   })
   const keeper = new AttachmentKeeper({ bridge, pool, store, attachments, log })
-  return { socket, bridge, pool, store, ports, firewall, guard, attachments, keeper, overlay }
+  return { socket, bridge, pool, store, ports, firewall, guard, policy, attachments, keeper, overlay }
 }

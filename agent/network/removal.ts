@@ -5,6 +5,7 @@ import { IptablesReconciler } from '../../netplugins/iptables/index.ts'
 import { withRouteSocket } from '../../netplugins/netlink/index.ts'
 import { removeSourceGuard } from '../../netplugins/source-guard/index.ts'
 import { removeMetadataAddress } from './metadata-address.ts'
+import { removePolicySets } from './policy-keeper.ts'
 
 export interface Removal {
   readonly bridgeName: string
@@ -15,6 +16,7 @@ export interface Removal {
 /** @throws `KernelRefused`, `RulesRefused`, `GuardRefused`, `DeadlineExceeded` */
 export async function removeFromKernel({ bridgeName, metadataAddress, log }: Removal): Promise<void> {
   await new IptablesReconciler(log).remove()
+  await removePolicySets(log)
   await withRouteSocket(undefined, async socket => {
     const bridge = new BridgeNetwork(bridgeName, socket)
     const links = await bridge.hostInterfaces()

@@ -1,0 +1,13 @@
+/** What of a host's network is looked at and repaired on its own. */
+
+/** What of the host is reconciled on its own, in this order. */
+export const ASPECTS = ['uplink', 'links', 'overlay', 'firewall', 'guard', 'ports', 'driver'] as const
+
+/** `peers`: other hosts came or went, `policy`: who may talk to whom; all the rest is believed to be as it was. */
+export type Aspect = (typeof ASPECTS)[number] | 'peers' | 'policy'
+
+/** What may be wrong while containers are served: they reach each other, but not those of every other host. */
+export const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'])
+
+/** What does not keep containers from being served when it is wrong; it is reported. */
+export const TOLERATED: ReadonlySet<Aspect> = new Set([...BETWEEN_HOSTS, 'guard', 'policy'])

@@ -1,0 +1,125 @@
+/** The sets of a policy in the kernel, by the `ipset` program; all changes at once are one run. */
+import { type Logger, runCommand } from '../../kit/index.ts'
+import { networkErrors } from '../errors.ts'
+import { SET_PREFIX, setName, TEMPORARY_SET_PREFIX } from './policy-chains.ts'
+import type { PolicySet } from './policy-model.ts'
+
+/** Members of one set: all containers of a large cluster, and more. */
+const MEMBER_LIMIT = 262_144
+
+type Members = ReadonlySet<string>
+
+/** A network of one address is listed without its prefix length. */
+function canonical(member: string): string {
+  return member.endsWith('/32') ? member.slice(0, -3) : member
+}
+
+function isSame(a: Members, b: Members): boolean {
+  return a.size === b.size && a.isSubsetOf(b)
+}
+
+function isOurs(name: string): boolean {
+  return name.startsWith(SET_PREFIX) || name.startsWith(TEMPORARY_SET_PREFIX)
+}
+
+/** Reads what `ipset save` printed: our sets and their members. */
+export function readSets(text: string): Map<string, Set<string>> {
+  const sets = new Map<string, Set<string>>()
+  for (const line of text.split('\n')) {
+    const [verb, name = '', member = ''] = line.split(' ')
+    if (!isOurs(name)) continue
+    if (verb === 'create') sets.set(name, new Set())
+    else if (verb === 'add') sets.get(name)?.add(member)
+  }
+  return sets
+}
+
+/** Lines for `ipset restore` that make the set, or give it other members in one step. */
+export function changeLines(set: PolicySet, actual: Members | undefined): string[] {
+  const members = new Set([...set.members].map(canonical))
+  if (actual !== undefined && isSame(members, actual)) return []
+  const fill = (name: string) => [
+    `create ${name} hash:${set.type} family inet maxelem ${MEMBER_LIMIT}`,
+    ...[...members].map(member => `add ${name} ${member}`),
+  ]
+  const name = setName(set.key)
+  if (actual === undefined) return fill(name)
+  const temporary = setName(set.key, TEMPORARY_SET_PREFIX)
+  return [...fill(temporary), `swap ${temporary} ${name}`, `destroy ${temporary}`]
+}
+
+export class KernelSets {
+  readonly #log: Logger
+  /** What the last successful change made; undefined when that is not known. */
+  #believed: Map<string, Members> | undefined
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  /**
+   * Makes the sets as they should be, trusting that nobody changed them since the last call. Others stay.
+   *
+   * @throws `SetRefused`, `CommandMissing`, `DeadlineExceeded`; the next call looks at the actual sets first
+   */
+  async apply(sets: readonly PolicySet[]): Promise<void> {
+    const actual = this.#believed ?? (await this.#read())
+    const left = [...actual.keys()].filter(name => name.startsWith(TEMPORARY_SET_PREFIX))
+    await this.#change(
+      actual,
+      sets,
+      left.map(name => `destroy ${name}`),
+    )
+  }
+
+  /** `apply`, whatever is there. */
+  async verify(sets: readonly PolicySet[]): Promise<void> {
+    this.#believed = undefined
+    await this.apply(sets)
+  }
+
+  /** Removes every set of ours but `sets`; no rule may refer to them any more. @throws like `apply` */
+  async prune(sets: readonly PolicySet[]): Promise<void> {
+    const actual = this.#believed ?? (await this.#read())
+    const wanted = new Set(sets.map(({ key }) => setName(key)))
+    const stale = [...actual.keys()].filter(name => !wanted.has(name))
+    await this.#restore(stale.map(name => `destroy ${name}`))
+    this.#believed = new Map([...actual].filter(([name]) => wanted.has(name)))
+  }
+
+  async #read(): Promise<Map<string, Members>> {
+    const { stdout, stderr, exitCode } = await runCommand('ipset', ['save'], { acceptedExitCodes: [0, 1] })
+    if (exitCode !== 0) throw refused('read', stderr)
+    return readSets(stdout)
+  }
+
+  async #change(
+    actual: ReadonlyMap<string, Members>,
+    sets: readonly PolicySet[],
+    before: readonly string[],
+  ): Promise<void> {
+    const lines = sets.flatMap(set => changeLines(set, actual.get(setName(set.key))))
+    await this.#restore([...before, ...lines])
+    const believed = new Map([...actual].filter(([name]) => name.startsWith(SET_PREFIX)))
+    for (const { key, members } of sets) believed.set(setName(key), new Set([...members].map(canonical)))
+    this.#believed = believed
+    if (lines.length > 0) this.#log.debug({ lines: lines.length }, 'changed the sets of network policies')
+  }
+
+  async #restore(lines: readonly string[]): Promise<void> {
+    if (lines.length === 0) return
+    this.#believed = undefined
+    const { stderr, exitCode } = await runCommand('ipset', ['restore'], {
+      input: `${lines.join('\n')}\n`,
+      acceptedExitCodes: [0, 1, 2],
+    })
+    if (exitCode !== 0) throw refused('change', stderr)
+  }
+}
+
+function refused(action: string, stderr: string): Error {
+  return networkErrors.SetRefused({
+    object: 'sets of network policies',
+    message: `ipset cannot ${action} them: ${stderr.trim().slice(0, 300)}`,
+  })
+}

@@ -1,0 +1,74 @@
+/** A compiled policy in the words of iptables-save. In our chains, RETURN means allowed and DROP denied. */
+import { createHash } from 'node:crypto'
+import type { ChainRules } from '../iptables/index.ts'
+import type { CompiledPolicy, PolicyPorts, PolicyRule, PolicyStage } from './policy-model.ts'
+
+export const POLICY_CHAIN = 'CATTLE_NETWORK_POLICY'
+
+/** How the names of our sets begin; names have 31 characters at most. */
+export const SET_PREFIX = 'RNCH-'
+
+/** Under which a set is filled before it takes the place of the old one. */
+export const TEMPORARY_SET_PREFIX = 'TMP-'
+
+const CHAINS: Readonly<Record<PolicyStage['name'], string>> = {
+  network: 'CATTLE_POLICY_NETWORK',
+  ingress: 'CATTLE_POLICY_INGRESS',
+  egress: 'CATTLE_POLICY_EGRESS',
+}
+
+/** The name of a set follows from what it stands for, so that its members change without the rules. */
+export function setName(key: string, prefix = SET_PREFIX): string {
+  return `${prefix}${createHash('sha256').update(key).digest('hex').slice(0, 20)}`
+}
+
+function match(key: string | undefined, side: 'src' | 'dst'): string {
+  return key === undefined ? '' : `-m set --match-set ${setName(key)} ${side} `
+}
+
+function portMatch({ protocol, first, last }: PolicyPorts): string {
+  if (first === undefined || last === undefined) return `-p ${protocol} `
+  const range = first === last ? String(first) : `${first}:${last}`
+  // The module of SCTP is missing in many kernels, and one rule that is refused refuses all.
+  return protocol === 'sctp'
+    ? `-p sctp -m multiport --dports ${range} `
+    : `-p ${protocol} -m ${protocol} --dport ${range} `
+}
+
+function ruleLines({ action, from, to, ports }: PolicyRule): string[] {
+  const sets = `${match(from, 'src')}${match(to, 'dst')}`
+  const verdict = `-j ${action === 'allow' ? 'RETURN' : 'DROP'}`
+  if (ports === undefined) return [`${sets}${verdict}`]
+  // iptables-save prints the protocol first, whatever was said first.
+  return ports.map(port => {
+    const text = portMatch(port)
+    const [protocol = '', ...rest] = text.split(/(?<=^-p \w+ )/)
+    return `${protocol}${sets}${rest.join('')}${verdict}`
+  })
+}
+
+/**
+ * @param clusterBlock the addresses of containers: the stage `network` is about traffic between them alone
+ * @returns our chains; none for a policy without stages
+ */
+export function policyChains(policy: CompiledPolicy, clusterBlock: string): ReadonlyMap<string, ChainRules> {
+  if (policy.stages.length === 0) return new Map()
+  const chains = new Map<string, ChainRules>([
+    [
+      POLICY_CHAIN,
+      [
+        // What was allowed to begin may go on.
+        '-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN',
+        ...policy.stages.map(({ name, guard }) => {
+          const between = name === 'network' ? `-s ${clusterBlock} -d ${clusterBlock} ` : ''
+          return `${between}${match(guard.set, guard.side)}-j ${CHAINS[name]}`
+        }),
+      ],
+    ],
+  ])
+  for (const stage of policy.stages) {
+    const lines = stage.rules.flatMap(ruleLines)
+    chains.set(CHAINS[stage.name], [...lines, ...(stage.otherwise === 'deny' ? ['-j DROP'] : [])])
+  }
+  return chains
+}
