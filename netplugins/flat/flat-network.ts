@@ -13,6 +13,7 @@ import { networkErrors } from '../errors.ts'
 import {
   addAddress,
   createMacvlan,
+  createVethPair,
   deleteLink,
   getLink,
   isOwnNamespace,
@@ -28,6 +29,7 @@ import {
 import type { OverlayRules } from '../overlay/index.ts'
 import { blocksOfRange } from './address-range.ts'
 import { announceAddress, findDuplicate } from './arp.ts'
+import type { DhcpLease, DhcpLeases } from './dhcp-leases.ts'
 import { FlatBridge } from './flat-bridge.ts'
 import { HOST_SIDE, MacvlanSide } from './macvlan-side.ts'
 import { ensureGuard, removeGuard } from './metadata-guard.ts'
@@ -47,7 +49,14 @@ export interface FlatNetworkOptions {
   readonly directory: string
   /** Of the process's own network namespace; stays the caller's. */
   readonly socket: RouteSocket
+  /** Where the addresses come from when the option `dhcp` is on. */
+  readonly leases: DhcpLeases
   readonly log: Logger
+}
+
+/** A container whose address is not known yet. */
+export interface UnaddressedContainer extends Omit<ContainerInterface, 'address' | 'reachesItself'> {
+  readonly containerId: string
 }
 
 export class FlatNetwork {
@@ -59,8 +68,10 @@ export class FlatNetwork {
   readonly #bridge: FlatBridge
   readonly #ports: BridgeNetwork
   readonly #side: MacvlanSide
+  readonly #leases: DhcpLeases
 
-  constructor({ options, labels, metadataAddress, directory, socket, log }: FlatNetworkOptions) {
+  constructor({ options, labels, metadataAddress, directory, socket, leases, log }: FlatNetworkOptions) {
+    this.#leases = leases
     this.#options = options
     this.#metadataAddress = metadataAddress
     this.#socket = socket
@@ -130,7 +141,7 @@ export class FlatNetwork {
    * @throws `AddressInUse` naming who, `NetworkNotReady`
    */
   async requireFree(address: string): Promise<void> {
-    const link = await this.#requireLink(this.#isMacvlan ? this.#interface : FLAT_BRIDGE)
+    const link = await this.#parent()
     const { gateway } = this.#options
     const own = await listAddresses(this.#socket)
     const owner =
@@ -148,37 +159,46 @@ export class FlatNetwork {
 
   /** Connects a container. All of it or nothing. @throws like `BridgeNetwork.attach` */
   async attach(container: ContainerInterface): Promise<void> {
-    const { mac, address } = container
-    if (this.#isMacvlan) {
-      await this.#attachMacvlan(container)
-      announceAddress(await this.#requireLink(this.#interface), mac, address)
-      return
-    }
-    const bridge = await this.#requireLink(FLAT_BRIDGE)
-    const gateway = await this.#bridgeAddress(bridge)
-    await this.#ports.attach(container, this.#stateOf(bridge))
+    const parent = await this.#parent()
+    const { prefixLength } = requireIpv4Block(this.#options.subnet, 'subnet')
+    await this.#connect(container, parent)
     try {
-      await withRouteSocket(container.namespace, async inside => {
-        const link = (await getLink(inside, container.interfaceName))?.index ?? 0
-        // Past the router: the host answers itself, and sees who asks.
-        await replaceRoute(inside, { destination: `${this.#metadataAddress}/32`, gateway, link })
-      })
-      announceAddress(bridge, mac, address)
+      await this.#configure(
+        container,
+        { address: container.address, prefixLength, gateway: undefined },
+        parent,
+      )
     } catch (error) {
-      await this.#ports.detach(container.hostInterface, address)
+      await this.#disconnect(container)
       throw error
     }
   }
 
-  /** Disconnects a container; one that is not connected, or gone, is fine. @throws `KernelRefused` */
-  async detach(container: Omit<ContainerInterface, 'mac' | 'reachesItself'>): Promise<void> {
-    const { address, hostInterface } = container
-    if (!this.#isMacvlan) {
-      await this.#ports.detach(hostInterface, address)
-      return
+  /**
+   * Connects a container with an address of the network's DHCP server. All of it or nothing.
+   *
+   * @returns the address, for `detach`
+   * @throws like `attach`, and `PluginFailed`, `PluginMissing`
+   */
+  async attachByDhcp(container: UnaddressedContainer): Promise<DhcpLease> {
+    const parent = await this.#parent()
+    await this.#connect(container, parent)
+    try {
+      const lease = await this.#leases.lease(container)
+      await this.#configure(container, lease, parent)
+      return lease
+    } catch (error) {
+      await this.#leases.release(container).catch(() => undefined)
+      await this.#disconnect(container)
+      throw error
     }
-    await this.#side.forget(address)
-    await deleteInside(container)
+  }
+
+  /** Disconnects a container; one that is not connected, or gone, is fine. @throws `KernelRefused`, `PluginFailed` */
+  async detach(container: UnaddressedContainer & { readonly address: string }): Promise<void> {
+    if (this.#options.dhcp) await this.#leases.release(container)
+    if (this.#isMacvlan) await this.#side.forget(container.address)
+    await this.#disconnect(container)
   }
 
   /** Compares a container's connection with what it should be. @throws `AttachmentBroken`, `NamespaceMissing` */
@@ -201,6 +221,7 @@ export class FlatNetwork {
 
   /** Gives the interface back, and removes everything else of this host. Idempotent. */
   async remove(): Promise<void> {
+    await this.#leases.remove()
     await this.#side.remove()
     await this.#bridge.remove()
     await removeGuard().catch((error: unknown) => {
@@ -241,8 +262,17 @@ export class FlatNetwork {
     })
   }
 
-  async #attachMacvlan(container: ContainerInterface): Promise<void> {
-    const { namespace, interfaceName, mac, address } = container
+  /** The link whose network the containers are on. */
+  async #parent(): Promise<Link> {
+    return await this.#requireLink(this.#isMacvlan ? this.#interface : FLAT_BRIDGE)
+  }
+
+  /** Makes the container's link, which is up. */
+  async #connect(
+    container: Omit<ContainerInterface, 'address' | 'reachesItself'>,
+    parent: Link,
+  ): Promise<void> {
+    const { namespace, interfaceName, hostInterface, mac } = container
     if (await isOwnNamespace(namespace)) {
       throw networkErrors.NamespaceRefused({
         object: `network namespace ${namespace}`,
@@ -250,27 +280,45 @@ export class FlatNetwork {
         expected: 'the namespace of a container',
       })
     }
-    const parent = await this.#requireLink(this.#interface)
-    const { mtu } = parent
-    const { prefixLength, gateway } = this.#stateOf(parent)
-    const macvlan = { name: interfaceName, parent: parent.index, mac, mtu, namespace }
-    await createMacvlan(this.#socket, macvlan).catch((cause: unknown) => {
+    const { index, mtu } = parent
+    const create = async () =>
+      this.#isMacvlan
+        ? await createMacvlan(this.#socket, { name: interfaceName, parent: index, mac, mtu, namespace })
+        : await createVethPair(this.#socket, {
+            name: hostInterface,
+            mtu,
+            master: index,
+            peer: { name: interfaceName, mac, namespace },
+          })
+    await create().catch((cause: unknown) => {
       if (kernelErrorCode(cause) !== 'EEXIST') throw cause
       throw networkErrors.AlreadyAttached({ object: `network namespace ${namespace}`, cause })
     })
-    try {
-      await withRouteSocket(namespace, async inside => {
-        const link = (await getLink(inside, interfaceName))?.index ?? 0
-        await addAddress(inside, { link, address, prefixLength })
-        await setLink(inside, interfaceName, { up: true })
-        await replaceRoute(inside, { destination: '0.0.0.0/0', gateway, link })
-      })
-      await this.#side.introduce(container)
-    } catch (error) {
-      await this.#side.forget(address)
-      await deleteInside(container)
-      throw error
-    }
+    await withRouteSocket(namespace, inside => setLink(inside, interfaceName, { up: true }))
+  }
+
+  async #configure(
+    container: Omit<ContainerInterface, 'address' | 'reachesItself'>,
+    { address, prefixLength, gateway = this.#options.gateway }: DhcpLease,
+    parent: Link,
+  ): Promise<void> {
+    const { namespace, interfaceName, mac } = container
+    const host = this.#isMacvlan ? undefined : await this.#bridgeAddress(parent)
+    await withRouteSocket(namespace, async inside => {
+      const link = (await getLink(inside, interfaceName))?.index ?? 0
+      await addAddress(inside, { link, address, prefixLength })
+      await replaceRoute(inside, { destination: '0.0.0.0/0', gateway, link })
+      if (host === undefined) return
+      // Past the router: the host answers itself, and sees who asks.
+      await replaceRoute(inside, { destination: `${this.#metadataAddress}/32`, gateway: host, link })
+    })
+    if (this.#isMacvlan) await this.#side.introduce({ namespace, interfaceName, address, mac })
+    announceAddress(parent, mac, address)
+  }
+
+  async #disconnect(container: Omit<ContainerInterface, 'address' | 'mac' | 'reachesItself'>): Promise<void> {
+    if (this.#isMacvlan) await deleteInside(container)
+    else await this.#ports.removeHostInterface(container.hostInterface)
   }
 }
 

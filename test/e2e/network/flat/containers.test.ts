@@ -1,7 +1,11 @@
 /** Containers on the host's own network. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
 import t, { type Test } from 'tap'
 import { macOfAddress } from '../../../../netplugins/bridge/index.ts'
-import { announceAddress, FlatNetwork } from '../../../../netplugins/flat/index.ts'
+import { announceAddress, DhcpLeases, FlatNetwork } from '../../../../netplugins/flat/index.ts'
 import { getLink, RouteSocket } from '../../../../netplugins/netlink/index.ts'
 import { inPrivateNetwork } from '../../../lab/private-network.ts'
 import { addNamespace, deleteNamespace, namespacePath, Peer, run, runIn } from '../lab.ts'
@@ -13,6 +17,9 @@ const skip = inPrivateNetwork(import.meta.filename)
 t.setTimeout(120_000)
 
 const METADATA = '169.254.169.250'
+/** Where the DHCP client's daemon keeps its files. */
+const DHCP_DIRECTORY = '/run/flat-dhcp'
+
 const NEIGHBOUR = '192.0.2.200'
 
 interface World {
@@ -21,7 +28,7 @@ interface World {
 }
 
 /** A host with the metadata address, a neighbour at its switch, and a firewall as Docker makes it. */
-function makeWorld(t: Test, mode: 'bridge' | 'macvlan'): World {
+function makeWorld(t: Test, mode: 'bridge' | 'macvlan', dhcp = false, leaseDeadline = 20_000): World {
   connectHost()
   t.teardown(disconnectHost)
   runIn('router', 'ip', 'address', 'add', `${NEIGHBOUR}/24`, 'dev', 'lan')
@@ -37,11 +44,12 @@ function makeWorld(t: Test, mode: 'bridge' | 'macvlan'): World {
       rangeEnd: '192.0.2.220',
       gateway: ROUTER,
       mode,
-      dhcp: false,
+      dhcp,
     },
     labels: { 'io.rancher.network.l2flat.interface': 'eth0' },
     metadataAddress: METADATA,
     directory: t.testdir(),
+    leases: new DhcpLeases({ directory: DHCP_DIRECTORY, leaseDeadline }),
     socket,
     log,
   })
@@ -51,6 +59,7 @@ function makeWorld(t: Test, mode: 'bridge' | 'macvlan'): World {
 function container(number: number) {
   const address = `192.0.2.${100 + number}`
   return {
+    containerId: `container-${number}`,
     namespace: namespacePath(`c${number}`),
     interfaceName: 'eth0',
     hostInterface: `vethr${number}`,
@@ -78,6 +87,19 @@ function addContainers(t: Test): void {
   }
 }
 
+/** As on a host with Docker: FORWARD drops, and bridged packets pass through it. */
+function installFirewall(t: Test, flat: FlatNetwork): void {
+  run('iptables', '-P', 'FORWARD', 'DROP')
+  run('sysctl', '-qw', 'net.ipv4.ip_forward=1')
+  try {
+    run('sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=1')
+  } catch {
+    t.comment('this kernel has no br_netfilter')
+  }
+  for (const rule of flat.rules().forward) run('iptables', '-A', 'FORWARD', ...rule.split(' '))
+  t.teardown(() => run('iptables', '-F', 'FORWARD'))
+}
+
 /** Asks the host on the metadata address. @returns whom the host takes the asker for */
 async function askMetadata(namespace: string): Promise<string> {
   const host = await Peer.start('host')
@@ -95,15 +117,7 @@ for (const mode of ['bridge', 'macvlan'] as const) {
     const before = hostConfiguration()
     await flat.ensure()
     t.equal(await flat.ensure(), 0)
-    // As on a host with Docker: FORWARD drops, and bridged packets pass through it.
-    run('iptables', '-P', 'FORWARD', 'DROP')
-    run('sysctl', '-qw', 'net.ipv4.ip_forward=1')
-    try {
-      run('sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=1')
-    } catch {
-      t.comment('this kernel has no br_netfilter')
-    }
-    for (const rule of flat.rules().forward) run('iptables', '-A', 'FORWARD', ...rule.split(' '))
+    installFirewall(t, flat)
     const [c1, c2] = [container(1), container(2)]
     for (const each of [c1, c2]) {
       await flat.requireFree(each.address)
@@ -126,9 +140,10 @@ for (const mode of ['bridge', 'macvlan'] as const) {
     await t.rejects(flat.requireFree(NEIGHBOUR), { code: 'AddressInUse', message: /by ..:/ })
     await t.rejects(flat.requireFree(ROUTER), { code: 'AddressInUse', message: /router/ })
     await t.rejects(flat.requireFree(HOST), { code: 'AddressInUse', message: /this host/ })
-    // A left-over link of the host's is replaced; by macvlan there is none that could be one.
+    // By macvlan, the host does not hear its own containers.
     if (mode === 'bridge') await t.rejects(flat.requireFree(c1.address), { code: 'AddressInUse' })
-    else await t.rejects(flat.attach(c1), { code: 'AlreadyAttached' })
+    await t.rejects(flat.attach(c1), { code: 'AlreadyAttached' })
+    await flat.check(c1)
     await t.rejects(flat.attach({ ...c1, namespace: '/proc/self/ns/net' }), { code: 'NamespaceRefused' })
 
     // Neighbours hear of a container's new MAC address.
@@ -145,8 +160,64 @@ for (const mode of ['bridge', 'macvlan'] as const) {
     for (const each of [c1, c2]) await flat.detach(each)
     await flat.remove()
     await flat.remove()
-    run('iptables', '-F', 'FORWARD')
     t.strictSame(hostConfiguration(), before)
     t.equal(run('nft', 'list', 'tables', 'bridge'), '')
   })
 }
+
+for (const mode of ['bridge', 'macvlan'] as const) {
+  t.test(
+    `addresses by DHCP, containers by ${mode}`,
+    { skip: skip || !existsSync('/usr/lib/cni/dhcp') },
+    async t => {
+      const { flat } = makeWorld(t, mode, true)
+      addContainers(t)
+      await flat.ensure()
+      installFirewall(t, flat)
+      const { address: _, ...c1 } = container(1)
+      const leaseFile = path.join(t.testdirName, 'leases')
+      const range = '192.0.2.150,192.0.2.160,1h'
+      const options = ['--no-daemon', '--conf-file=/dev/null', '--port=0', '--interface=lan', '--user=root']
+      const files = [`--dhcp-leasefile=${leaseFile}`, '--pid-file=']
+      const server = spawn(
+        'nsenter',
+        [
+          '--net=/run/netns/router',
+          'dnsmasq',
+          ...options,
+          ...files,
+          `--dhcp-range=${range}`,
+          `--dhcp-option=3,${ROUTER}`,
+        ],
+        { stdio: 'ignore' },
+      )
+      t.teardown(() => server.kill())
+      const lease = await flat.attachByDhcp(c1)
+      t.match(lease, { address: /^192\.0\.2\.1[56]\d$/, prefixLength: 24, gateway: ROUTER })
+      t.ok(pings('c1', FAR))
+      t.ok(pings('router', lease.address))
+      t.equal(await askMetadata('c1'), `host sees ${lease.address} sent 0`)
+      t.match(readFileSync(leaseFile, 'utf8'), c1.mac)
+      await flat.detach({ ...c1, address: lease.address })
+      t.notMatch(readFileSync(leaseFile, 'utf8'), c1.mac, 'the address is given back')
+      await flat.detach({ ...c1, address: lease.address })
+      const ended = once(server, 'exit')
+      server.kill()
+      await ended
+      await flat.remove()
+      t.notOk(existsSync(DHCP_DIRECTORY))
+    },
+  )
+}
+
+t.test('a network without a DHCP server', { skip: skip || !existsSync('/usr/lib/cni/dhcp') }, async t => {
+  const missing = new DhcpLeases({ directory: '/run/missing', pluginFile: '/nowhere/dhcp' })
+  await t.rejects(missing.start(), { code: 'PluginMissing', mend: /containernetworking-plugins/ })
+  const { flat } = makeWorld(t, 'bridge', true, 500)
+  addContainers(t)
+  await flat.ensure()
+  const { address: _, ...c1 } = container(1)
+  await t.rejects(flat.attachByDhcp(c1), { code: 'PluginFailed', mend: /DHCP server/ })
+  t.throws(() => run('ip', 'link', 'show', c1.hostInterface), 'nothing is left')
+  await flat.remove()
+})
