@@ -1,4 +1,5 @@
 export { AwsRouteTables, type AwsRouteTablesOptions, InstanceMetadata } from './aws/index.ts'
+export { createRoutedOverlay, type RoutedNetworkOptions } from './create.ts'
 export { HostGateway } from './host-gateway.ts'
 export { type PerHostSubnet, type PerHostSubnetResult, perHostSubnet } from './per-host-subnet.ts'
 export type { ProviderOutcome, RoutePlan, RouteProvider, SubnetRoute } from './route-provider.ts'

@@ -16,6 +16,8 @@ import { HOST_SET, NO_NAT_SET, routedRules } from './routed-rules.ts'
 
 export interface RoutedOverlayOptions {
   readonly provider: RouteProvider
+  /** Providers that may have been chosen before: what they made is removed. */
+  readonly others?: readonly RouteProvider[]
   readonly log: Logger
 }
 
@@ -50,14 +52,17 @@ function select(state: OverlayState): Selection {
 export class RoutedOverlay implements Overlay {
   readonly overhead = 0
   readonly #provider: RouteProvider
+  readonly #others: readonly RouteProvider[]
   readonly #log: Logger
   readonly #subnetSet: AddressSet
   readonly #hostSet: AddressSet
   #states: readonly PeerState[] = []
+  #othersRemoved = false
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor({ provider, log }: RoutedOverlayOptions) {
+  constructor({ provider, others = [], log }: RoutedOverlayOptions) {
     this.#provider = provider
+    this.#others = others
     this.#log = log
     this.#subnetSet = new AddressSet({ name: NO_NAT_SET, type: 'hash:net', log })
     this.#hostSet = new AddressSet({ name: HOST_SET, type: 'hash:ip', log })
@@ -87,7 +92,7 @@ export class RoutedOverlay implements Overlay {
 
   async close(): Promise<void> {
     await this.#last
-    await this.#provider.close()
+    for (const provider of [this.#provider, ...this.#others]) await provider.close()
     this.#subnetSet.close()
     this.#hostSet.close()
   }
@@ -95,7 +100,7 @@ export class RoutedOverlay implements Overlay {
   async remove(): Promise<void> {
     await this.#inTurn(async () => {
       this.#states = []
-      await this.#provider.remove()
+      for (const provider of [this.#provider, ...this.#others]) await provider.remove()
       await this.#subnetSet.remove()
       await this.#hostSet.remove()
     })
@@ -109,6 +114,7 @@ export class RoutedOverlay implements Overlay {
     try {
       const repairs = await this.#bringSets(subnets, hosts, completely)
       const outcome = await this.#provider.bring(plan, completely)
+      await this.#removeOthers()
       for (const [hostId, problem] of outcome.problems) {
         if (!reasons.has(hostId)) reasons.set(hostId, problem)
       }
@@ -121,6 +127,13 @@ export class RoutedOverlay implements Overlay {
     } finally {
       this.#states = statesOfPeers(state.peers, reasons)
     }
+  }
+
+  /** After the new way is there. */
+  async #removeOthers(): Promise<void> {
+    if (this.#othersRemoved) return
+    for (const provider of this.#others) await provider.remove()
+    this.#othersRemoved = true
   }
 
   async #bringSets(

@@ -2,7 +2,7 @@
 import { createLogger, explainError } from '../../../../kit/index.ts'
 import { type KernelEvent, RouteSocket, watchKernel } from '../../../../netplugins/netlink/index.ts'
 import type { Overlay, OverlayState } from '../../../../netplugins/overlay/index.ts'
-import { HostGateway, RoutedOverlay } from '../../../../netplugins/routed/index.ts'
+import { createRoutedOverlay } from '../../../../netplugins/routed/index.ts'
 import { VxlanOverlay } from '../../../../netplugins/vxlan/index.ts'
 
 export type OverlayOrder =
@@ -17,9 +17,10 @@ export interface OverlayAnswer {
 
 const log = createLogger('overlay', 'error')
 const socket = RouteSocket.open()
+const provider = process.env.PROVIDER === 'none' ? 'none' : 'hostgw'
 const overlay: Overlay =
   process.env.OVERLAY === 'routed'
-    ? new RoutedOverlay({ provider: new HostGateway(socket), log })
+    ? createRoutedOverlay({ routed: { provider }, directory: process.env.DIRECTORY ?? '', socket, log })
     : new VxlanOverlay({ socket, log })
 
 let events: KernelEvent[] = []

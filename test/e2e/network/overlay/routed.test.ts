@@ -119,6 +119,22 @@ t.test('the routed network', { skip }, async t => {
     t.match(await h1.states(), [{ state: 'up' }, { state: 'up' }])
   })
 
+  t.test('another provider removes what the one before made', async t => {
+    await connect()
+    await h1.restart({ PROVIDER: 'none' })
+    await h1.apply(stateOf(h1, hosts))
+    t.equal(h1.run('ip', 'route', 'show', 'proto', '142'), '')
+    t.match(await h1.states(), [{ state: 'up' }, { state: 'up' }])
+    await h1.restart({})
+    await h1.apply(stateOf(h1, hosts))
+    t.ok(pings(h1.containerName, h2.container))
+    // Nothing is known any more but that the network was routed.
+    await h1.restart({ PROVIDER: 'none' })
+    await h1.remove()
+    t.equal(h1.run('ip', 'route', 'show', 'proto', '142'), '')
+    await h1.restart({})
+  })
+
   t.test('removal leaves nothing', async t => {
     await h1.remove()
     const before = hostState(h1)

@@ -76,19 +76,25 @@ export class OverlayHost {
   readonly block: string
   /** Address of its container. */
   readonly container: string
-  readonly #child: ChildProcess
+  readonly #options: HostOptions
+  #child: ChildProcess
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   #last = 0
 
   private constructor(options: HostOptions, child: ChildProcess) {
     const { number } = options
+    this.#options = options
     this.name = `h${number}`
     this.containerName = `c${number}`
     this.address = `192.0.2.${number}`
     this.block = `10.42.${number}.0/26`
     this.container = `10.42.${number}.5`
     this.#child = child
-    child.on('message', (answer: OverlayAnswer) => {
+    this.#listen()
+  }
+
+  #listen(): void {
+    this.#child.on('message', (answer: OverlayAnswer) => {
       const waiter = this.#waiting.get(answer.id)
       this.#waiting.delete(answer.id)
       if (answer.error !== undefined) waiter?.reject(new Error(answer.error))
@@ -117,12 +123,7 @@ export class OverlayHost {
       `net/ipv4/neigh/${BRIDGE}/proxy_delay=0`,
     )
     addContainer(host, `c${number}`, `10.42.${number}.5`, kind === 'vxlan' ? mtu - 50 : mtu)
-    const program = [process.execPath, path.join(import.meta.dirname, 'host-process.ts')]
-    const child = spawn('nsenter', [`--net=${namespacePath(host)}`, ...program], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      env: { ...process.env, OVERLAY: kind },
-    })
-    await once(child, 'message')
+    const child = await startProcess(options, {})
     return new OverlayHost(options, child)
   }
 
@@ -161,6 +162,15 @@ export class OverlayHost {
     })
   }
 
+  /** Ends its process, and starts another with these variables. */
+  async restart(environment: Readonly<Record<string, string>>): Promise<void> {
+    const ended = once(this.#child, 'exit')
+    this.#child.disconnect()
+    await ended
+    this.#child = await startProcess(this.#options, environment)
+    this.#listen()
+  }
+
   /** Runs a program on the host. */
   run(command: string, ...args: string[]): string {
     return runIn(this.name, command, ...args)
@@ -183,6 +193,19 @@ export class OverlayHost {
       this.#child.send({ id, order })
     })
   }
+}
+
+async function startProcess(
+  { number, kind }: HostOptions,
+  environment: Readonly<Record<string, string>>,
+): Promise<ChildProcess> {
+  const program = [process.execPath, path.join(import.meta.dirname, 'host-process.ts')]
+  const child = spawn('nsenter', [`--net=${namespacePath(`h${number}`)}`, ...program], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    env: { ...process.env, OVERLAY: kind, DIRECTORY: `/run/h${number}`, ...environment },
+  })
+  await once(child, 'message')
+  return child
 }
 
 function addContainer(host: string, name: string, address: string, mtu: number): void {
