@@ -6,7 +6,12 @@
  * is recognised by having no record, and is cleared away by `AttachmentKeeper`.
  */
 import { explainError, KeyedLock, type Logger } from '../../kit/index.ts'
-import { type BridgeNetwork, hostInterfaceName, macOfAddress } from '../../netplugins/bridge/index.ts'
+import {
+  type BridgeNetwork,
+  hostInterfaceName,
+  limitBandwidth,
+  macOfAddress,
+} from '../../netplugins/bridge/index.ts'
 import type {
   CniAttachmentRequest,
   CniHandler,
@@ -78,7 +83,7 @@ export class Attachments implements CniHandler {
       await this.#requireUnattached(request)
       const attachment = await this.#build(request, plan)
       this.#parts.changed()
-      return this.#resultOf(attachment, plan)
+      return this.#resultOf(attachment, plan, mtuOf(request, plan))
     })
   }
 
@@ -166,8 +171,10 @@ export class Attachments implements CniHandler {
       // Before there is a link: what is not admitted sends nothing.
       undo.push(() => guard.expel(attachment.hostInterface))
       await guard.admit(sourceOf(attachment))
-      await bridge.attach({ ...attachment, reachesItself: wanted.length > 0 }, plan.bridge)
+      const state = { ...plan.bridge, mtu: mtuOf(request, plan) }
+      await bridge.attach({ ...attachment, reachesItself: wanted.length > 0 }, state)
       undo.push(() => bridge.detach(attachment.hostInterface, address))
+      if (request.bandwidth !== undefined) await limitBandwidth(attachment, request.bandwidth)
       await store.put(attachment)
       undo.push(async () => {
         await store.remove(attachment)
@@ -246,7 +253,7 @@ export class Attachments implements CniHandler {
     await pool.release(request)
   }
 
-  #resultOf(attachment: Attachment, { bridge, settings }: NetworkPlan): CniResult {
+  #resultOf(attachment: Attachment, { bridge, settings }: NetworkPlan, mtu: number): CniResult {
     return {
       interfaces: [
         { name: this.#parts.bridgeName, mac: bridge.mac },
@@ -254,7 +261,7 @@ export class Attachments implements CniHandler {
         {
           name: attachment.interfaceName,
           mac: attachment.mac,
-          mtu: bridge.mtu,
+          mtu,
           sandbox: attachment.namespace,
         },
       ],
@@ -265,6 +272,13 @@ export class Attachments implements CniHandler {
       dns: { nameservers: [settings.metadata.address] },
     }
   }
+}
+
+/** Smallest MTU of IPv4 links (RFC 791). */
+const SMALLEST_MTU = 68
+
+function mtuOf({ mtuOverhead }: CniAttachmentRequest, { bridge }: NetworkPlan): number {
+  return Math.max(bridge.mtu - mtuOverhead, SMALLEST_MTU)
 }
 
 function describe(request: CniAttachmentRequest, address: string, ports: Attachment['ports']): Attachment {

@@ -37,6 +37,9 @@ export class CniPodNetwork implements PodNetwork {
         ...(port.hostAddress === undefined ? {} : { hostIP: port.hostAddress }),
       })),
       ...(request.address === undefined ? {} : { address: request.address }),
+      ...(request.mac === undefined ? {} : { mac: request.mac }),
+      ...(request.bandwidth === undefined ? {} : { bandwidth: request.bandwidth }),
+      ...(request.arguments === undefined ? {} : { arguments: request.arguments }),
     })
     const [first] = result.ips ?? []
     if (first === undefined) {

@@ -6,6 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { type Daemon, type Logger, ReconcileLoop, type ReconcileResult } from '../../kit/index.ts'
 import { LABEL, METADATA_ADDRESS } from '../../protocol/index.ts'
 import type { ContainerDetails, ContainerInventory } from '../docker/index.ts'
+import { wishesOfLabels } from './network-wishes.ts'
 import type { PodNetwork } from './pod-network.ts'
 
 const SEARCH_DOMAINS = ['discover.internal', 'rancher.internal']
@@ -94,14 +95,13 @@ export class ManagedContainers implements Daemon {
       return undefined
     }
     if (this.#network.attachment(id) === undefined) {
-      const address = details.labels[LABEL.requestedIp]
       const { ip } = await this.#network.attach({
         containerId: id,
         networkNamespace: `/proc/${details.pid}/ns/net`,
         // Docker's own network, if it has one, is eth0.
         interfaceName: details.networkMode === 'none' ? 'eth0' : 'eth1',
         ports: [],
-        ...(address === undefined ? {} : { address }),
+        ...wishesOfLabels(details.labels),
       })
       this.#log.info({ container: details.name, ip }, 'joined the managed network')
     }

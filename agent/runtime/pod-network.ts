@@ -15,6 +15,11 @@ export interface AttachRequest {
   readonly interfaceName?: string
   /** An address that it must get. */
   readonly address?: string
+  readonly mac?: string
+  /** Bits per second. */
+  readonly bandwidth?: { readonly ingressRate?: number; readonly egressRate?: number }
+  /** Whose it is, for CNI plugins that want to know: `K8S_POD_NAME`, … */
+  readonly arguments?: Readonly<Record<string, string>>
   readonly ports: readonly {
     readonly hostPort: number
     readonly containerPort: number

@@ -6,6 +6,7 @@ import type { Pod } from '../../protocol/kubernetes/index.ts'
 import type { ContainerInventory, DockerEngine } from '../docker/index.ts'
 import { hostsFileText, type PodPlace, sandboxOptions } from './container-options.ts'
 import { runtimeErrors } from './errors.ts'
+import { wishesOfPod } from './network-wishes.ts'
 import type { PodNetwork } from './pod-network.ts'
 
 export class Sandboxes {
@@ -74,6 +75,7 @@ export class Sandboxes {
     const { ip } = await this.#network.attach({
       containerId: id,
       networkNamespace: `/proc/${details.pid}/ns/net`,
+      ...wishesOfPod(pod, id),
       ports: pod.spec.containers.flatMap(container =>
         (container.ports ?? []).flatMap(port =>
           port.hostPort === undefined

@@ -1,8 +1,14 @@
 /** From a line that the plugin sent to a call of the handler, and from what that does to the plugin's answer. */
 import { atMost, Type, validatorOf } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
+import { readArguments } from './arguments.ts'
 import { cniErrorObject } from './failures.ts'
-import { type PluginConfiguration, type PortMapping, pluginConfiguration } from './network-configuration.ts'
+import {
+  type PluginBandwidth,
+  type PluginConfiguration,
+  type PortMapping,
+  pluginConfiguration,
+} from './network-configuration.ts'
 import { appendResult, type CniResult, formatResult, parseResult } from './result.ts'
 import {
   CNI_VERSIONS,
@@ -27,6 +33,10 @@ export interface CniAttachmentRequest {
   /** Requested addresses, with or without prefix length. */
   readonly addresses: readonly string[]
   readonly mac: string | undefined
+  /** Bytes by which the interface's MTU is smaller than the network's. */
+  readonly mtuOverhead: number
+  /** Bits per second and bits; 0 is no limit. */
+  readonly bandwidth: PluginBandwidth | undefined
   /** What earlier plugins of the chain made; for CHECK, what the whole chain made; nothing for DEL. */
   readonly previousResult: CniResult | undefined
 }
@@ -108,9 +118,11 @@ function requireContainerId(id: string): string {
 }
 
 function readAttachment(request: Request, configuration: PluginConfiguration): CniAttachmentRequest {
-  const { portMappings = [], ips = [], mac } = configuration.runtimeConfig ?? {}
+  const { portMappings = [], ips, mac, bandwidth } = configuration.runtimeConfig ?? {}
   const { prevResult } = configuration
   // A DEL must work whatever is left of the result, so it is not even read.
+  // Nor what was asked for when it was made.
+  const asked = request.command === 'DEL' ? {} : readArguments(request.arguments)
   const reads = request.command !== 'DEL' && prevResult !== undefined && prevResult !== null
   return {
     networkName: configuration.name,
@@ -118,8 +130,11 @@ function readAttachment(request: Request, configuration: PluginConfiguration): C
     interfaceName: requireInterfaceName(request.interfaceName),
     namespace: request.namespace === '' ? undefined : request.namespace,
     portMappings,
-    addresses: ips,
-    mac,
+    // What is newer goes before: capabilities, then arguments in the configuration, then those in the environment.
+    addresses: ips ?? configuration.args?.cni?.ips ?? (asked.address === undefined ? [] : [asked.address]),
+    mac: mac ?? asked.mac,
+    mtuOverhead: asked.mtuOverhead ?? 0,
+    bandwidth,
     previousResult: reads ? parseResult(prevResult, 'prevResult') : undefined,
   }
 }

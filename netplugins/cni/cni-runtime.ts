@@ -4,8 +4,9 @@
  */
 import { explainError, isDroverError, KeyedLock, type Logger } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
+import { formatArguments } from './arguments.ts'
 import type { ValidAttachment } from './cni-handler.ts'
-import type { ListedPlugin, NetworkList, PortMapping } from './network-configuration.ts'
+import type { ListedPlugin, NetworkList, PluginBandwidth, PortMapping } from './network-configuration.ts'
 import { chooseVersion, isAtLeast, readNetworkList } from './network-list-files.ts'
 import { runPlugin } from './plugin-command.ts'
 import { ProcessGate } from './process-gate.ts'
@@ -38,6 +39,9 @@ export interface ContainerNetwork {
   /** An address that it must get, e.g. `10.42.0.77`. */
   readonly address?: string
   readonly mac?: string
+  readonly bandwidth?: PluginBandwidth
+  /** For plugins that want to know whose it is, as CNI_ARGS: `K8S_POD_NAME`, … */
+  readonly arguments?: Readonly<Record<string, string>>
 }
 
 /** Everything that calls of one chain have in common. */
@@ -48,14 +52,19 @@ interface Chain {
   readonly interfaceName?: string
   readonly namespace?: string
   readonly capabilities: Readonly<Record<string, unknown>>
+  readonly arguments?: string | undefined
 }
 
 function capabilitiesOf(container: ContainerNetwork): Record<string, unknown> {
-  const { portMappings = [], address, mac } = container
+  const { portMappings = [], address, mac, bandwidth } = container
   return {
-    ...(portMappings.length === 0 ? {} : { portMappings }),
+    // Plugins of others do not know what is meant without a protocol.
+    ...(portMappings.length === 0
+      ? {}
+      : { portMappings: portMappings.map(mapping => ({ protocol: 'tcp', ...mapping })) }),
     ...(address === undefined ? {} : { ips: [address] }),
     ...(mac === undefined ? {} : { mac }),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
   }
 }
 
@@ -90,6 +99,7 @@ export class CniRuntime {
     return this.#locks.run(containerId, async () => {
       const list = await readNetworkList(this.#options.configurationDirectory)
       const capabilities = capabilitiesOf(container)
+      const args = container.arguments && formatArguments(container.arguments)
       const chain: Chain = {
         list,
         version: chooseVersion(list),
@@ -97,6 +107,7 @@ export class CniRuntime {
         interfaceName,
         namespace,
         capabilities,
+        arguments: args,
       }
       const result = await this.#addChain(chain)
       await this.#cache.write({
@@ -105,6 +116,7 @@ export class CniRuntime {
         namespace,
         list,
         capabilities,
+        ...(args === undefined ? {} : { arguments: args }),
         result,
       })
       return parseResult(result, `network ${list.name}`)
@@ -129,6 +141,7 @@ export class CniRuntime {
           containerId,
           interfaceName,
           capabilities: cached?.capabilities ?? {},
+          arguments: cached?.arguments,
           ...(container.namespace === undefined ? {} : { namespace: container.namespace }),
         },
         list.plugins,
@@ -268,6 +281,7 @@ export class CniRuntime {
         ...(chain.containerId === undefined ? {} : { CNI_CONTAINERID: chain.containerId }),
         ...(chain.interfaceName === undefined ? {} : { CNI_IFNAME: chain.interfaceName }),
         ...(chain.namespace === undefined ? {} : { CNI_NETNS: chain.namespace }),
+        ...(chain.arguments === undefined ? {} : { CNI_ARGS: chain.arguments }),
       },
     }
     return await this.#gate.run(() => runPlugin(call))

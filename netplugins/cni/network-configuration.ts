@@ -12,12 +12,31 @@ const portMappingSchema = Type.Object({
   hostIP: Type.Optional(Type.String({ maxLength: 64 })),
 })
 
+/** The largest that the kernel's limits can express, and larger than every network. */
+const rate = Type.Integer({ minimum: 0, maximum: 1e15 })
+
 /** What the runtime passes for the capabilities that a plugin declares. */
 const runtimeConfigurationSchema = Type.Object({
   portMappings: Type.Optional(Type.Array(portMappingSchema, { maxItems: 1024 })),
   /** Requested addresses, with or without prefix length. */
   ips: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 16 })),
   mac: Type.Optional(Type.String({ maxLength: 64 })),
+  /** Bits per second and bits. */
+  bandwidth: Type.Optional(
+    Type.Object({
+      ingressRate: Type.Optional(rate),
+      ingressBurst: Type.Optional(rate),
+      egressRate: Type.Optional(rate),
+      egressBurst: Type.Optional(rate),
+    }),
+  ),
+})
+
+/** Arguments that somebody wrote into the configuration itself (CONVENTIONS.md, "args"). */
+const configuredArgumentsSchema = Type.Object({
+  cni: Type.Optional(
+    Type.Object({ ips: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 16 })) }),
+  ),
 })
 
 const validAttachmentSchema = Type.Object({
@@ -30,6 +49,7 @@ const pluginConfigurationSchema = Type.Object({
   name: identifier,
   type: Type.String({ maxLength: 255 }),
   runtimeConfig: Type.Optional(runtimeConfigurationSchema),
+  args: Type.Optional(configuredArgumentsSchema),
   prevResult: Type.Optional(Type.Unknown()),
   'cni.dev/valid-attachments': Type.Optional(Type.Array(validAttachmentSchema, { maxItems: 65_536 })),
 })
@@ -37,6 +57,8 @@ const pluginConfigurationSchema = Type.Object({
 /** What our plugin reads of the configuration that a runtime passes to it. */
 export type PluginConfiguration = Static<typeof pluginConfigurationSchema>
 export const pluginConfiguration = validatorOf(pluginConfigurationSchema)
+
+export type PluginBandwidth = NonNullable<NonNullable<PluginConfiguration['runtimeConfig']>['bandwidth']>
 
 export type PortMapping = Static<typeof portMappingSchema>
 

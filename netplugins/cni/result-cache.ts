@@ -27,6 +27,8 @@ const cachedAttachmentSchema = Type.Object({
   /** The list as it was at the time of the ADD: what has to be undone may not be in today's. */
   list: networkListSchema,
   capabilities: Type.Record(Type.String(), Type.Unknown()),
+  /** CNI_ARGS. */
+  arguments: Type.Optional(Type.String()),
   /** The last plugin's result, as it printed it. */
   result: Type.Unknown(),
 })

@@ -33,7 +33,7 @@ function configurationList(options: NetworkDriverOptions): string {
       {
         type: PLUGIN_TYPE,
         socket: options.socket,
-        capabilities: { portMappings: true, ips: true, mac: true },
+        capabilities: { portMappings: true, ips: true, mac: true, bandwidth: true },
       },
     ],
   }

@@ -41,6 +41,8 @@ function request(portMappings: Parameters<typeof requestedPorts>[0]['portMapping
     namespace: '/run/netns/c1',
     addresses: [],
     mac: undefined,
+    mtuOverhead: 0,
+    bandwidth: undefined,
     previousResult: undefined,
     portMappings,
   }
