@@ -229,6 +229,9 @@ export class BridgeNetwork {
   async #ensureSettings(): Promise<void> {
     await setSysctl('net/ipv4/ip_forward', '1')
     await setSysctl(`net/ipv4/conf/${this.#name}/proxy_arp`, '1')
+    // Otherwise the first packet to a container of another host waits for up to 800 ms: proxies are meant to let the
+    // real owner of an address answer first, and here there is none.
+    await setSysctl(`net/ipv4/neigh/${this.#name}/proxy_delay`, '0')
     // No container may tell the host about IPv6 routers (CVE-2020-13401); the bridge has no use for IPv6 otherwise.
     await setSysctlIfPresent(`net/ipv6/conf/${this.#name}/disable_ipv6`, '1')
   }
