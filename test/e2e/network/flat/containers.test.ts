@@ -97,6 +97,7 @@ function installFirewall(t: Test, flat: FlatNetwork): void {
     t.comment('this kernel has no br_netfilter')
   }
   for (const rule of flat.rules().forward) run('iptables', '-A', 'FORWARD', ...rule.split(' '))
+  for (const rule of flat.rules().forward) t.match(run('iptables-save'), `-A FORWARD ${rule}\n`)
   t.teardown(() => run('iptables', '-F', 'FORWARD'))
 }
 

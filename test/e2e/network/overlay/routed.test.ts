@@ -44,6 +44,13 @@ t.test('the routed network', { skip }, async t => {
     t.equal(await hostClient.transfer(h2.container, 80, BYTES), `c2 sees ${h1.address} sent ${BYTES}`)
     await Promise.all([server.stop(), client.stop(), hostClient.stop()])
     t.equal(await h1.verify(stateOf(h1, hosts)), 0, 'nothing to repair')
+    // By their text rules are recognised when they are looked at again.
+    const saved = h1.run('iptables-save').split('\n')
+    for (const rule of Object.values(await h1.rules(stateOf(h1, hosts))).flat())
+      t.ok(
+        saved.some(line => line.startsWith('-A ') && line.endsWith(` ${rule}`)),
+        rule,
+      )
   })
 
   t.test('what others change is noticed and repaired', async t => {
