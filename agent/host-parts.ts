@@ -2,15 +2,9 @@
 import path from 'node:path'
 import type { Logger } from '../kit/index.ts'
 import { CniRuntime } from '../netplugins/cni/index.ts'
-import { networkErrors } from '../netplugins/index.ts'
 import { type Credentials, IpsecOverlay } from '../netplugins/ipsec/index.ts'
 import type { Overlay } from '../netplugins/overlay/index.ts'
-import {
-  HostGateway,
-  RoutedOverlay,
-  type RouteProvider,
-  UpstreamRouters,
-} from '../netplugins/routed/index.ts'
+import { createRoutedOverlay } from '../netplugins/routed/index.ts'
 import { VxlanOverlay } from '../netplugins/vxlan/index.ts'
 import { type HostKeys, HostNetwork, type OverlayContext, type OverlayKind } from './network/index.ts'
 
@@ -35,21 +29,6 @@ function cniDirectories(dataDirectory: string): { configurationDirectory: string
   }
 }
 
-function routeProvider({ options, socket }: OverlayContext): RouteProvider {
-  switch (options.routed?.provider) {
-    case 'none':
-      return new UpstreamRouters()
-    case 'aws':
-      throw networkErrors.NetworkNotReady({
-        object: 'provider aws',
-        message: 'is not available in this version',
-      })
-    default:
-      // Also what is removed when nothing is known of the network any more: only hosts keep routes of ours.
-      return new HostGateway(socket)
-  }
-}
-
 function sharedKeys(keys: HostKeys | undefined): Credentials | undefined {
   return keys && { kind: 'psk', ...keys }
 }
@@ -60,7 +39,12 @@ function createOverlay(kind: OverlayKind, context: OverlayContext): Overlay {
     case 'vxlan':
       return new VxlanOverlay({ socket, log })
     case 'routed':
-      return new RoutedOverlay({ provider: routeProvider(context), log })
+      return createRoutedOverlay({
+        routed: context.options.routed,
+        directory: context.directory,
+        socket,
+        log,
+      })
     case 'ipsec':
       return new IpsecOverlay({
         directory: context.directory,
