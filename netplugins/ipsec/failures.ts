@@ -4,7 +4,8 @@ import { textOf, type ViciSection } from './vici/index.ts'
 
 const MEANINGS: readonly { readonly pattern: RegExp; readonly failure: Failure }[] = [
   {
-    pattern: /MAC mismatched|no shared key found|no trusted .* public key found|signature validation failed/,
+    pattern:
+      /MAC mismatched|no shared key found|no trusted .* public key found|signature validation failed|constraint check failed/,
     failure: { reason: 'the peer proved itself with other credentials than ours', isRefusal: true },
   },
   {

@@ -1,11 +1,23 @@
 /** Stands for the agent of one host in the tests of IPsec: has the overlay, and does what the test orders. */
 import { createLogger, explainError } from '../../../kit/index.ts'
-import { IpsecOverlay, type SharedKeys } from '../../../netplugins/ipsec/index.ts'
+import {
+  type Credentials,
+  type HostCertificate,
+  IpsecOverlay,
+  type SharedKeys,
+} from '../../../netplugins/ipsec/index.ts'
 import { RouteSocket } from '../../../netplugins/netlink/index.ts'
 import type { OverlayState } from '../../../netplugins/overlay/index.ts'
 
+/** Credentials that can be sent to a process; in tests a host's certificate is for its id with `.test`. */
+export type SentCredentials = SharedKeys | Omit<HostCertificate, 'identityOf'>
+
 export type HostOrder =
-  | { readonly kind: 'apply' | 'verify'; readonly state: OverlayState; readonly keys: SharedKeys }
+  | {
+      readonly kind: 'apply' | 'verify'
+      readonly state: OverlayState
+      readonly keys: SentCredentials | undefined
+    }
   | { readonly kind: 'peerStates' | 'remove' | 'charon' }
 
 export interface HostReply {
@@ -15,12 +27,17 @@ export interface HostReply {
 }
 
 const directory = process.env.HOST_DIRECTORY ?? ''
-let keys: SharedKeys | undefined
+let keys: SentCredentials | undefined
+
+function credentials(): Credentials | undefined {
+  return keys?.kind === 'certificate' ? { ...keys, identityOf: peer => `${peer.hostId}.test` } : keys
+}
+
 const socket = RouteSocket.open()
 const overlay = new IpsecOverlay({
   directory,
   socket,
-  credentials: () => keys,
+  credentials,
   changed: () => undefined,
   log: createLogger(process.env.HOST_NAME ?? '', process.env.IPSEC_LOG === undefined ? 'silent' : 'debug'),
   // Peers that are gone are noticed soon.

@@ -4,10 +4,9 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { type Association, listAssociations } from '../../../netplugins/ipsec/associations.ts'
-import type { SharedKeys } from '../../../netplugins/ipsec/index.ts'
-import { ViciClient } from '../../../netplugins/ipsec/vici/index.ts'
+import { listOf, ViciClient } from '../../../netplugins/ipsec/vici/index.ts'
 import type { Peer as OverlayPeer, OverlayState, PeerState } from '../../../netplugins/overlay/index.ts'
-import type { HostOrder, HostReply } from './ipsec-host-process.ts'
+import type { HostOrder, HostReply, SentCredentials } from './ipsec-host-process.ts'
 import { addNamespace, namespacePath, Peer, run, runIn } from './lab.ts'
 
 export const CLUSTER_BLOCK = '10.42.0.0/16'
@@ -57,12 +56,12 @@ export class IpsecHost {
   readonly directory: string
   address: string
   blocks: string[]
-  keys: SharedKeys
+  keys: SentCredentials | undefined
   #process: ChildProcess | undefined
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   #last = 0
 
-  constructor(number: number, keys: SharedKeys) {
+  constructor(number: number, keys?: SentCredentials) {
     this.name = `h${number}`
     this.address = `192.0.2.${number}`
     this.blocks = [`10.42.${number}.0/26`]
@@ -166,6 +165,15 @@ export class IpsecHost {
     } finally {
       client.close()
     }
+  }
+
+  /** Begins an association whether it should be this host's turn or not. */
+  async initiateWith(peer: IpsecHost): Promise<void> {
+    await this.apply([this, peer])
+    const client = await ViciClient.connect(path.join(this.directory, 'ipsec', 'vici'))
+    const [name] = listOf(await client.request('get-conns'), 'conns')
+    await client.request('initiate', { ike: name ?? '', child: 'containers', timeout: '-1' })
+    client.close()
   }
 
   /** Gets another address on the wire. */
