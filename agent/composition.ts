@@ -26,6 +26,7 @@ import {
   MetadataServer,
   NameDirectory,
   PeerHosts,
+  PolicyMembers,
   Requesters,
   SignalBoard,
 } from './metadata/index.ts'
@@ -172,6 +173,12 @@ export async function startAgent(context: AgentContext): Promise<void> {
 
   const peers = new PeerHosts(replica.model, membership.hostUuid)
   peers.onChange(list => network.setPeers(list))
+  const policies = new PolicyMembers(replica.model)
+  const applyPolicy = () => {
+    const input = policies.input()
+    network.setPolicy(input === undefined ? {} : { network: input })
+  }
+  policies.onChange(applyPolicy)
   const networkReporter: NetworkReporter = new NetworkReporter(network, message => link.send(message))
   inventory.onChange(() => reporter.changed())
   network.onAttachmentsChanged(() => reporter.changed())
@@ -190,6 +197,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await forgetGoneContainers(cni, inventory, network, log)
   await startMetadata(replica, context)
   network.setPeers(peers.list())
+  if (replica.position !== undefined) applyPolicy()
   await supervisor.start(networkReporter)
   await supervisor.start(statuses)
   await supervisor.start(runtime)

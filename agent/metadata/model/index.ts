@@ -8,4 +8,5 @@ export {
   type ObjectChange,
 } from './metadata-model.ts'
 export { PeerHosts } from './peer-hosts.ts'
+export { PolicyMembers } from './policy-members.ts'
 export { Reading, Signal, SignalBoard } from './signals.ts'

@@ -145,6 +145,7 @@ t.test('which events matter', async t => {
     up: true,
     promiscuous: false,
     group: 0,
+    parent: undefined,
   }
   const veth: Link = { ...bridge, index: 6, name: 'vethrsettled', kind: 'veth', master: 5 }
   const cases: [string, Link, boolean, boolean][] = [
