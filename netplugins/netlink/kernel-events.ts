@@ -28,11 +28,20 @@ function decodeEvent({ type, data }: NetlinkMessage): KernelEvent | undefined {
       return index === undefined ? undefined : { kind: 'address', link: index }
     }
     case rt.MessageType.DELROUTE: {
-      const route = decodeRoute(rt.parseRouteMessage(body))
+      const route = decodeRoute(body)
       return route?.protocol === OUR_PROTOCOL ? { kind: 'route', route } : undefined
     }
     default:
       return undefined
+  }
+}
+
+function attempt(message: NetlinkMessage): KernelEvent | undefined {
+  try {
+    return decodeEvent(message)
+  } catch {
+    // Something newer than the package: thrown further, it would end the process.
+    return { kind: 'lost' }
   }
 }
 
@@ -47,7 +56,7 @@ export function watchKernel(listener: (event: KernelEvent) => void): () => void 
   const socket = openEventSocket()
   socket.on('message', messages => {
     for (const message of messages) {
-      const event = decodeEvent(message)
+      const event = attempt(message)
       if (event !== undefined) listener(event)
     }
   })

@@ -1,5 +1,5 @@
 /** IPv4 unicast routes (RTM_*ROUTE), of the main table unless another one is named. */
-import { FlagsNew, rt } from 'netlink'
+import { FlagsGet, FlagsNew, parseAttributes, rt } from 'netlink'
 import type { KernelObject } from './kernel-objects.ts'
 import { type KernelRequest, kernelErrorCode, type RouteSocket } from './route-socket.ts'
 import { AF_INET, decodeIpv4, encodeIpv4, encodeIpv4Block } from './wire.ts'
@@ -42,35 +42,52 @@ export interface RouteFilter {
   readonly table?: number
 }
 
-function protocolNumber(protocol: rt.Route['protocol']): number {
-  return typeof protocol === 'string' ? rt.RouteProtocol[protocol] : (protocol ?? 0)
-}
+/** Bytes of struct rtmsg, and where in it what is. */
+const HEADER_SIZE = 12
+const HEADER = { prefixLength: 1, table: 4, protocol: 5, type: 7, flags: 8 } as const
 
-/** Reads the body of an RTM_NEWROUTE or RTM_DELROUTE message. @returns undefined for what is no unicast route */
-export function decodeRoute({ data, attrs }: rt.RouteMessage): Route | undefined {
-  const base = attrs.dst === undefined ? '0.0.0.0' : decodeIpv4(attrs.dst)
-  const isUnicast = data.type === 'UNICAST' || data.type === rt.RouteType.UNICAST
-  if (base === undefined || attrs.oif === undefined || !isUnicast) return undefined
+const TYPE_UNICAST = 1
+
+/** Attributes of rtnetlink(7). */
+const ATTRIBUTE = { destination: 1, link: 4, gateway: 5, metric: 6, source: 7, table: 15 } as const
+
+/**
+ * Reads the body of an RTM_NEWROUTE or RTM_DELROUTE message. Only what is needed: the package's own reader stumbles over
+ * routes that others make, e.g. of IPv4 through IPv6.
+ *
+ * @returns undefined for what is no unicast route of IPv4 by one link
+ */
+export function decodeRoute(body: Buffer): Route | undefined {
+  if (body.length < HEADER_SIZE || body[0] !== AF_INET || body[HEADER.type] !== TYPE_UNICAST) return undefined
+  const attributes = new Map<number, Buffer>()
+  parseAttributes(body.subarray(HEADER_SIZE), ({ type, data }) => attributes.set(type, data))
+  const number = (type: number) => attributes.get(type)?.readUInt32LE()
+  const link = number(ATTRIBUTE.link)
+  if (link === undefined) return undefined
+  const base = decodeIpv4(attributes.get(ATTRIBUTE.destination)) ?? '0.0.0.0'
   return {
-    destination: `${base}/${data.dstLen ?? 0}`,
-    gateway: decodeIpv4(attrs.gateway),
-    link: attrs.oif,
-    source: decodeIpv4(attrs.prefsrc),
-    onLink: ((data.flags?.__unknown ?? 0) & RTNH_F_ONLINK) !== 0,
-    protocol: protocolNumber(data.protocol),
-    table: attrs.table ?? data.table ?? 0,
-    metric: attrs.priority ?? 0,
+    destination: `${base}/${body[HEADER.prefixLength]}`,
+    gateway: decodeIpv4(attributes.get(ATTRIBUTE.gateway)),
+    link,
+    source: decodeIpv4(attributes.get(ATTRIBUTE.source)),
+    onLink: (body.readUInt32LE(HEADER.flags) & RTNH_F_ONLINK) !== 0,
+    protocol: body[HEADER.protocol] ?? 0,
+    table: number(ATTRIBUTE.table) ?? body[HEADER.table] ?? 0,
+    metric: number(ATTRIBUTE.metric) ?? 0,
   }
 }
+
+/** struct rtmsg of a listing of everything of IPv4. */
+const LISTING = Buffer.from([AF_INET, ...Buffer.alloc(HEADER_SIZE - 1)])
 
 /** The routes of one table, of everybody or of one maker. */
 export async function listRoutes(socket: RouteSocket, filter: RouteFilter = {}): Promise<Route[]> {
   const { table = rt.RoutingTableClass.MAIN, protocol } = filter
-  const messages = await socket.request('routes', 'list', (kernel, options) =>
-    kernel.getRoutes({ family: AF_INET }, undefined, options),
+  const [messages] = await socket.request('routes', 'list', (kernel, options) =>
+    kernel.socket.request(rt.MessageType.GETROUTE, LISTING, { ...options, flags: FlagsGet.DUMP }),
   )
   return messages
-    .map(decodeRoute)
+    .map(({ data }) => decodeRoute(Buffer.concat(Array.isArray(data) ? data : [data])))
     .filter(route => route !== undefined)
     .filter(route => route.table === table && (protocol === undefined || route.protocol === protocol))
 }

@@ -214,6 +214,40 @@ t.test('a batch answers for each of its requests', { skip }, async t => {
   })
 })
 
+t.test("somebody else's routes, of every kind, are no obstacle", { skip }, async t => {
+  const seen: KernelEvent[] = []
+  const stop = watchKernel(event => seen.push(event))
+  t.teardown(stop)
+  execFileSync('ip', ['-batch', '-'], {
+    input: [
+      'link add br0 type bridge',
+      'link set br0 up',
+      'address add 192.0.2.1/24 dev br0',
+      'route add 10.0.0.0/16 via 192.0.2.2 mtu lock 1300 initcwnd 10 quickack 1 rto_min 5ms features ecn congctl reno',
+      'route add 10.1.0.0/16 nexthop via 192.0.2.2 nexthop via 192.0.2.3',
+      'route add blackhole 10.2.0.0/16',
+      'route add 10.3.0.0/16 via inet6 fe80::1 dev br0',
+      'nexthop add id 7 via 192.0.2.9 dev br0',
+      'route add 10.4.0.0/16 nhid 7',
+      'route add 10.5.0.0/16 via 192.0.2.3 realm 3 table 5000 metric 9 proto 250',
+      'route delete 10.3.0.0/16',
+      'route add 10.3.0.0/16 via inet6 fe80::1 dev br0',
+    ].join('\n'),
+  })
+  await withRouteSocket(undefined, async socket => {
+    const routes = await listRoutes(socket)
+    const found = (destination: string) => routes.find(route => route.destination === destination)
+    t.match(found('10.0.0.0/16'), { gateway: '192.0.2.2', protocol: 3, metric: 0, onLink: false })
+    t.match(found('192.0.2.0/24'), { gateway: undefined, source: '192.0.2.1', protocol: 2 })
+    t.match(found('10.3.0.0/16'), { gateway: undefined })
+    t.equal(found('10.2.0.0/16'), undefined)
+    t.match(await listRoutes(socket, { table: 5000 }), [{ metric: 9, protocol: 250, table: 5000 }])
+    t.notOk(seen.some(event => event.kind === 'lost'))
+    await new LinkRemover(socket).remove('br0')
+  })
+  execFileSync('ip', ['route', 'flush', 'table', 'main'])
+})
+
 t.test('a VXLAN link reads as it was made', { skip }, async t => {
   await withRouteSocket(undefined, async socket => {
     const settings = { id: 7, port: 4790, local: '192.0.2.1', learning: false }
