@@ -31,7 +31,13 @@ import { type NetworkParts, type NetworkState, openNetworkParts } from './networ
 import type { OverlayFactory } from './overlay-keeper.ts'
 import { removeFromKernel } from './removal.ts'
 import { RulesetWatch } from './ruleset-watch.ts'
-import { type NetworkPlan, type NetworkSettings, planOf, SettingsFile } from './settings.ts'
+import {
+  externalConfiguration,
+  type NetworkPlan,
+  type NetworkSettings,
+  planOf,
+  SettingsFile,
+} from './settings.ts'
 import { findUplink } from './uplink.ts'
 
 /** Of Ethernet, for hosts whose uplink cannot be found. */
@@ -328,7 +334,7 @@ export class HostNetwork implements Daemon {
       case 'driver':
         // What runtimes wait for must not appear before there is a network behind it.
         if (this.#problems.has('links') || this.#problems.has('firewall')) return PORT_INTERVAL
-        await this.#driver.install()
+        await this.#driver.install(externalConfiguration(plan.network))
         return INTERVAL
     }
   }

@@ -14,6 +14,7 @@ import {
   writeFileDurably,
 } from '../../kit/index.ts'
 import { type BridgeState, macOfAddress } from '../../netplugins/bridge/index.ts'
+import type { ExternalConfiguration } from '../../netplugins/driver/index.ts'
 import { type NetworkChoice, networkChoiceSchema } from '../../protocol/index.ts'
 
 const port = Type.Integer({ minimum: 1, maximum: 65535 })
@@ -98,6 +99,11 @@ export function planOf(input: NetworkSettings, facts: HostLinkFacts = ETHERNET):
       mtu: (network.options.mtu ?? facts.uplinkMtu) - facts.overhead,
     },
   }
+}
+
+/** Somebody else's CNI plugins, where a cluster has chosen them. */
+export function externalConfiguration({ kind, options }: NetworkChoice): ExternalConfiguration | undefined {
+  return kind === 'external' ? options.external?.cniConfig : undefined
 }
 
 export class SettingsFile {

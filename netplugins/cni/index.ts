@@ -3,5 +3,6 @@ export type { CniAttachmentRequest, CniHandler, ValidAttachment } from './cni-ha
 export { CniRuntime, type CniRuntimeOptions, type ContainerNetwork } from './cni-runtime.ts'
 export { CniServer, type CniServerOptions } from './cni-server.ts'
 export type { PluginBandwidth, PortMapping } from './network-configuration.ts'
+export { pluginFile } from './plugin-command.ts'
 export type { CniAddress, CniDns, CniInterface, CniResult, CniRoute } from './result.ts'
 export { PLUGIN_TYPE } from './specification.ts'

@@ -2,13 +2,42 @@
  * Tells container runtimes of this host about the network: a configuration list and the plugin executable in the
  * directories where they look for them.
  */
-import { chmod, copyFile, link, mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chmod, copyFile, link, lstat, mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises'
 import path from 'node:path'
-import { removeFileDurably, systemErrorCode, writeFileDurably } from '../../kit/index.ts'
+import {
+  isDroverError,
+  readJsonFile,
+  removeFileDurably,
+  type Static,
+  systemErrorCode,
+  Type,
+  validatorOf,
+  writeFileDurably,
+} from '../../kit/index.ts'
 import { PLUGIN_TYPE } from '../cni/index.ts'
+import { networkErrors } from '../errors.ts'
+import { putBack, setAside, setAsideOne } from './displaced-files.ts'
+import { type ExternalConfiguration, externalFiles, externalPlugins } from './external-configuration.ts'
 
 /** The first file in alphabetical order is the one that runtimes take. */
 const LIST_FILE = '10-drover.conflist'
+
+/** What is ours of the two directories; without an ending that runtimes look for. */
+const RECORD_FILE = '.drover-driver'
+
+/** Where hosts have plugins of others. */
+const PLUGIN_DIRECTORIES = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni']
+
+const installedSchema = Type.Object({
+  /** Names of configurations. */
+  files: Type.Array(Type.String()),
+  /** Names of plugins of others that were linked to. */
+  links: Type.Array(Type.String()),
+})
+
+type Installed = Static<typeof installedSchema>
+
+const installed = validatorOf(installedSchema)
 
 export interface NetworkDriverOptions {
   /** Where runtimes look for configuration lists, e.g. `/etc/cni/net.d`. */
@@ -21,6 +50,10 @@ export interface NetworkDriverOptions {
   readonly socket: string
   /** What the network is called in the list. */
   readonly networkName: string
+  /** Labels of this host, which configurations of others may refer to. */
+  readonly hostLabels?: () => Readonly<Record<string, string>>
+  /** Where plugins of others are looked for; where distributions put them when absent. */
+  readonly pluginDirectories?: readonly string[]
 }
 
 /** The list: older runtimes read `cniVersion`, newer ones choose from `cniVersions`. */
@@ -78,6 +111,23 @@ async function installPlugin(source: string, target: string): Promise<void> {
   }
 }
 
+async function linkPlugin(type: string, directories: readonly string[], target: string): Promise<void> {
+  for (const directory of directories) {
+    const source = path.join(directory, type)
+    if (!(await stat(source).catch(() => undefined))?.isFile()) continue
+    const temporary = `${target}.${process.pid}.tmp`
+    await rm(temporary, { force: true })
+    await symlink(source, temporary)
+    await rename(temporary, target)
+    return
+  }
+  throw networkErrors.PluginMissing({
+    object: `CNI plugin ${type}`,
+    expected: `a program of that name in ${directories.join(' or ')}`,
+    mend: 'install the package that brings it on this host',
+  })
+}
+
 export class NetworkDriver {
   readonly #options: NetworkDriverOptions
 
@@ -85,21 +135,87 @@ export class NetworkDriver {
     this.#options = options
   }
 
-  /** Puts plugin and list in place, each in one step; the list last, because it is what runtimes wait for. */
-  async install(): Promise<void> {
-    const { configurationDirectory, binaryDirectory, pluginFile } = this.#options
+  /**
+   * Puts plugins and lists in place, each in one step; the lists last, because they are what runtimes wait for. What was
+   * installed for another choice goes, and what is not ours and would be taken instead is set aside.
+   *
+   * @param external somebody else's plugins instead of ours
+   * @throws `InvalidCniConfiguration`, `PluginMissing` (what was there before stays), the system's errors
+   */
+  async install(external?: ExternalConfiguration): Promise<void> {
+    const { configurationDirectory, binaryDirectory, pluginFile, hostLabels = () => ({}) } = this.#options
+    const files =
+      external === undefined
+        ? new Map([[LIST_FILE, configurationList(this.#options)]])
+        : externalFiles(external, hostLabels())
+    const types =
+      external === undefined ? [] : [...externalPlugins(external)].filter(type => type !== PLUGIN_TYPE)
     await mkdir(configurationDirectory, { recursive: true })
     await mkdir(binaryDirectory, { recursive: true })
+    const before = await this.#installed()
+    const names = [...files.keys()]
+    const links = await this.#missingPlugins(types, before.links)
     await installPlugin(pluginFile, path.join(binaryDirectory, PLUGIN_TYPE))
-    const list = configurationList(this.#options)
-    const file = path.join(configurationDirectory, LIST_FILE)
-    if ((await contentOf(file)) !== list) await writeFileDurably(file, list)
+    // Written before what it speaks of is there: whatever happens in between, nothing of ours is taken for another's.
+    for (const name of names.filter(candidate => !before.files.includes(candidate)))
+      await setAsideOne(configurationDirectory, name)
+    await this.#record({
+      files: [...new Set([...before.files, ...names])],
+      links: [...new Set([...before.links, ...links])],
+    })
+    for (const type of links) await linkPlugin(type, this.#searched, path.join(binaryDirectory, type))
+    for (const [name, text] of files) {
+      const file = path.join(configurationDirectory, name)
+      if ((await contentOf(file)) !== text) await writeFileDurably(file, text)
+    }
+    await this.#removeStale(before, names, links)
+    await setAside(configurationDirectory, names)
+    await this.#record({ files: names, links })
   }
 
-  /** Removes what `install` put there, and nothing else. */
+  /** Removes what `install` put there, and puts back what it set aside. */
   async uninstall(): Promise<void> {
     const { configurationDirectory, binaryDirectory } = this.#options
-    await removeFileDurably(path.join(configurationDirectory, LIST_FILE))
+    await this.#removeStale(await this.#installed(), [], [])
     await removeFileDurably(path.join(binaryDirectory, PLUGIN_TYPE))
+    await putBack(configurationDirectory)
+    await removeFileDurably(path.join(configurationDirectory, RECORD_FILE))
+  }
+
+  get #searched(): readonly string[] {
+    return this.#options.pluginDirectories ?? PLUGIN_DIRECTORIES
+  }
+
+  /** Those that are not in the runtime's directory by somebody else's doing. */
+  async #missingPlugins(types: readonly string[], linked: readonly string[]): Promise<string[]> {
+    const missing: string[] = []
+    for (const type of types) {
+      const isThere = await lstat(path.join(this.#options.binaryDirectory, type)).catch(() => undefined)
+      if (isThere === undefined || linked.includes(type)) missing.push(type)
+    }
+    return missing
+  }
+
+  async #removeStale(before: Installed, files: readonly string[], links: readonly string[]): Promise<void> {
+    const { configurationDirectory, binaryDirectory } = this.#options
+    for (const name of before.files)
+      if (!files.includes(name)) await removeFileDurably(path.join(configurationDirectory, name))
+    for (const type of before.links)
+      if (!links.includes(type)) await removeFileDurably(path.join(binaryDirectory, type))
+  }
+
+  async #installed(): Promise<Installed> {
+    const file = path.join(this.#options.configurationDirectory, RECORD_FILE)
+    const record = await readJsonFile(file, installed).catch((error: unknown) => {
+      if (isDroverError(error, 'CorruptFile')) return undefined
+      throw error
+    })
+    return record ?? { files: [LIST_FILE], links: [] }
+  }
+
+  async #record(value: Installed): Promise<void> {
+    const file = path.join(this.#options.configurationDirectory, RECORD_FILE)
+    const text = JSON.stringify(value)
+    if ((await contentOf(file)) !== text) await writeFileDurably(file, text)
   }
 }

@@ -66,5 +66,68 @@ t.test('a missing build installs nothing', async t => {
   writeFileSync(options.pluginFile, 'one')
   linkSync(options.pluginFile, path.join(options.binaryDirectory, 'drover'))
   await driver.install()
-  t.equal(readdirSync(options.configurationDirectory).length, 1)
+  t.strictSame(configurationNames(options.configurationDirectory), ['10-drover.conflist'])
+})
+
+function configurationNames(directory: string): string[] {
+  return readdirSync(directory).filter(name => !name.startsWith('.'))
+}
+
+t.test('what would be taken instead of ours is set aside and put back', async t => {
+  const { options, driver } = setUp(t.testdir())
+  mkdirSync(options.configurationDirectory, { recursive: true })
+  for (const name of ['05-calico.conflist', '10-drover.conflist', '99-loopback.conf', 'README'])
+    writeFileSync(path.join(options.configurationDirectory, name), `{"name":"${name}"}`)
+  await driver.install()
+  t.strictSame(configurationNames(options.configurationDirectory), [
+    '05-calico.conflist.drover-aside',
+    '10-drover.conflist',
+    '99-loopback.conf',
+    'README',
+  ])
+  writeFileSync(path.join(options.configurationDirectory, '01-late.conf'), '{}')
+  await new NetworkDriver(options).install()
+  t.ok(configurationNames(options.configurationDirectory).includes('01-late.conf.drover-aside'))
+  await driver.uninstall()
+  t.strictSame(readdirSync(options.configurationDirectory), [
+    '01-late.conf',
+    '05-calico.conflist',
+    '99-loopback.conf',
+    'README',
+  ])
+})
+
+t.test("a cluster's own choice of plugins, and back", async t => {
+  const { options } = setUp(t.testdir({ lib: { ptp: '#!', 'host-local': '#!' } }))
+  const pluginDirectories = [path.join(t.testdirName, 'lib')]
+  const driver = new NetworkDriver({ ...options, pluginDirectories, hostLabels: () => ({ nic: 'eth7' }) })
+  await driver.install()
+  const plugins = [{ type: 'ptp', master: '__host_label__: nic', ipam: { type: 'host-local' } }]
+  const external = { '20-ptp.conflist': { cniVersion: '1.0.0', name: 'ptp', plugins } }
+  await driver.install(external)
+  t.strictSame(configurationNames(options.configurationDirectory), ['20-ptp.conflist'])
+  t.match(JSON.parse(readFileSync(path.join(options.configurationDirectory, '20-ptp.conflist'), 'utf8')), {
+    plugins: [{ master: 'eth7' }],
+  })
+  t.strictSame(readdirSync(options.binaryDirectory), ['drover', 'host-local', 'ptp'])
+  await driver.install(external)
+  t.strictSame(readdirSync(options.binaryDirectory), ['drover', 'host-local', 'ptp'])
+
+  await t.rejects(driver.install({ '20-x.conflist': { plugins: [{ type: 'no-such-plugin' }] } }), {
+    code: 'PluginMissing',
+  })
+  for (const bad of [
+    { '../x.conf': {} },
+    { 'x.txt': {} },
+    { 'x.conf': { type: '../../bin/sh' } },
+    { 'x.conf': { plugins: 5 } },
+  ]) {
+    await t.rejects(driver.install(bad as never), { code: 'InvalidCniConfiguration' }, JSON.stringify(bad))
+  }
+  await new NetworkDriver({ ...options, pluginDirectories }).install()
+  t.strictSame(configurationNames(options.configurationDirectory), ['10-drover.conflist'])
+  t.strictSame(readdirSync(options.binaryDirectory), ['drover'])
+  await driver.uninstall()
+  t.strictSame(readdirSync(options.configurationDirectory), [])
+  t.strictSame(readdirSync(options.binaryDirectory), [])
 })
