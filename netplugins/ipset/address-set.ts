@@ -122,7 +122,9 @@ export class AddressSet {
 
   /** @returns how many entries were added or deleted */
   async #change(actual: ReadonlySet<string>, entries: Iterable<string>): Promise<number> {
-    const wanted = new Set([...entries].map(canonical))
+    const wanted = new Set<string>()
+    // What is in the set was looked at when it came.
+    for (const entry of entries) wanted.add(actual.has(entry) ? entry : canonical(entry))
     if (wanted.size > ENTRY_LIMIT) {
       throw networkErrors.SetRefused({
         object: this.#object,

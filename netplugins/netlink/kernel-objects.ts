@@ -35,7 +35,8 @@ export function tableChanges(actual: KernelTable, desired: KernelTable): TableCh
   for (const [key, object] of desired) {
     const present = actual.get(key)
     if (present === undefined) additions.push({ key, request: object.add() })
-    else if (present.value !== object.value) additions.push({ key, request: object.replace() })
+    else if (present !== object && present.value !== object.value)
+      additions.push({ key, request: object.replace() })
   }
   for (const [key, object] of actual) {
     if (!desired.has(key)) removals.push({ key, request: object.remove() })

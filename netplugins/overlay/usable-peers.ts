@@ -12,21 +12,25 @@ export interface PeerSelection {
 /** Blocks that are taken, and whether another one overlaps any of them: asked in constant time. */
 class TakenBlocks {
   readonly #blocks = new Set<number>()
-  /** Blocks of every size that hold a taken one. */
+  /** Blocks of every size there is that hold a taken one. */
   readonly #around = new Set<number>()
+  readonly #prefixLengths: readonly number[]
 
-  take(block: Ipv4Block): void {
-    this.#blocks.add(keyOf(block.base, block.prefixLength))
-    for (let length = block.prefixLength; length >= 0; length -= 1)
-      this.#around.add(keyOf(block.base, length))
+  /** @param prefixLengths all that occur: seldom more than two */
+  constructor(prefixLengths: Iterable<number>) {
+    this.#prefixLengths = [...new Set(prefixLengths)]
   }
 
-  overlaps(block: Ipv4Block): boolean {
-    if (this.#around.has(keyOf(block.base, block.prefixLength))) return true
-    for (let length = block.prefixLength; length >= 0; length -= 1) {
-      if (this.#blocks.has(keyOf(block.base, length))) return true
+  take({ base, prefixLength }: Ipv4Block): void {
+    this.#blocks.add(keyOf(base, prefixLength))
+    for (const length of this.#prefixLengths) {
+      if (length <= prefixLength) this.#around.add(keyOf(base, length))
     }
-    return false
+  }
+
+  overlaps({ base, prefixLength }: Ipv4Block): boolean {
+    if (this.#around.has(keyOf(base, prefixLength))) return true
+    return this.#prefixLengths.some(length => length < prefixLength && this.#blocks.has(keyOf(base, length)))
   }
 }
 
@@ -39,9 +43,15 @@ function keyOf(address: number, prefixLength: number): number {
 /** @param withinCluster whether containers' addresses are in the cluster's block, so that others must be mistaken */
 export function selectPeers(state: OverlayState, withinCluster: boolean): PeerSelection {
   const cluster = withinCluster ? parseIpv4Block(state.clusterBlock) : undefined
-  const taken = new TakenBlocks()
+  const parsed = new Map<string, Ipv4Block | undefined>()
+  for (const { blocks } of [state, ...state.peers]) {
+    for (const text of blocks) parsed.set(text, parseIpv4Block(text))
+  }
+  const taken = new TakenBlocks(
+    parsed.values().flatMap(block => (block === undefined ? [] : [block.prefixLength])),
+  )
   for (const text of state.blocks) {
-    const block = parseIpv4Block(text)
+    const block = parsed.get(text)
     if (block !== undefined) taken.take(block)
   }
   const addresses = new Set([state.address])
@@ -55,11 +65,11 @@ export function selectPeers(state: OverlayState, withinCluster: boolean): PeerSe
     }
     addresses.add(address)
     const blocks = peer.blocks.filter(text => {
-      const reason = blockProblem(text, cluster, taken)
+      const reason = blockProblem(text, parsed.get(text), cluster, taken)
       if (reason !== undefined) problems.set(hostId, reason)
       return reason === undefined
     })
-    return [{ ...peer, blocks }]
+    return [blocks.length === peer.blocks.length ? peer : { ...peer, blocks }]
   })
   return { usable, problems }
 }
@@ -70,8 +80,12 @@ function addressProblem(address: string, taken: ReadonlySet<string>): string | u
   return taken.has(address) ? `another host has the address ${address}` : undefined
 }
 
-function blockProblem(text: string, cluster: Ipv4Block | undefined, taken: TakenBlocks): string | undefined {
-  const block = parseIpv4Block(text)
+function blockProblem(
+  text: string,
+  block: Ipv4Block | undefined,
+  cluster: Ipv4Block | undefined,
+  taken: TakenBlocks,
+): string | undefined {
   if (block === undefined) return `${JSON.stringify(text.slice(0, 40))} is not an address block`
   if (
     cluster !== undefined &&

@@ -32,7 +32,7 @@ import {
   statesOfPeers,
 } from '../overlay/index.ts'
 import { compareVtep, ensureVtep, removeVteps, VTEP_NAME, VXLAN_OVERHEAD, wantedVtep } from './vtep.ts'
-import { vxlanObjects } from './vxlan-objects.ts'
+import { VxlanWays } from './vxlan-objects.ts'
 import { PEER_SET, vxlanRules } from './vxlan-rules.ts'
 
 export interface VxlanOverlayOptions {
@@ -56,6 +56,7 @@ export class VxlanOverlay implements Overlay {
   readonly #remover: LinkRemover
   readonly #peers: AddressSet
   readonly #table: TableKeeper
+  readonly #ways = new VxlanWays()
   #vtep: Vtep | undefined
   #states: readonly PeerState[] = []
   #last: Promise<unknown> = Promise.resolve()
@@ -136,7 +137,7 @@ export class VxlanOverlay implements Overlay {
       // The door is closed before there is anything behind it.
       const repairs = await this.#bringPeerSet(usable, completely)
       const vtep = await this.#bringVtep(state, completely)
-      const { table, owners } = vxlanObjects(usable, vtep.link, vtep.hostAddress)
+      const { table, owners } = this.#ways.objects(usable, vtep.link, vtep.hostAddress)
       const outcome = await this.#table.change(
         table,
         completely ? await this.#actualTable(vtep.link) : undefined,
