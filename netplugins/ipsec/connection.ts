@@ -56,6 +56,9 @@ const REPLAY_WINDOW = 1024
 /** The side that does not have to begin replaces keys so much later: only when the other one did not. */
 const PATIENCE_FACTOR = 1.5
 
+/** Part of the lifetime by which keys are replaced earlier, at random: not those of all peers at once. */
+const SPREAD = 0.1
+
 /** Names of connections begin with it. */
 const NAME_PREFIX = 'drover'
 
@@ -169,9 +172,16 @@ function childSection({ state, peer, backend, timings }: ConnectionInput, begins
   }
 }
 
-/** When keys are replaced, and when they end although they were not. */
+/**
+ * When keys are replaced, and when they end although they were not. The spread is given, because charon's own is as long as
+ * the time between the two.
+ */
 function lifetime(seconds: number, begins: boolean, end: 'over_time' | 'life_time'): ViciSection {
   const rekey = Math.round(begins ? seconds : seconds * PATIENCE_FACTOR)
   const limit = end === 'over_time' ? seconds : seconds * (PATIENCE_FACTOR + 1)
-  return { rekey_time: `${rekey}s`, [end]: `${Math.round(limit)}s` }
+  return {
+    rekey_time: `${rekey}s`,
+    rand_time: `${Math.round(seconds * SPREAD)}s`,
+    [end]: `${Math.round(limit)}s`,
+  }
 }

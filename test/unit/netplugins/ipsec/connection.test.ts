@@ -69,7 +69,14 @@ t.test('what charon is told of a peer', async t => {
   t.same(listOf(child, 'remote_ts'), PEER.blocks)
   t.equal(listOf(child, 'esp_proposals')[0], 'aes128gcm16-curve25519')
   t.ok(listOf(child, 'esp_proposals').every(proposal => !proposal.includes('sha1')))
-  t.match(child, { replay_window: '1024', rekey_time: '3600s', mode: 'tunnel', close_action: 'none' })
+  t.match(child, {
+    replay_window: '1024',
+    rekey_time: '3600s',
+    rand_time: '360s',
+    life_time: '9000s',
+    mode: 'tunnel',
+    close_action: 'none',
+  })
   t.equal(textOf(child, 'reqid'), undefined, 'charon tells associations apart by it')
 })
 
