@@ -8,10 +8,10 @@ import type { ChainRules, DesiredRules, Jump } from '../../netplugins/iptables/i
 import type { OverlayRules } from '../../netplugins/overlay/index.ts'
 import { POLICY_CHAIN } from '../../netplugins/policy/index.ts'
 import { ANY_ADDRESS, type Attachment, isLoopbackOnly, type PublishedPort } from './attachment.ts'
-import type { NetworkPlan } from './settings.ts'
+import type { NetworkPlan, NetworkSettings } from './settings.ts'
 
 /** Mark of packets to a published port (4200); Kubernetes has 0x4000 and 0x8000. */
-const PUBLISHED_MARK = '0x1068'
+export const PUBLISHED_MARK = '0x1068'
 
 /** Docker's own bridge, of which containers ask metadata whether it is there yet or not. */
 const DOCKER_BRIDGE = 'docker0'
@@ -22,7 +22,7 @@ export const USER_CHAIN = 'CATTLE_USER'
 const LOCAL = '-m addrtype --dst-type LOCAL'
 
 /** The first rules of the built-in chains, in order. */
-const JUMPS: Readonly<Record<keyof DesiredRules, readonly Jump[]>> = {
+export const JUMPS: Readonly<Record<keyof DesiredRules, readonly Jump[]>> = {
   raw: [{ from: 'PREROUTING', rule: `${LOCAL} -j CATTLE_RAW_PREROUTING` }],
   nat: [
     { from: 'PREROUTING', rule: `${LOCAL} -j CATTLE_PREROUTING` },
@@ -44,7 +44,7 @@ function forwardJumps(policy: ReadonlyMap<string, ChainRules>): readonly Jump[] 
 }
 
 /** A published port and the container behind it. */
-interface Publication extends PublishedPort {
+export interface Publication extends PublishedPort {
   readonly address: string
 }
 
@@ -60,7 +60,8 @@ export interface FirewallInput {
   readonly overlay?: OverlayRules | undefined
 }
 
-function publicationsOf(attachments: readonly Attachment[]): Publication[] {
+/** Every published port that packets from outside may ask for. */
+export function publicationsOf(attachments: readonly Pick<Attachment, 'address' | 'ports'>[]): Publication[] {
   return (
     attachments
       .flatMap(({ address, ports }) => ports.map(port => ({ ...port, address })))
@@ -77,7 +78,7 @@ function publicationsOf(attachments: readonly Attachment[]): Publication[] {
 }
 
 /** `-d ADDRESS -p tcp -m tcp --dport PORT`, as far as it is limited to an address. */
-function toHostPort(port: Publication, unlimited = ''): string {
+export function toHostPort(port: Publication, unlimited = ''): string {
   const destination = port.bindAddress === ANY_ADDRESS ? unlimited : `-d ${port.bindAddress}/32 `
   return `${destination}-p ${port.protocol} -m ${port.protocol} --dport ${port.hostPort}`
 }
@@ -98,8 +99,7 @@ function rawRules(input: FirewallInput, publications: readonly Publication[]): s
 }
 
 /** Sends containers to the ports on which metadata and DNS really listen, and keeps published ports off the address. */
-function metadataRules({ plan }: FirewallInput): string[] {
-  const { address, httpPort, dnsPort } = plan.settings.metadata
+export function metadataRules({ address, httpPort, dnsPort }: NetworkSettings['metadata']): string[] {
   const redirect = (protocol: string, from: number, to: number) =>
     from === to
       ? []
@@ -114,7 +114,7 @@ function metadataRules({ plan }: FirewallInput): string[] {
   ]
 }
 
-function toContainer(port: Publication): string {
+export function toContainer(port: Publication): string {
   return `-j DNAT --to-destination ${port.address}:${port.containerPort}`
 }
 
@@ -160,12 +160,15 @@ export function firewallRules(input: FirewallInput): DesiredRules {
       chains: new Map([
         [
           'CATTLE_PREROUTING',
-          [...metadataRules(input), ...publications.map(port => `${toHostPort(port)} ${toContainer(port)}`)],
+          [
+            ...metadataRules(input.plan.settings.metadata),
+            ...publications.map(port => `${toHostPort(port)} ${toContainer(port)}`),
+          ],
         ],
         [
           'CATTLE_OUTPUT',
           [
-            ...metadataRules(input),
+            ...metadataRules(input.plan.settings.metadata),
             ...publications.map(port => `${toHostPort(port, '! -d 127.0.0.0/8 ')} ${toContainer(port)}`),
           ],
         ],

@@ -1,5 +1,6 @@
 export type { Attachment, PublishedPort } from './attachment.ts'
 export { HostNetwork, type HostNetworkOptions } from './host-network.ts'
+export { ImportedNetwork, type ImportedNetworkOptions, type PublishedContainer } from './imported-network.ts'
 export { NetworkReporter } from './network-reporter.ts'
 export type { HostKeys, OverlayContext, OverlayFactory, OverlayKind } from './overlay-keeper.ts'
 export type { NetworkSettings } from './settings.ts'

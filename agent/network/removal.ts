@@ -7,6 +7,12 @@ import { removeSourceGuard } from '../../netplugins/source-guard/index.ts'
 import { removeMetadataAddress } from './metadata-address.ts'
 import { removePolicySets } from './policy-keeper.ts'
 
+/** Rules and the metadata address: all there is of an imported cluster's. @throws like `removeFromKernel` */
+export async function removeOurRules(metadataAddress: string, log: Logger): Promise<void> {
+  await new IptablesReconciler(log).remove()
+  await withRouteSocket(undefined, socket => removeMetadataAddress(socket, metadataAddress))
+}
+
 export interface Removal {
   readonly bridgeName: string
   readonly metadataAddress: string
