@@ -25,6 +25,7 @@ import {
   setLink,
   withRouteSocket,
 } from '../netlink/index.ts'
+import { announce } from './announcement.ts'
 import { HOST_INTERFACE_PREFIX } from './interface-names.ts'
 import { setSysctl, setSysctlIfPresent } from './sysctl.ts'
 
@@ -275,4 +276,6 @@ async function configureInside(
   await addAddress(socket, { link, address: container.address, prefixLength: state.prefixLength })
   await setLink(socket, interfaceName, { up: true })
   await replaceRoute(socket, { destination: DEFAULT_ROUTE, gateway: state.gateway, link })
+  // Whoever had the address before may have had another MAC address.
+  announce(namespace, link, container.mac, container.address)
 }

@@ -92,6 +92,28 @@ t.test('arguments in the environment', { skip }, async t => {
   deleteNamespace('args')
 })
 
+t.test('neighbours are told when an address moves', { skip }, async t => {
+  const runtime = makeRuntime(directories)
+  const names = ['before', 'after', 'neighbour']
+  names.forEach(addNamespace)
+  const address = '10.42.0.90'
+  await runtime.add({ ...attachment('before'), address })
+  await runtime.add(attachment('neighbour'))
+  const macOf = () =>
+    (JSON.parse(runIn('neighbour', 'ip', '-json', 'neighbour', 'show', address)) as { lladdr?: string }[])[0]
+      ?.lladdr
+  runIn('neighbour', 'ping', '-c', '1', '-w', '5', address)
+  t.equal(macOf(), '02:d0:0a:2a:00:5a')
+  await runtime.delete(attachment('before'))
+  await runtime.add({ ...attachment('after'), address, mac: '02:00:01:00:00:77' })
+  t.equal(macOf(), '02:00:01:00:00:77', 'before a packet was sent')
+  runIn('neighbour', 'ping', '-c', '1', '-w', '5', address)
+  for (const name of names) {
+    await runtime.delete(attachment(name))
+    deleteNamespace(name)
+  }
+})
+
 t.test('bandwidth', { skip }, async t => {
   const runtime = makeRuntime(directories)
   addNamespace('slow')
