@@ -11,7 +11,7 @@ import { DEFAULT_TIMINGS } from '../../../netplugins/ipsec/connection.ts'
 import { sectionsOf, textOf, ViciClient } from '../../../netplugins/ipsec/vici/index.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 import type { SentCredentials } from './ipsec-host-process.ts'
-import { IpsecHost, isRunning, makeWire, until } from './ipsec-lab.ts'
+import { IpsecHost, isRunning, makeWire, repeatedly, until } from './ipsec-lab.ts'
 
 const skip = inPrivateNetwork(import.meta.filename)
 const log = createLogger('test', 'silent')
@@ -168,4 +168,28 @@ t.test('hosts with certificates, and one whose certificate is another host’s',
     t.match(await ca.peer.transfer(cb.address, 80, 1_000_000), /sent 1000000/)
   })
   for (const { peer } of [ca, cb, cc]) await peer.stop()
+})
+
+t.test('keys are replaced while they are in use', { skip }, async t => {
+  const keys = { kind: 'psk', current: 'a-secret-of-the-cluster' } as const
+  const [a, b] = [new IpsecHost(7, keys), new IpsecHost(8, keys)]
+  const hosts = [a, b]
+  t.teardown(async () => {
+    for (const host of hosts) await host.remove()
+    for (const host of hosts) host.dispose()
+  })
+  for (const host of hosts) await host.start({ espLifetime: 2, ikeLifetime: 3 })
+  const [ca, cb] = [await a.addContainer(5), await b.addContainer(5)]
+  for (const host of hosts) await host.apply(hosts)
+  await a.untilPeer(b, 'up')
+  const stop = repeatedly(() => ca.peer.transfer(cb.address, 80, 200_000))
+  const seen = new Set<number>()
+  const note = async () => {
+    for (const { id } of await a.associations()) seen.add(id)
+    return seen.size
+  }
+  await until('third keys', note, count => count >= 3)
+  t.ok((await stop()) > 0)
+  await a.untilPeer(b, 'up')
+  for (const { peer } of [ca, cb]) await peer.stop()
 })

@@ -4,6 +4,7 @@ import {
   type Credentials,
   type HostCertificate,
   IpsecOverlay,
+  type IpsecTimings,
   type SharedKeys,
 } from '../../../netplugins/ipsec/index.ts'
 import { RouteSocket } from '../../../netplugins/netlink/index.ts'
@@ -41,7 +42,12 @@ const overlay = new IpsecOverlay({
   changed: () => undefined,
   log: createLogger(process.env.HOST_NAME ?? '', process.env.IPSEC_LOG === undefined ? 'silent' : 'debug'),
   // Peers that are gone are noticed soon.
-  timings: { deadPeerDelay: 2, retransmitDelay: 500, retransmissions: 3 },
+  timings: {
+    deadPeerDelay: 2,
+    retransmitDelay: 500,
+    retransmissions: 3,
+    ...(JSON.parse(process.env.HOST_TIMINGS ?? '{}') as Partial<IpsecTimings>),
+  },
 })
 
 async function obey(order: HostOrder): Promise<unknown> {

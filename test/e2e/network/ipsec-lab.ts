@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { type Association, listAssociations } from '../../../netplugins/ipsec/associations.ts'
+import type { IpsecTimings } from '../../../netplugins/ipsec/index.ts'
 import { listOf, ViciClient } from '../../../netplugins/ipsec/vici/index.ts'
 import type { Peer as OverlayPeer, OverlayState, PeerState } from '../../../netplugins/overlay/index.ts'
 import type { HostOrder, HostReply, SentCredentials } from './ipsec-host-process.ts'
@@ -91,11 +92,16 @@ export class IpsecHost {
   }
 
   /** Starts the process that stands for its agent. */
-  async start(): Promise<void> {
+  async start(timings: Partial<IpsecTimings> = {}): Promise<void> {
     const child = fork(path.join(import.meta.dirname, 'ipsec-host-process.ts'), [], {
       execPath: 'nsenter',
       execArgv: [`--net=${namespacePath(this.name)}`, process.execPath],
-      env: { ...process.env, HOST_DIRECTORY: this.directory, HOST_NAME: this.name },
+      env: {
+        ...process.env,
+        HOST_DIRECTORY: this.directory,
+        HOST_NAME: this.name,
+        HOST_TIMINGS: JSON.stringify(timings),
+      },
     })
     child.on('message', (reply: HostReply) => {
       const waiter = this.#waiting.get(reply.id)
