@@ -53,7 +53,7 @@ export class CniPodNetwork implements PodNetwork {
   }
 
   async detach(containerId: string): Promise<void> {
-    const known = this.#known.attachments().filter(attachment => attachment.containerId === containerId)
+    const known = this.#attachments().filter(attachment => attachment.containerId === containerId)
     // Also what is not known any more is deleted: its removal may have begun elsewhere, and is waited for like this.
     for (const interfaceName of new Set([
       POD_INTERFACE,
@@ -64,7 +64,12 @@ export class CniPodNetwork implements PodNetwork {
   }
 
   attachment(containerId: string): NetworkAttachment | undefined {
-    const found = this.#known.attachments().find(attachment => attachment.containerId === containerId)
+    const found = this.#attachments().find(attachment => attachment.containerId === containerId)
     return found === undefined ? undefined : { ip: found.address.split('/')[0] ?? '', macAddress: found.mac }
+  }
+
+  /** The host's own network knows what it made; the runtime remembers what plugins of others made. */
+  #attachments(): readonly ReturnType<KnownAttachments['attachments']>[number][] {
+    return [...this.#known.attachments(), ...this.#cni.attachmentsByOthers()]
   }
 }

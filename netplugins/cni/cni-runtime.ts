@@ -12,7 +12,7 @@ import { runPlugin } from './plugin-command.ts'
 import { ProcessGate } from './process-gate.ts'
 import { type CniResult, parseResult } from './result.ts'
 import { type CachedAttachment, ResultCache } from './result-cache.ts'
-import type { CniCommand, CniVersion } from './specification.ts'
+import { type CniCommand, type CniVersion, PLUGIN_TYPE } from './specification.ts'
 
 /** Plugins at a time. More only wait for each other: ours for the kernel's lock of links, most for iptables'. */
 const PROCESS_LIMIT = 8
@@ -77,11 +77,24 @@ function runtimeConfiguration(
   return wanted.length === 0 ? undefined : Object.fromEntries(wanted)
 }
 
+/** A container's place in a network that plugins of others have made. */
+export interface MadeAttachment extends ValidAttachment {
+  readonly address: string
+  /** Empty when the plugins did not say. */
+  readonly mac: string
+}
+
+function keyOf({ containerId, interfaceName }: ValidAttachment): string {
+  return `${containerId}/${interfaceName}`
+}
+
 export class CniRuntime {
   readonly #options: CniRuntimeOptions
   readonly #cache: ResultCache
   readonly #locks = new KeyedLock('container')
   readonly #gate = new ProcessGate(PROCESS_LIMIT)
+  /** What was made and not yet deleted; read when somebody first asks. */
+  #made: Map<string, CachedAttachment> | undefined
 
   constructor(options: CniRuntimeOptions) {
     this.#options = options
@@ -110,7 +123,7 @@ export class CniRuntime {
         arguments: args,
       }
       const result = await this.#addChain(chain)
-      await this.#cache.write({
+      const made: CachedAttachment = {
         containerId,
         interfaceName,
         namespace,
@@ -118,7 +131,9 @@ export class CniRuntime {
         capabilities,
         ...(args === undefined ? {} : { arguments: args }),
         result,
-      })
+      }
+      await this.#cache.write(made)
+      this.#known().set(keyOf(made), made)
       return parseResult(result, `network ${list.name}`)
     })
   }
@@ -148,7 +163,29 @@ export class CniRuntime {
         cached?.result,
       )
       await this.#cache.remove(containerId, interfaceName)
+      this.#known().delete(keyOf(container))
     })
+  }
+
+  /**
+   * What plugins of others have made and not yet deleted, also before a restart of this process. Of what ours has made, its
+   * agent knows more.
+   */
+  attachmentsByOthers(): MadeAttachment[] {
+    return [...this.#known().values()].flatMap(entry => {
+      if (entry.list.plugins.some(plugin => plugin.type === PLUGIN_TYPE)) return []
+      const { ips, interfaces } = parseResult(entry.result, `network ${entry.list.name}`)
+      const [first] = ips
+      if (first === undefined) return []
+      const mac = first.interface === undefined ? undefined : interfaces[first.interface]?.mac
+      const { containerId, interfaceName } = entry
+      return [{ containerId, interfaceName, address: first.address.split('/')[0] ?? '', mac: mac ?? '' }]
+    })
+  }
+
+  #known(): Map<string, CachedAttachment> {
+    this.#made ??= new Map(this.#cache.listNow().map(entry => [keyOf(entry), entry]))
+    return this.#made
   }
 
   /**

@@ -3,6 +3,7 @@
  * of the ADD, also after a restart of the runtime (specification, section 3, "Deleting an attachment").
  */
 import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import {
@@ -72,6 +73,28 @@ export class ResultCache {
       if (entry !== undefined) entries.push(entry)
     }
     return entries
+  }
+
+  /**
+   * `list`, without waiting: for whoever must know at once what a process before this one has made. What cannot be read is
+   * passed over.
+   */
+  listNow(): CachedAttachment[] {
+    try {
+      return readdirSync(this.#directory)
+        .filter(name => name.endsWith('.json'))
+        .flatMap(name => {
+          try {
+            const text = readFileSync(path.join(this.#directory, name), 'utf8')
+            return [cachedAttachment.parse(JSON.parse(text), 'cached CNI result')]
+          } catch {
+            return []
+          }
+        })
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') return []
+      throw error
+    }
   }
 
   /** Makes the directory ready to be written to, once. */

@@ -168,9 +168,11 @@ export class NetworkDriver {
       const file = path.join(configurationDirectory, name)
       if ((await contentOf(file)) !== text) await writeFileDurably(file, text)
     }
-    await this.#removeStale(before, names, links)
+    // Plugins stay: what they made for containers that are still there has to be undone by them.
+    const kept = [...new Set([...before.links, ...links])]
+    await this.#removeStale(before, names, kept)
     await setAside(configurationDirectory, names)
-    await this.#record({ files: names, links })
+    await this.#record({ files: names, links: kept })
   }
 
   /** Removes what `install` put there, and puts back what it set aside. */

@@ -126,7 +126,11 @@ t.test("a cluster's own choice of plugins, and back", async t => {
   }
   await new NetworkDriver({ ...options, pluginDirectories }).install()
   t.strictSame(configurationNames(options.configurationDirectory), ['10-drover.conflist'])
-  t.strictSame(readdirSync(options.binaryDirectory), ['drover'])
+  t.strictSame(
+    readdirSync(options.binaryDirectory),
+    ['drover', 'host-local', 'ptp'],
+    'for containers that they made',
+  )
   await driver.uninstall()
   t.strictSame(readdirSync(options.configurationDirectory), [])
   t.strictSame(readdirSync(options.binaryDirectory), [])
