@@ -98,7 +98,7 @@ t.test('before it is configured the network is not ready', { skip }, async t => 
   t.equal(existsSync(directories.configurationDirectory), false, 'no configuration promises a network')
   await network.configure(SETTINGS)
   t.equal((await execute('STATUS', configuration('1.1.0'))).exitCode, 0)
-  t.strictSame(readdirSync(directories.configurationDirectory), ['10-drover.conflist'])
+  t.ok(readdirSync(directories.configurationDirectory).includes('10-drover.conflist'))
 })
 
 for (const version of VERSIONS) {
