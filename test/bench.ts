@@ -1,7 +1,7 @@
 /**
  * `drover bench [NAME…]`: figures as JSON lines, beside a peer's in the same run where there is one.
  *
- * A name is a folder below `test/bench`. The first line holds the machine's facts: figures of different machines, or of a
+ * A name is a folder below `test/bench`, or a file in one (`vxlan` for `network/vxlan.bench.ts`). The first line holds the machine's facts: figures of different machines, or of a
  * busy one, say nothing about each other.
  */
 import { spawn } from 'node:child_process'
@@ -26,9 +26,19 @@ function machineFacts(): Record<string, unknown> {
   }
 }
 
-async function benchFiles(name: string): Promise<string[]> {
-  const files = await readdir(path.join(DIRECTORY, name))
-  return files.filter(file => file.endsWith('.bench.ts')).map(file => path.join(DIRECTORY, name, file))
+/** Every bench: folder, name of the file without its ending, and file. */
+async function allBenches(): Promise<{ folder: string; name: string; file: string }[]> {
+  const folders = (await readdir(DIRECTORY, { withFileTypes: true })).filter(entry => entry.isDirectory())
+  const nested = folders.map(async ({ name: folder }) =>
+    (await readdir(path.join(DIRECTORY, folder)))
+      .filter(file => file.endsWith('.bench.ts'))
+      .map(file => ({
+        folder,
+        name: file.replace(/\.bench\.ts$/, ''),
+        file: path.join(DIRECTORY, folder, file),
+      })),
+  )
+  return (await Promise.all(nested)).flat()
 }
 
 /** One after the other: two at a time would measure each other. */
@@ -37,16 +47,18 @@ async function run(file: string): Promise<boolean> {
   return await new Promise(resolve => child.once('close', code => resolve(code === 0)))
 }
 
-const known = (await readdir(DIRECTORY, { withFileTypes: true }))
-  .filter(entry => entry.isDirectory())
-  .map(({ name }) => name)
+const benches = await allBenches()
+const known = new Set(benches.flatMap(({ folder, name }) => [folder, name]))
 const wanted = process.argv.slice(2)
-const unknown = wanted.filter(name => !known.includes(name))
+const unknown = wanted.filter(name => !known.has(name))
 if (unknown.length > 0) {
-  process.stderr.write(`error: there is no bench ${unknown.join(', ')}\n  expected: ${known.join(', ')}\n`)
+  process.stderr.write(
+    `error: there is no bench ${unknown.join(', ')}\n  expected: ${[...known].toSorted().join(', ')}\n`,
+  )
   process.exit(2)
 }
 process.stdout.write(`${JSON.stringify(machineFacts())}\n`)
-for (const name of wanted.length === 0 ? known : wanted) {
-  for (const file of await benchFiles(name)) if (!(await run(file))) process.exitCode = 1
+for (const { folder, name, file } of benches) {
+  const chosen = wanted.length === 0 || wanted.includes(folder) || wanted.includes(name)
+  if (chosen && !(await run(file))) process.exitCode = 1
 }

@@ -77,6 +77,17 @@ export class Lab {
     return host
   }
 
+  /** Pulls a host's plug and starts it again, with its Docker engine and nothing else. @returns the host as it is now */
+  async reboot(host: VirtualHost, number: number): Promise<VirtualHost> {
+    await host.powerOff()
+    const options = this.hostOptions(number, host.name)
+    const again = await VirtualHost.create(options)
+    this.#hosts.splice(this.#hosts.indexOf(host), 1, again)
+    await this.#connect(again, options.address)
+    await again.startDocker()
+    return again
+  }
+
   /** Takes up a host that another process made. */
   adopt(host: VirtualHost): void {
     this.#hosts.push(host)
