@@ -253,14 +253,17 @@ function readinessOf(inventory: ContainerInventory, network: HostNetwork): Readi
 
 function configureNetwork(
   network: HostNetwork,
-  { clusterBlock, blocks, network: choice, hostKeys }: NetworkAssignment,
+  { clusterBlock, blocks, network: choice, hostKeys, labels }: NetworkAssignment,
   address: string,
   ready: () => void,
   log: Logger,
 ): void {
   const metadata = { address: METADATA_ADDRESS, httpPort: METADATA_HTTP_PORT, dnsPort: METADATA_DNS_PORT }
   network
-    .configure({ clusterBlock, blocks, address, network: choice, hostKeys, metadata })
+    .configure({
+      ...{ clusterBlock, blocks, address, network: choice, hostKeys, metadata },
+      ...(labels === undefined ? {} : { labels }),
+    })
     .catch(error => log.error({ err: error }, 'the network is not as it should be; it is tried again'))
     .finally(ready)
 }

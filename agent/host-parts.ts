@@ -2,6 +2,7 @@
 import path from 'node:path'
 import type { Logger } from '../kit/index.ts'
 import { CniRuntime } from '../netplugins/cni/index.ts'
+import { FLAT_BRIDGE } from '../netplugins/flat/index.ts'
 import { type Credentials, IpsecOverlay } from '../netplugins/ipsec/index.ts'
 import type { Overlay } from '../netplugins/overlay/index.ts'
 import { createRoutedOverlay } from '../netplugins/routed/index.ts'
@@ -14,9 +15,9 @@ export const METADATA_DNS_PORT = 9353
 
 const BRIDGE = 'drover0'
 
-/** Whether a link is a bridge that containers of this host are connected to: ours, or one of Docker's. */
+/** Whether a link is a bridge that containers of this host are connected to: one of ours, or of Docker's. */
 export function isContainerBridge(link: string): boolean {
-  return link === BRIDGE || link === 'docker0' || /^br-[0-9a-f]{12}$/.test(link)
+  return link === BRIDGE || link === FLAT_BRIDGE || link === 'docker0' || /^br-[0-9a-f]{12}$/.test(link)
 }
 
 /** The CNI plugin, as it is built from this source tree. */

@@ -6,8 +6,11 @@ export const ASPECTS = ['uplink', 'links', 'overlay', 'firewall', 'guard', 'port
 /** `peers`: other hosts came or went, `policy`: who may talk to whom; all the rest is believed to be as it was. */
 export type Aspect = (typeof ASPECTS)[number] | 'peers' | 'policy'
 
+/** What the server is told of after every look. */
+export const REPORTED: ReadonlySet<Aspect> = new Set(['uplink', 'links', 'overlay', 'peers'])
+
 /** What may be wrong while containers are served: they reach each other, but not those of every other host. */
-export const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'])
+const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'])
 
 /** What does not keep containers from being served when it is wrong; it is reported. */
 export const TOLERATED: ReadonlySet<Aspect> = new Set([...BETWEEN_HOSTS, 'guard', 'policy'])

@@ -8,9 +8,11 @@ import type { AddressPool } from '../../netplugins/ipam/index.ts'
 import type { Attachment } from './attachment.ts'
 import type { AttachmentStore } from './attachment-store.ts'
 import type { Attachments } from './attachments.ts'
+import type { ContainerLinks } from './container-links.ts'
 
 export interface AttachmentKeeperParts {
   readonly bridge: BridgeNetwork
+  readonly links: ContainerLinks
   readonly pool: AddressPool
   readonly store: AttachmentStore
   readonly attachments: Attachments
@@ -33,21 +35,20 @@ export class AttachmentKeeper {
 
   /** @returns names of the links that are there */
   async #keepLinks(mtu: number): Promise<ReadonlySet<string>> {
-    const { bridge, attachments, store, log } = this.#parts
-    const links = await bridge.hostInterfaces()
-    for (const link of links.values()) {
+    const { bridge, links, attachments, store, log } = this.#parts
+    const present = await bridge.hostInterfaces()
+    for (const link of present.values()) {
       const owner = store.list().find(attachment => attachment.hostInterface === link.name)
       if (owner !== undefined) {
         if (attachments.isBusy(owner)) continue
-        if (await bridge.ensureHostInterface(link, owner.ports.length > 0))
-          log.info({ link: link.name }, 'reconnected a container')
-        if (link.mtu !== mtu) await this.#resize(owner, mtu)
+        if (await links.ensure(link, owner)) log.info({ link: link.name }, 'reconnected a container')
+        if (link.mtu !== mtu && owner.flat === undefined) await this.#resize(owner, mtu)
       } else if (!attachments.isBusyWith(link.name)) {
         log.info({ link: link.name }, 'removes the link of no container')
         await bridge.removeHostInterface(link.name)
       }
     }
-    return new Set(links.keys())
+    return new Set(present.keys())
   }
 
   async #resize(owner: Attachment, mtu: number): Promise<void> {
@@ -65,12 +66,12 @@ export class AttachmentKeeper {
    * A pair of links lives as long as both its ends: without the host's end, the container's namespace is gone (it ended,
    * or the machine was started anew), or somebody cut it off for good.
    */
-  async #forgetDisconnected(links: ReadonlySet<string>): Promise<void> {
-    const { bridge, attachments, store, log } = this.#parts
+  async #forgetDisconnected(present: ReadonlySet<string>): Promise<void> {
+    const { links, attachments, store, log } = this.#parts
     for (const attachment of store.list()) {
-      if (links.has(attachment.hostInterface) || attachments.isBusy(attachment)) continue
+      if (present.has(attachment.hostInterface) || attachments.isBusy(attachment)) continue
       await attachments.deleteUnless(attachment, async () => {
-        const isConnected = await bridge.hasLink(attachment.hostInterface)
+        const isConnected = await links.isConnected(attachment)
         if (!isConnected) log.info({ container: attachment.containerId }, 'forgets a container that is gone')
         return isConnected
       })

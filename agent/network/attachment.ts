@@ -31,6 +31,14 @@ const attachmentSchema = Type.Object({
   /** The other end of the container's interface, on the host. */
   hostInterface: Type.String(),
   ports: Type.Array(publishedPortSchema),
+  /** On the hosts' own network; absent on the bridge of this host. */
+  flat: Type.Optional(
+    Type.Object({
+      mode: Type.Union([Type.Literal('bridge'), Type.Literal('macvlan')]),
+      prefixLength: Type.Integer({ minimum: 0, maximum: 32 }),
+      gateway: Type.String(),
+    }),
+  ),
 })
 
 /** One interface of one container. */

@@ -6,12 +6,7 @@
  * is recognised by having no record, and is cleared away by `AttachmentKeeper`.
  */
 import { explainError, KeyedLock, type Logger } from '../../kit/index.ts'
-import {
-  type BridgeNetwork,
-  hostInterfaceName,
-  limitBandwidth,
-  macOfAddress,
-} from '../../netplugins/bridge/index.ts'
+import { type BridgeNetwork, hostInterfaceName } from '../../netplugins/bridge/index.ts'
 import type {
   CniAttachmentRequest,
   CniHandler,
@@ -21,19 +16,20 @@ import type {
 import { networkErrors } from '../../netplugins/index.ts'
 import type { AddressPool } from '../../netplugins/ipam/index.ts'
 import type { SourceGuard } from '../../netplugins/source-guard/index.ts'
-import { type Attachment, attachmentKey, requestedMac, requestedPorts, sourceOf } from './attachment.ts'
+import { AddressSource } from './address-source.ts'
+import { type Attachment, attachmentKey, type PublishedPort, requestedPorts, sourceOf } from './attachment.ts'
+import { describeAttachment, prefixLengthOf, resultOf } from './attachment-result.ts'
 import type { AttachmentStore } from './attachment-store.ts'
 import { forgetDetached, forgetUnanswered } from './conntrack.ts'
+import type { ContainerLinks } from './container-links.ts'
 import type { Firewall } from './firewall.ts'
 import type { PublishedPorts } from './published-ports.ts'
 import type { NetworkPlan } from './settings.ts'
 
-/** Fewer free addresses than this, and the host needs another block. */
-const FEW_ADDRESSES = 8
-
 export interface AttachmentsParts {
   readonly bridgeName: string
   readonly bridge: BridgeNetwork
+  readonly links: ContainerLinks
   readonly pool: AddressPool
   readonly store: AttachmentStore
   readonly ports: PublishedPorts
@@ -55,12 +51,14 @@ type Undo = () => Promise<unknown>
 
 export class Attachments implements CniHandler {
   readonly #parts: AttachmentsParts
+  readonly #addresses: AddressSource
   readonly #locks = new KeyedLock('container')
   /** Attachments in the making or unmaking, key → host's end of their link: these are no left-overs. */
   readonly #busy = new Map<string, string>()
 
   constructor(parts: AttachmentsParts) {
     this.#parts = parts
+    this.#addresses = new AddressSource(parts)
   }
 
   /** Whether an ADD or DEL of the attachment is going on. */
@@ -83,7 +81,7 @@ export class Attachments implements CniHandler {
       await this.#requireUnattached(request)
       const attachment = await this.#build(request, plan)
       this.#parts.changed()
-      return this.#resultOf(attachment, plan, mtuOf(request, plan))
+      return resultOf(attachment, plan, { bridgeName: this.#parts.bridgeName, mtu: mtuOf(request, plan) })
     })
   }
 
@@ -101,15 +99,14 @@ export class Attachments implements CniHandler {
     const object = `container ${request.containerId} interface ${request.interfaceName}`
     if (plan === undefined || attachment === undefined) throw networkErrors.UnknownContainer({ object })
     const { address, namespace } = attachment
-    const expected = `${address}/${plan.bridge.prefixLength}`
+    const expected = `${address}/${prefixLengthOf(attachment, plan)}`
     if (
       request.previousResult !== undefined &&
       !request.previousResult.ips.some(ip => ip.address === expected)
     ) {
       throw networkErrors.AttachmentBroken({ object, message: `the result lacks its address ${expected}` })
     }
-    const container = { ...attachment, namespace: request.namespace ?? namespace }
-    await this.#parts.bridge.check(container, plan.bridge)
+    await this.#parts.links.check({ ...attachment, namespace: request.namespace ?? namespace }, plan)
   }
 
   async status(): Promise<void> {
@@ -132,6 +129,19 @@ export class Attachments implements CniHandler {
     })
   }
 
+  /** Deletes every attachment for which `matches`, all at once. @throws the first error, after the others were tried */
+  async deleteWhere(matches: (attachment: Attachment) => boolean): Promise<void> {
+    const found = this.#parts.store.list().filter(matches)
+    const results = await Promise.allSettled(
+      found.map(attachment => {
+        this.#parts.log.info({ container: attachment.containerId }, 'takes a container off the network')
+        return this.delete(attachment)
+      }),
+    )
+    const failed = results.find(result => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+  }
+
   async #exclusively<T>(of: ValidAttachment, work: () => Promise<T>): Promise<T> {
     const key = attachmentKey(of)
     return await this.#locks.run(key, async () => {
@@ -148,7 +158,7 @@ export class Attachments implements CniHandler {
   async #requireUnattached(request: CniAttachmentRequest): Promise<void> {
     const present = this.#parts.store.get(request)
     if (present === undefined) return
-    if (await this.#parts.bridge.hasLink(present.hostInterface)) {
+    if (await this.#parts.links.isConnected(present)) {
       throw networkErrors.AlreadyAttached({
         object: `container ${request.containerId}`,
         message: `has the interface ${request.interfaceName} already`,
@@ -159,22 +169,22 @@ export class Attachments implements CniHandler {
 
   /** Builds everything; on failure, nothing is left. */
   async #build(request: CniAttachmentRequest, plan: NetworkPlan): Promise<Attachment> {
-    const { store, pool, ports, bridge, guard, firewall } = this.#parts
+    const { store, pool, ports, links, guard, firewall } = this.#parts
     const undo: Undo[] = []
     try {
-      const wanted = requestedPorts(request)
-      const address = await this.#takeAddress(request)
+      const wanted = this.#portsOf(request, plan)
+      const address = await this.#addresses.take(request, plan)
       undo.push(() => pool.release(request))
-      const attachment = describe(request, address, wanted)
-      await ports.take(attachment)
-      undo.push(() => ports.release(attachment))
+      const planned = describeAttachment(request, plan, { address, ports: wanted })
+      await ports.take(planned)
+      undo.push(() => ports.release(planned))
       // Before there is a link: what is not admitted sends nothing.
-      undo.push(() => guard.expel(attachment.hostInterface))
-      await guard.admit(sourceOf(attachment))
-      const state = { ...plan.bridge, mtu: mtuOf(request, plan) }
-      await bridge.attach({ ...attachment, reachesItself: wanted.length > 0 }, state)
-      undo.push(() => bridge.detach(attachment.hostInterface, address))
-      if (request.bandwidth !== undefined) await limitBandwidth(attachment, request.bandwidth)
+      undo.push(() => guard.expel(planned.hostInterface))
+      await guard.admit(sourceOf(planned))
+      const attachment = await links.attach(planned, plan, mtuOf(request, plan))
+      undo.push(() => links.detach(attachment))
+      if (attachment.address !== planned.address) await guard.admit(sourceOf(attachment))
+      if (request.bandwidth !== undefined) await links.limit(attachment, request.bandwidth)
       await store.put(attachment)
       undo.push(async () => {
         await store.remove(attachment)
@@ -206,30 +216,23 @@ export class Attachments implements CniHandler {
     }
   }
 
-  async #takeAddress(request: CniAttachmentRequest): Promise<string> {
-    const { pool, addressesLow } = this.#parts
-    const [requested, ...others] = request.addresses.map(address => address.split('/')[0] ?? '')
-    if (others.length > 0) {
-      throw networkErrors.UnsupportedCniField({
-        object: 'ips',
-        message: 'asks for several addresses',
-        expected: 'one IPv4 address',
-      })
-    }
-    try {
-      return await pool.allocate(
-        { containerId: request.containerId, interfaceName: request.interfaceName },
-        requested,
+  /** On the hosts' own network, containers are reached directly: there is nothing to publish. */
+  #portsOf(request: CniAttachmentRequest, plan: NetworkPlan): PublishedPort[] {
+    if (plan.network.kind !== 'flat') return requestedPorts(request)
+    if (request.portMappings.length > 0) {
+      const ports = request.portMappings.map(({ hostPort }) => hostPort)
+      this.#parts.log.warn(
+        { container: request.containerId, ports },
+        'publishes no ports: on the flat network, the container is reached under its own address',
       )
-    } finally {
-      if (pool.free < FEW_ADDRESSES) addressesLow(pool.free)
     }
+    return []
   }
 
   async #tearDown(attachment: Attachment): Promise<void> {
-    const { store, bridge, guard, ports, firewall, pool, changed } = this.#parts
+    const { store, links, guard, ports, firewall, pool, changed } = this.#parts
     await store.remove(attachment)
-    await bridge.detach(attachment.hostInterface, attachment.address)
+    await links.detach(attachment)
     await guard.expel(attachment.hostInterface)
     if (attachment.ports.length > 0) {
       await firewall.sync()
@@ -252,26 +255,6 @@ export class Attachments implements CniHandler {
     }
     await pool.release(request)
   }
-
-  #resultOf(attachment: Attachment, { bridge, settings }: NetworkPlan, mtu: number): CniResult {
-    return {
-      interfaces: [
-        { name: this.#parts.bridgeName, mac: bridge.mac },
-        { name: attachment.hostInterface },
-        {
-          name: attachment.interfaceName,
-          mac: attachment.mac,
-          mtu,
-          sandbox: attachment.namespace,
-        },
-      ],
-      ips: [
-        { address: `${attachment.address}/${bridge.prefixLength}`, gateway: bridge.gateway, interface: 2 },
-      ],
-      routes: [{ dst: '0.0.0.0/0', gw: bridge.gateway }],
-      dns: { nameservers: [settings.metadata.address] },
-    }
-  }
 }
 
 /** Smallest MTU of IPv4 links (RFC 791). */
@@ -279,21 +262,4 @@ const SMALLEST_MTU = 68
 
 function mtuOf({ mtuOverhead }: CniAttachmentRequest, { bridge }: NetworkPlan): number {
   return Math.max(bridge.mtu - mtuOverhead, SMALLEST_MTU)
-}
-
-function describe(request: CniAttachmentRequest, address: string, ports: Attachment['ports']): Attachment {
-  const { containerId, interfaceName, namespace, networkName } = request
-  if (namespace === undefined) {
-    throw networkErrors.InvalidCniEnvironment({ object: 'CNI_NETNS', message: 'must be set' })
-  }
-  return {
-    networkName,
-    containerId,
-    interfaceName,
-    namespace,
-    address,
-    mac: requestedMac(request) ?? macOfAddress(address),
-    hostInterface: hostInterfaceName(containerId, interfaceName),
-    ports,
-  }
 }

@@ -54,9 +54,11 @@ export interface FirewallInput {
   readonly attachments: readonly Attachment[]
   /** Bridges of Docker networks beside `docker0`. */
   readonly dockerBridges: readonly string[]
+  /** Where containers are on the hosts' own network, the link on which they ask for metadata. */
+  readonly flatLink?: string | undefined
   /** Chains that decide who may talk to whom; the first of them is jumped to. */
   readonly policy?: ReadonlyMap<string, ChainRules> | undefined
-  /** What the way to other hosts needs. */
+  /** What the way to other hosts, or the hosts' own network, needs. */
   readonly overlay?: OverlayRules | undefined
 }
 
@@ -89,7 +91,8 @@ export function toHostPort(port: Publication, unlimited = ''): string {
  */
 function rawRules(input: FirewallInput, publications: readonly Publication[]): string[] {
   const toMetadata = `-d ${input.plan.settings.metadata.address}/32`
-  const bridges = [...new Set([input.bridgeName, DOCKER_BRIDGE, ...input.dockerBridges.toSorted()])]
+  const flat = input.flatLink === undefined ? [] : [input.flatLink]
+  const bridges = [...new Set([input.bridgeName, DOCKER_BRIDGE, ...flat, ...input.dockerBridges.toSorted()])]
   return [
     ...[...bridges, 'lo'].map(link => `${toMetadata} -i ${link} -j RETURN`),
     `${toMetadata} -j DROP`,

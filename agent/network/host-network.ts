@@ -23,8 +23,9 @@ import { type KernelEvent, listLinks, watchKernel } from '../../netplugins/netli
 import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/index.ts'
 import type { PolicyInput } from '../../netplugins/policy/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
-import { ASPECTS, type Aspect, BETWEEN_HOSTS, TOLERATED } from './aspects.ts'
+import { ASPECTS, type Aspect, REPORTED, TOLERATED } from './aspects.ts'
 import { type Attachment, sourceOf } from './attachment.ts'
+import { isOfPlan } from './container-links.ts'
 import { changesUplink, isDockerBridge, needsAttention } from './kernel-watch.ts'
 import { ensureMetadataAddress } from './metadata-address.ts'
 import { type NetworkParts, type NetworkState, openNetworkParts } from './network-parts.ts'
@@ -85,6 +86,7 @@ export class HostNetwork implements Daemon {
   readonly #statusListeners = new Set<() => void>()
   readonly #configurations = new KeyedLock('network')
   readonly #rulesetWatch: RulesetWatch
+  #builtKind: string = 'bridge'
   #policy: PolicyInput | undefined
   #parts: NetworkParts | undefined
   #server: CniServer | undefined
@@ -195,9 +197,9 @@ export class HostNetwork implements Daemon {
     this.#loop.kick('policy')
   }
 
-  /** Of the network that was chosen; `bridge` until somebody chose. */
+  /** Of the network that the host has, or that it failed to get; `bridge` until there is one. */
   get kind(): string {
-    return this.#state.plan?.network.kind ?? 'bridge'
+    return this.#builtKind
   }
 
   /** How the ways to the other hosts are. */
@@ -261,6 +263,9 @@ export class HostNetwork implements Daemon {
   async uninstall(): Promise<void> {
     const { bridgeName, log } = this.#options
     const settings = await this.#settingsFile.read().catch(() => undefined)
+    // What is removed now must not be built again.
+    await this.#loop.stop()
+    await this.#parts?.flat.remove()
     await this.#parts?.overlay.remove()
     await this.stop()
     await this.#driver.uninstall()
@@ -278,7 +283,9 @@ export class HostNetwork implements Daemon {
     const { clusterBlock, blocks, address } = plan.settings
     // Whatever the network is now, it may be another one tomorrow.
     const own = address === undefined ? [] : hostAddressesOf(clusterBlock, blocks)
-    this.#parts?.pool.setBlocks(plan.clusterBlock, plan.blocks, own)
+    // Hosts of a flat network hand out the same addresses: each begins elsewhere, so that they seldom meet.
+    const seed = plan.network.kind === 'flat' ? address : undefined
+    this.#parts?.pool.setBlocks(plan.subnet, plan.blocks, own, seed)
   }
 
   async #reconcile(aspect: Aspect): Promise<ReconcileResult> {
@@ -293,7 +300,8 @@ export class HostNetwork implements Daemon {
       this.#problems.set(aspect, error)
       throw error
     } finally {
-      if (BETWEEN_HOSTS.has(aspect)) this.#tellStatus()
+      if (aspect === 'links') this.#builtKind = plan.network.kind
+      if (REPORTED.has(aspect)) this.#tellStatus()
     }
   }
 
@@ -311,7 +319,7 @@ export class HostNetwork implements Daemon {
         await parts.firewall.sync()
         return INTERVAL
       case 'links':
-        await parts.bridge.ensure(plan.bridge)
+        await this.#reconcileBridge(parts, plan)
         await ensureMetadataAddress(parts.socket, plan.settings.metadata.address)
         await parts.keeper.reconcile(plan.bridge.mtu)
         await this.#findDockerBridges(parts)
@@ -339,9 +347,25 @@ export class HostNetwork implements Daemon {
     }
   }
 
+  /** What containers are connected to: this host's own bridge, or the hosts' network. */
+  async #reconcileBridge(parts: NetworkParts, plan: NetworkPlan): Promise<void> {
+    // The choice may be newer than the last look at the uplink.
+    if (!parts.flat.isChosen(plan)) await this.#reconcileUplink(parts, plan)
+    await parts.attachments.deleteWhere(attachment => !isOfPlan(attachment, plan))
+    if (plan.network.kind !== 'flat') {
+      await parts.bridge.ensure(plan.bridge)
+      return
+    }
+    await parts.bridge.remove()
+    await parts.flat.ensure()
+  }
+
   /** Comes first: what the overlay adds to packets decides how long those of containers may be. */
-  async #reconcileUplink({ overlay, socket }: NetworkParts, plan: NetworkPlan): Promise<void> {
+  async #reconcileUplink({ overlay, flat, socket }: NetworkParts, plan: NetworkPlan): Promise<void> {
+    // What was there goes before anything takes its place.
+    if (plan.network.kind !== 'flat') await flat.choose(plan)
     await overlay.choose(plan.network)
+    if (plan.network.kind === 'flat') await flat.choose(plan)
     const uplink = await findUplink(socket, plan.settings.address)
     this.#state.uplink = uplink
     // Settings may have come while the kernel was asked.
@@ -396,6 +420,7 @@ export class HostNetwork implements Daemon {
     } else if (parts.overlay.concerns(event)) {
       this.#loop.kickAfter('overlay', EVENT_DELAY)
     }
+    if (parts.flat.concerns(event)) this.#loop.kickAfter('links', EVENT_DELAY)
   }
 
   #tellChange(): void {

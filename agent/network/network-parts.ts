@@ -1,7 +1,13 @@
 /** Opens the parts of a host's network from what is on disk, and joins them. */
 import path from 'node:path'
-import { type Logger, makePrivateDirectory, removeInterruptedWrites } from '../../kit/index.ts'
+import {
+  formatIpv4Block,
+  type Logger,
+  makePrivateDirectory,
+  removeInterruptedWrites,
+} from '../../kit/index.ts'
 import { BridgeNetwork, HOST_INTERFACE_PREFIX } from '../../netplugins/bridge/index.ts'
+import { FLAT_BRIDGE } from '../../netplugins/flat/index.ts'
 import { AddressPool } from '../../netplugins/ipam/index.ts'
 import { NO_RULES } from '../../netplugins/iptables/index.ts'
 import { type Link, RouteSocket } from '../../netplugins/netlink/index.ts'
@@ -10,8 +16,10 @@ import { SourceGuard } from '../../netplugins/source-guard/index.ts'
 import { AttachmentKeeper } from './attachment-keeper.ts'
 import { AttachmentStore } from './attachment-store.ts'
 import { Attachments } from './attachments.ts'
+import { ContainerLinks } from './container-links.ts'
 import { Firewall } from './firewall.ts'
 import { firewallRules } from './firewall-rules.ts'
+import { FlatKeeper } from './flat-keeper.ts'
 import { type OverlayFactory, OverlayKeeper } from './overlay-keeper.ts'
 import { PolicyKeeper } from './policy-keeper.ts'
 import { PublishedPorts } from './published-ports.ts'
@@ -56,6 +64,7 @@ export interface NetworkParts {
   readonly attachments: Attachments
   readonly keeper: AttachmentKeeper
   readonly overlay: OverlayKeeper
+  readonly flat: FlatKeeper
 }
 
 export async function openNetworkParts(options: NetworkPartsOptions): Promise<NetworkParts> {
@@ -77,10 +86,16 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     releaseRules: () => firewall.sync(),
     log,
   })
+  const flat: FlatKeeper = new FlatKeeper({
+    directory,
+    socket,
+    releaseContainers: () => attachments.deleteWhere(attachment => attachment.flat !== undefined),
+    log,
+  })
   const policy = await PolicyKeeper.open({
     directory,
-    bridgeName,
-    clusterBlock: () => state.plan?.settings.clusterBlock,
+    bridgeName: () => bridgeOf(state.plan, bridgeName),
+    clusterBlock: () => state.plan && formatIpv4Block(state.plan.subnet),
     local: () => store.list().map(attachment => attachment.address),
     syncFirewall: () => firewall.sync(),
     log,
@@ -95,12 +110,15 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
       attachments: store.list(),
       dockerBridges,
       policy: policy.chains(),
-      overlay: desired && overlay.rules(desired),
+      flatLink: flat.metadataLink,
+      overlay: flat.rules() ?? (desired && overlay.rules(desired)),
     })
   }, log)
-  const attachments = new Attachments({
+  const links = new ContainerLinks({ bridge, flat, socket, log })
+  const attachments: Attachments = new Attachments({
     bridgeName,
     bridge,
+    links,
     pool,
     store,
     ports,
@@ -112,6 +130,12 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     addressesLow: options.addressesLow,
     log,
   })
-  const keeper = new AttachmentKeeper({ bridge, pool, store, attachments, log })
-  return { socket, bridge, pool, store, ports, firewall, guard, policy, attachments, keeper, overlay }
+  const keeper = new AttachmentKeeper({ bridge, links, pool, store, attachments, log })
+  return { socket, bridge, pool, store, ports, firewall, guard, policy, attachments, keeper, overlay, flat }
+}
+
+/** The bridge that containers are connected to. */
+function bridgeOf(plan: NetworkPlan | undefined, own: string): string | undefined {
+  if (plan?.network.kind !== 'flat') return own
+  return plan.network.options.flat?.mode === 'macvlan' ? undefined : FLAT_BRIDGE
 }

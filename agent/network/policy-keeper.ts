@@ -68,8 +68,9 @@ const storedPolicy = validatorOf(storedPolicySchema)
 export interface PolicyKeeperOptions {
   /** Where the compiled policy is kept. */
   readonly directory: string
-  readonly bridgeName: string
-  /** Undefined until somebody said what the network is. */
+  /** The bridge that containers are connected to; undefined where they are on none. */
+  readonly bridgeName: () => string | undefined
+  /** The block of containers' addresses; undefined until somebody said what the network is. */
   readonly clusterBlock: () => string | undefined
   /** Addresses of this host's containers. */
   readonly local: () => Iterable<string>
@@ -145,7 +146,8 @@ export class PolicyKeeper {
   }
 
   async #filterBridge(policy: CompiledPolicy): Promise<void> {
-    await setBridgedFiltering(this.#options.bridgeName, policy.stages.length > 0)
+    const bridge = this.#options.bridgeName()
+    if (bridge !== undefined) await setBridgedFiltering(bridge, policy.stages.length > 0)
   }
 
   async #store(policy: CompiledPolicy): Promise<void> {

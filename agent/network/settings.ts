@@ -15,6 +15,7 @@ import {
 } from '../../kit/index.ts'
 import { type BridgeState, macOfAddress } from '../../netplugins/bridge/index.ts'
 import type { ExternalConfiguration } from '../../netplugins/driver/index.ts'
+import { blocksOfRange } from '../../netplugins/flat/index.ts'
 import { type NetworkChoice, networkChoiceSchema } from '../../protocol/index.ts'
 
 const port = Type.Integer({ minimum: 1, maximum: 65535 })
@@ -35,6 +36,8 @@ const networkSettingsSchema = Type.Object({
       previous: Type.Optional(Type.String({ maxLength: 128 })),
     }),
   ),
+  /** Labels of this host that say something of its network. */
+  labels: Type.Optional(Type.Record(Type.String(), Type.String())),
   metadata: Type.Object({
     /** The address that containers ask; lives on this host's loopback. */
     address: Type.String({ maxLength: 15 }),
@@ -52,7 +55,9 @@ const networkSettings = validatorOf(networkSettingsSchema)
 /** The settings, with what follows from them. */
 export interface NetworkPlan {
   readonly settings: NetworkSettings
-  readonly clusterBlock: Ipv4Block
+  /** The network that containers believe to be on: the cluster's block, or the hosts' own network. */
+  readonly subnet: Ipv4Block
+  /** Of these, this host hands out the addresses; on the hosts' own network, all hosts hand out the same. */
   readonly blocks: readonly Ipv4Block[]
   readonly network: NetworkChoice
   readonly bridge: BridgeState
@@ -87,10 +92,10 @@ export function planOf(input: NetworkSettings, facts: HostLinkFacts = ETHERNET):
   const clusterBlock = requireIpv4Block(settings.clusterBlock, 'cluster block')
   const gateway = formatIpv4(clusterBlock.base + 1)
   const network = settings.network ?? ISOLATED
+  const blocks = settings.blocks.map(block => blockWithin(clusterBlock, block))
   return {
     settings,
-    clusterBlock,
-    blocks: settings.blocks.map(block => blockWithin(clusterBlock, block)),
+    ...(flatAddresses(network) ?? { subnet: clusterBlock, blocks }),
     network,
     bridge: {
       gateway,
@@ -99,6 +104,20 @@ export function planOf(input: NetworkSettings, facts: HostLinkFacts = ETHERNET):
       mtu: (network.options.mtu ?? facts.uplinkMtu) - facts.overhead,
     },
   }
+}
+
+/** @throws `InvalidFormat` */
+function flatAddresses({ kind, options }: NetworkChoice): Pick<NetworkPlan, 'subnet' | 'blocks'> | undefined {
+  if (kind !== 'flat') return undefined
+  if (options.flat === undefined) {
+    throw kitErrors.InvalidFormat({
+      object: 'network settings',
+      message: 'do not say which network',
+      field: 'options.flat',
+    })
+  }
+  const { subnet, rangeStart, rangeEnd } = options.flat
+  return { subnet: requireIpv4Block(subnet, 'subnet'), blocks: blocksOfRange(subnet, rangeStart, rangeEnd) }
 }
 
 /** Somebody else's CNI plugins, where a cluster has chosen them. */

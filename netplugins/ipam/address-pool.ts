@@ -5,6 +5,7 @@
  * a crash at any point leaves either no file or one that says whose it is. What is left without an owner is for
  * `assignments` and `release` to clean up.
  */
+import { createHash } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import {
@@ -82,14 +83,17 @@ export class AddressPool {
    * @param clusterBlock the network that containers believe to be on: its first and last address and the gateway (the
    *   one after the first) are never handed out
    * @param hostAddresses the host's own addresses in its blocks (`hostAddressesOf`): not handed out either
+   * @param seed says where in the blocks the search begins, so that hosts with the same blocks begin at different places
    */
   setBlocks(
     clusterBlock: Ipv4Block,
     blocks: readonly Ipv4Block[],
     hostAddresses: readonly string[] = [],
+    seed?: string,
   ): void {
     const { base } = clusterBlock
     this.#blocks = blocks.toSorted((a, b) => a.base - b.base)
+    if (seed !== undefined && !this.#inBlocks(this.#cursor)) this.#cursor = this.#placeOf(seed)
     this.#reserved = new Set([
       ...[base, base + 1, base + ipv4BlockSize(clusterBlock) - 1],
       ...hostAddresses.flatMap(address => parseIpv4(address) ?? []),
@@ -133,10 +137,9 @@ export class AddressPool {
 
   /** How many more addresses can be handed out. */
   get free(): number {
-    const inBlock = (address: number) => this.#blocks.some(block => ipv4BlockContains(block, address))
     const size = this.#blocks.reduce((sum, block) => sum + ipv4BlockSize(block), 0)
     const gone = new Set([...this.#owners.keys(), ...this.#reserved])
-    return size - [...gone].filter(inBlock).length
+    return size - [...gone].filter(address => this.#inBlocks(address)).length
   }
 
   /** Free addresses, from the one after the cursor round to it. */
@@ -153,12 +156,24 @@ export class AddressPool {
     }
   }
 
+  #inBlocks(address: number): boolean {
+    return this.#blocks.some(block => ipv4BlockContains(block, address))
+  }
+
+  /** The address after which the search begins. */
+  #placeOf(seed: string): number {
+    const size = this.#blocks.reduce((sum, block) => sum + ipv4BlockSize(block), 0)
+    let offset = size === 0 ? 0 : createHash('sha256').update(seed).digest().readUInt32BE() % size
+    for (const block of this.#blocks) {
+      if (offset < ipv4BlockSize(block)) return block.base + offset
+      offset -= ipv4BlockSize(block)
+    }
+    return 0
+  }
+
   #requireAvailable(requested: string): number {
     const address = parseIpv4(requested)
-    const available =
-      address !== undefined &&
-      !this.#reserved.has(address) &&
-      this.#blocks.some(block => ipv4BlockContains(block, address))
+    const available = address !== undefined && !this.#reserved.has(address) && this.#inBlocks(address)
     if (!available) {
       throw networkErrors.AddressNotAvailable({
         object: `address ${requested}`,

@@ -139,6 +139,8 @@ const networkSchema = Type.Object({
   network: networkChoiceSchema,
   /** Secret: what hosts of this cluster prove themselves with. The previous one counts while hosts change over. */
   hostKeys: Type.Object({ current: text(128), previous: Type.Optional(text(128)) }),
+  /** Labels of the host that say something of its network: `io.rancher.network.…`. */
+  labels: Type.Optional(Type.Record(Type.String(), Type.String())),
 })
 
 /** What a host needs to know to build its network. */

@@ -5,6 +5,15 @@ import type { NetworkAssignment } from '../../protocol/index.ts'
 import type { Host, Model, Network } from '../model/index.ts'
 import type { AddressBlocks } from './address-blocks.ts'
 
+/** How labels begin by which a host differs from the others in its network. */
+const LABEL_PREFIX = 'io.rancher.network.'
+
+/** @returns undefined when there are none */
+function networkLabels({ labels }: Host): Record<string, string> | undefined {
+  const found = Object.entries(labels).filter(([name]) => name.startsWith(LABEL_PREFIX))
+  return found.length === 0 ? undefined : Object.fromEntries(found)
+}
+
 export class NetworkAssignments {
   readonly #model: Model
   readonly #blocks: AddressBlocks
@@ -26,6 +35,7 @@ export class NetworkAssignments {
     const cluster = this.#model.clusters.require(host.clusterId)
     const network: Network | undefined = this.#model.networks.get(cluster.defaultNetworkId ?? '')
     const version = network?.keyVersion ?? 1
+    const labels = networkLabels(host)
     return {
       clusterBlock: cluster.clusterBlock,
       blocks: [...(network?.kind === 'routed' ? this.#routedBlocks(host) : this.#blocks.of(host.id))],
@@ -34,6 +44,7 @@ export class NetworkAssignments {
         options: network?.options ?? {},
         hostPorts: network?.hostPorts ?? true,
       },
+      ...(labels === undefined ? {} : { labels }),
       hostKeys: {
         current: this.#hostKey(cluster.uuid, version),
         ...(version > 1 ? { previous: this.#hostKey(cluster.uuid, version - 1) } : {}),
