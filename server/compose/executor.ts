@@ -70,7 +70,6 @@ export class ComposeExecutor {
         await this.#model.services.create({
           ...wanted,
           state: 'activating',
-          kind: 'service',
           clusterId: stack.clusterId,
           accountId: stack.accountId,
           stackId: stack.id,

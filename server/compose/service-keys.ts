@@ -108,6 +108,7 @@ export const serviceLevelKeys: ReadonlySet<string> = new Set([
   'links',
   'external_links',
   'depends_on',
+  'external_ips',
   'metadata',
   'upgrade_strategy',
 ])

@@ -1,7 +1,7 @@
 /** Turns the files of a stack into the services that it should have. Pure: nothing is stored here. */
 
 import { LABEL } from '../../protocol/index.ts'
-import type { LaunchConfig, ServiceLink } from '../model/index.ts'
+import type { LaunchConfig, Service, ServiceLink } from '../model/index.ts'
 import { composeErrors } from './errors.ts'
 import { interpolateValue } from './interpolation.ts'
 import {
@@ -12,6 +12,7 @@ import {
   unsupportedKeys,
   unsupportedLabels,
 } from './service-keys.ts'
+import { hasContainers, isExternalAddress, isExternalName, serviceKind } from './service-kinds.ts'
 import { SourceFile, type ValuePath } from './source-file.ts'
 import {
   child,
@@ -21,12 +22,16 @@ import {
   readLink,
   readList,
   readMap,
+  readText,
   readTextList,
 } from './value-readers.ts'
 
 /** A service as its files describe it. */
 export interface ServiceDefinition {
   readonly name: string
+  readonly kind: Service['kind']
+  readonly externalIps: readonly string[]
+  readonly externalHostname?: string
   readonly scale: number
   readonly launchConfig: LaunchConfig
   readonly secondaryLaunchConfigs: readonly LaunchConfig[]
@@ -126,6 +131,12 @@ function readLaunchConfig(at: PlacedValue, context: ReadContext): Partial<Launch
   return config
 }
 
+function readExternalAddress(at: PlacedValue): string {
+  const address = readText(at)
+  if (isExternalAddress(address)) return address
+  throw at.file.invalid(at.path, `is "${address}"`, 'an IP address')
+}
+
 function readDependsOn(at: PlacedValue): readonly string[] {
   return Array.isArray(at.value) ? readTextList(at) : Object.keys(readMap(at))
 }
@@ -147,6 +158,9 @@ function readServiceLevel(at: PlacedValue): Partial<Omit<SingleDefinition, 'laun
     ...(map.scale === undefined ? {} : { scale: readInteger(child(at, 'scale'), 0, MAXIMUM_SCALE) }),
     ...(links.length === 0 ? {} : { serviceLinks: links }),
     ...(map.depends_on === undefined ? {} : { dependsOn: readDependsOn(child(at, 'depends_on')) }),
+    ...(map.external_ips === undefined
+      ? {}
+      : { externalIps: readList(child(at, 'external_ips')).map(readExternalAddress) }),
     ...(map.metadata === undefined ? {} : { metadata: readMap(child(at, 'metadata')) }),
     ...(strategy === undefined || strategyMap.batch_size === undefined
       ? {}
@@ -181,7 +195,19 @@ function readSingle(name: string, places: readonly PlacedValue[], context: ReadC
     })
   }
   const level: ReturnType<typeof readServiceLevel> = Object.assign({}, ...places.map(readServiceLevel))
+  const kind = serviceKind(config.image)
+  const { hostname, ...rest } = config
+  const external = kind === 'externalService'
+  if (external && level.externalIps === undefined && (hostname === undefined || !isExternalName(hostname))) {
+    throw composeErrors.MissingKey({
+      object: first.file.placeOfKey(first.path),
+      field: `${first.path.join('.')}.external_ips`,
+      message: `${first.path.join('.')} is an external service without external_ips or hostname`,
+    })
+  }
   return {
+    kind,
+    externalIps: [],
     scale: 1,
     serviceLinks: [],
     dependsOn: [],
@@ -189,8 +215,10 @@ function readSingle(name: string, places: readonly PlacedValue[], context: ReadC
     batchSize: 1,
     startFirst: false,
     ...level,
+    ...(hasContainers(kind) ? {} : { scale: 0 }),
+    ...(external && hostname !== undefined ? { externalHostname: hostname } : {}),
     name,
-    launchConfig: { ...emptyLaunchConfig, ...config, name, image: config.image },
+    launchConfig: { ...emptyLaunchConfig, ...(external ? rest : config), name, image: config.image },
     place: first.file.placeOfKey(first.path),
   }
 }

@@ -170,7 +170,11 @@ export interface Service extends ModelObject {
   readonly clusterId: string
   readonly accountId: string
   readonly stackId: string
-  readonly kind: 'service'
+  /** `dnsService` and `externalService` have no containers: they are names for other services, or for what is outside. */
+  readonly kind: 'service' | 'dnsService' | 'externalService'
+  /** Of an external service: its addresses, or else its name. */
+  readonly externalIps: readonly string[]
+  readonly externalHostname?: string
   readonly scale: number
   readonly launchConfig: LaunchConfig
   /** The sidekicks. */

@@ -1,7 +1,13 @@
 /** Services and their deployment units. */
 import { randomUUID } from 'node:crypto'
 import { KeyedLock } from '../../../kit/index.ts'
-import { changedService, type ServiceDefinition } from '../../compose/index.ts'
+import {
+  changedService,
+  hasContainers,
+  isExternalAddress,
+  type ServiceDefinition,
+  serviceKind,
+} from '../../compose/index.ts'
 import { modelErrors, type Service } from '../../model/index.ts'
 import type { ApiContext } from '../context.ts'
 import { apiErrors } from '../errors.ts'
@@ -14,13 +20,19 @@ const SERVICE_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$/
 function serviceDefinition(input: Record<string, unknown>, present: Service | undefined): ServiceDefinition {
   const name = present?.name ?? String(input.name)
   const links = (input.serviceLinks ?? present?.serviceLinks ?? []) as { name: string; alias?: string }[]
+  const launchConfig =
+    input.launchConfig === undefined && present !== undefined
+      ? present.launchConfig
+      : parseLaunchConfig(input.launchConfig, name, 'launchConfig')
+  const kind = serviceKind(launchConfig.image)
+  const externalHostname = input.hostname ?? present?.externalHostname
   return {
     name,
-    scale: (input.scale ?? present?.scale ?? 1) as number,
-    launchConfig:
-      input.launchConfig === undefined && present !== undefined
-        ? present.launchConfig
-        : parseLaunchConfig(input.launchConfig, name, 'launchConfig'),
+    kind,
+    externalIps: (input.externalIps ?? present?.externalIps ?? []) as string[],
+    ...(typeof externalHostname === 'string' ? { externalHostname } : {}),
+    scale: hasContainers(kind) ? ((input.scale ?? present?.scale ?? 1) as number) : 0,
+    launchConfig,
     secondaryLaunchConfigs: present?.secondaryLaunchConfigs ?? [],
     serviceLinks: links.map(link => ({ name: link.name, alias: (link.alias ?? link.name).toLowerCase() })),
     dependsOn: present?.dependsOn ?? [],
@@ -28,6 +40,15 @@ function serviceDefinition(input: Record<string, unknown>, present: Service | un
     batchSize: (input.batchSize ?? present?.batchSize ?? 1) as number,
     startFirst: (input.startFirst ?? present?.startFirst ?? false) as boolean,
   }
+}
+
+function checkExternalAddresses(value: unknown): void {
+  if (value === undefined || (value as string[]).every(isExternalAddress)) return
+  throw apiErrors.InvalidFormat({
+    object: 'externalIps',
+    field: 'externalIps',
+    expected: 'a list of IP addresses',
+  })
 }
 
 function checkLinks(value: unknown): void {
@@ -53,6 +74,7 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
   const lock = new KeyedLock('service', 100)
   const create = async (input: Record<string, unknown>): Promise<Service> => {
     checkLinks(input.serviceLinks)
+    checkExternalAddresses(input.externalIps)
     const stack = model.stacks.get(String(input.stackId))
     if (stack === undefined || stack.state === 'removing') {
       throw apiErrors.InvalidReference({ object: `stack ${input.stackId}`, field: 'stackId' })
@@ -65,7 +87,6 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
       ...definition,
       ...(typeof input.description === 'string' ? { description: input.description } : {}),
       state: 'activating',
-      kind: 'service',
       clusterId: stack.clusterId,
       accountId: stack.accountId,
       stackId: stack.id,
@@ -94,6 +115,8 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
       secondaryLaunchConfigs: { type: 'array[launchConfig]' },
       serviceLinks: { type: 'array[json]', create: true, update: true },
       metadata: { type: 'map[json]', create: true, update: true },
+      externalIps: { type: 'array[string]', create: true, update: true },
+      hostname: { type: 'string', create: true, update: true, nullable: true, maxLength: 253 },
       batchSize: { type: 'int', create: true, update: true, min: 1, max: 10_000, default: 1 },
       startFirst: { type: 'boolean', create: true, update: true, default: false },
       currentScale: { type: 'int' },
@@ -111,7 +134,10 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
         launchConfig: showLaunchConfig(service.launchConfig),
         secondaryLaunchConfigs: service.secondaryLaunchConfigs.map(showLaunchConfig),
         serviceLinks: service.serviceLinks,
+        kind: service.kind,
         metadata: service.metadata,
+        externalIps: service.externalIps,
+        hostname: service.externalHostname ?? null,
         batchSize: service.batchSize,
         startFirst: service.startFirst,
         currentScale: model.deploymentUnits
@@ -126,6 +152,7 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
     create: input => lock.run(`${input.stackId}/${input.name}`, () => create(input)),
     update: async (service, input) => {
       checkLinks(input.serviceLinks)
+      checkExternalAddresses(input.externalIps)
       return await model.services.update(service.id, current => {
         if (current.state === 'removing') {
           throw apiErrors.InvalidState({ object: `service ${current.name}`, message: 'is being removed' })

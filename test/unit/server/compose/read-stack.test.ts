@@ -172,3 +172,54 @@ t.test('a file that would unfold without end is refused', async t => {
   t.equal(refusal(`${bomb}\nservices: {}\n`).code, 'InvalidYaml')
   t.equal(refusal('#'.repeat(2 ** 20 + 1)).code, 'InvalidYaml')
 })
+
+t.test('services without containers', async t => {
+  const { services } = readStack(
+    {
+      'docker-compose.yml': `version: "2"
+services:
+  web:
+    image: nginx
+    links: [alias, outside]
+  alias:
+    image: rancher/dns-service
+    links: [web, outside]
+  outside:
+    image: rancher/external-service:v1
+  named:
+    image: rancher/external-service
+    hostname: api.example.com
+`,
+      'rancher-compose.yml':
+        'version: "2"\nservices:\n  outside:\n    external_ips: [198.51.100.7, "2001:db8::7"]\n',
+    },
+    {},
+  )
+  t.same(
+    services.map(({ name, kind, scale, externalIps, externalHostname }) => [
+      name,
+      kind,
+      scale,
+      externalIps,
+      externalHostname,
+    ]),
+    [
+      ['web', 'service', 1, [], undefined],
+      ['alias', 'dnsService', 0, [], undefined],
+      ['outside', 'externalService', 0, ['198.51.100.7', '2001:db8::7'], undefined],
+      ['named', 'externalService', 0, [], 'api.example.com'],
+    ],
+  )
+  const refused = (more: string) =>
+    t.throws(() =>
+      readStack(
+        {
+          'docker-compose.yml': `version: "2"\nservices:\n  x:\n    image: rancher/external-service\n${more}`,
+        },
+        {},
+      ),
+    )
+  refused('')
+  refused('    external_ips: [nowhere]\n')
+  refused('    hostname: "not a name"\n')
+})

@@ -43,6 +43,7 @@ const service: Service = {
   accountId: '1a5',
   stackId: '1st3',
   kind: 'service',
+  externalIps: [],
   scale: 3,
   launchConfig: launchConfig('Web', {
     labels: { 'io.rancher.scheduler.global': 'true', tier: 'front' },

@@ -177,6 +177,7 @@ export async function makeService(
     accountId: stack.accountId,
     stackId: stack.id,
     kind: 'service',
+    externalIps: [],
     scale: 1,
     launchConfig: launchConfig(name),
     secondaryLaunchConfigs: [],

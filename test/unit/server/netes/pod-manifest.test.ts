@@ -65,6 +65,7 @@ function bundle(config: Partial<LaunchConfig>, sidekick?: Partial<LaunchConfig>)
       name: 'web',
       state: 'active',
       kind: 'service',
+      externalIps: [],
       scale: 1,
       launchConfig,
       secondaryLaunchConfigs: secondary,
