@@ -27,7 +27,6 @@ export function describeAttachment(
     throw networkErrors.InvalidCniEnvironment({ object: 'CNI_NETNS', message: 'must be set' })
   }
   const derived = address === ANY_ADDRESS ? macOfContainer(containerId, interfaceName) : macOfAddress(address)
-  const { flat } = network.kind === 'flat' ? network.options : {}
   return {
     networkName,
     containerId,
@@ -37,8 +36,17 @@ export function describeAttachment(
     mac: requestedMac(request) ?? derived,
     hostInterface: hostInterfaceName(containerId, interfaceName),
     ports,
-    ...(flat && { flat: { mode: flat.mode, prefixLength: subnet.prefixLength, gateway: flat.gateway } }),
+    ...flatRecord(network, subnet.prefixLength),
   }
+}
+
+function flatRecord(
+  { kind, options }: NetworkPlan['network'],
+  prefixLength: number,
+): Pick<Attachment, 'flat'> {
+  if (kind !== 'flat' || options.flat === undefined) return {}
+  const { mode, gateway, dhcp } = options.flat
+  return { flat: { mode, prefixLength, gateway, dhcp } }
 }
 
 export function prefixLengthOf({ flat }: Attachment, { bridge }: NetworkPlan): number {

@@ -37,6 +37,8 @@ const attachmentSchema = Type.Object({
       mode: Type.Union([Type.Literal('bridge'), Type.Literal('macvlan')]),
       prefixLength: Type.Integer({ minimum: 0, maximum: 32 }),
       gateway: Type.String(),
+      /** Its address is the network's own server's. */
+      dhcp: Type.Boolean(),
     }),
   ),
 })
@@ -68,9 +70,12 @@ export function requestedMac({ mac }: Pick<CniAttachmentRequest, 'mac'>): string
   })
 }
 
-/** Under which addresses the container may send. */
-export function sourceOf({ hostInterface, mac, address }: Attachment): Source {
-  return { link: hostInterface, mac, address }
+/** Under which addresses the container may send; with an address of a server's, also under none, to renew it. */
+export function sourcesOf({ hostInterface, mac, address, flat }: Attachment): [Source, ...Source[]] {
+  const source = { link: hostInterface, mac, address }
+  return flat?.dhcp === true && address !== ANY_ADDRESS
+    ? [source, { ...source, address: ANY_ADDRESS }]
+    : [source]
 }
 
 /** How a user would name a published port. */

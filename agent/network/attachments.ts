@@ -17,7 +17,13 @@ import { networkErrors } from '../../netplugins/index.ts'
 import type { AddressPool } from '../../netplugins/ipam/index.ts'
 import type { SourceGuard } from '../../netplugins/source-guard/index.ts'
 import { AddressSource } from './address-source.ts'
-import { type Attachment, attachmentKey, type PublishedPort, requestedPorts, sourceOf } from './attachment.ts'
+import {
+  type Attachment,
+  attachmentKey,
+  type PublishedPort,
+  requestedPorts,
+  sourcesOf,
+} from './attachment.ts'
 import { describeAttachment, prefixLengthOf, resultOf } from './attachment-result.ts'
 import type { AttachmentStore } from './attachment-store.ts'
 import { forgetDetached, forgetUnanswered } from './conntrack.ts'
@@ -180,10 +186,10 @@ export class Attachments implements CniHandler {
       undo.push(() => ports.release(planned))
       // Before there is a link: what is not admitted sends nothing.
       undo.push(() => guard.expel(planned.hostInterface))
-      await guard.admit(sourceOf(planned))
+      await guard.admit(...sourcesOf(planned))
       const attachment = await links.attach(planned, plan, mtuOf(request, plan))
       undo.push(() => links.detach(attachment))
-      if (attachment.address !== planned.address) await guard.admit(sourceOf(attachment))
+      if (attachment.address !== planned.address) await guard.admit(...sourcesOf(attachment))
       if (request.bandwidth !== undefined) await links.limit(attachment, request.bandwidth)
       await store.put(attachment)
       undo.push(async () => {

@@ -24,11 +24,11 @@ import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/ind
 import type { PolicyInput } from '../../netplugins/policy/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
 import { ASPECTS, type Aspect, REPORTED, TOLERATED } from './aspects.ts'
-import { type Attachment, sourceOf } from './attachment.ts'
-import { isOfPlan } from './container-links.ts'
+import { type Attachment, sourcesOf } from './attachment.ts'
 import { changesUplink, isDockerBridge, needsAttention } from './kernel-watch.ts'
+import { chooseKind, ensureBridge } from './kind-switch.ts'
 import { ensureMetadataAddress } from './metadata-address.ts'
-import { type NetworkParts, type NetworkState, openNetworkParts } from './network-parts.ts'
+import { type NetworkParts, type NetworkState, openNetworkParts, overlayStateOf } from './network-parts.ts'
 import type { OverlayFactory } from './overlay-keeper.ts'
 import { removeFromKernel } from './removal.ts'
 import { RulesetWatch } from './ruleset-watch.ts'
@@ -133,7 +133,6 @@ export class HostNetwork implements Daemon {
       directory: this.#directory,
       bridgeName,
       createOverlay: this.#options.createOverlay,
-      overlayState: () => this.#overlayState(),
       overlayChanged: () => this.#tellStatus(),
       state: this.#state,
       requireReady: () => this.requireReady(),
@@ -319,7 +318,7 @@ export class HostNetwork implements Daemon {
         await parts.firewall.sync()
         return INTERVAL
       case 'links':
-        await this.#reconcileBridge(parts, plan)
+        await ensureBridge(parts, plan)
         await ensureMetadataAddress(parts.socket, plan.settings.metadata.address)
         await parts.keeper.reconcile(plan.bridge.mtu)
         await this.#findDockerBridges(parts)
@@ -333,7 +332,7 @@ export class HostNetwork implements Daemon {
         return INTERVAL
       case 'guard':
         await parts.guard.verify(
-          () => parts.store.list().map(sourceOf),
+          () => parts.store.list().flatMap(sourcesOf),
           link => parts.attachments.isBusyWith(link),
         )
         return INTERVAL
@@ -347,25 +346,10 @@ export class HostNetwork implements Daemon {
     }
   }
 
-  /** What containers are connected to: this host's own bridge, or the hosts' network. */
-  async #reconcileBridge(parts: NetworkParts, plan: NetworkPlan): Promise<void> {
-    // The choice may be newer than the last look at the uplink.
-    if (!parts.flat.isChosen(plan)) await this.#reconcileUplink(parts, plan)
-    await parts.attachments.deleteWhere(attachment => !isOfPlan(attachment, plan))
-    if (plan.network.kind !== 'flat') {
-      await parts.bridge.ensure(plan.bridge)
-      return
-    }
-    await parts.bridge.remove()
-    await parts.flat.ensure()
-  }
-
   /** Comes first: what the overlay adds to packets decides how long those of containers may be. */
-  async #reconcileUplink({ overlay, flat, socket }: NetworkParts, plan: NetworkPlan): Promise<void> {
-    // What was there goes before anything takes its place.
-    if (plan.network.kind !== 'flat') await flat.choose(plan)
-    await overlay.choose(plan.network)
-    if (plan.network.kind === 'flat') await flat.choose(plan)
+  async #reconcileUplink(parts: NetworkParts, plan: NetworkPlan): Promise<void> {
+    await chooseKind(parts, plan)
+    const { overlay, socket } = parts
     const uplink = await findUplink(socket, plan.settings.address)
     this.#state.uplink = uplink
     // Settings may have come while the kernel was asked.
@@ -374,28 +358,13 @@ export class HostNetwork implements Daemon {
   }
 
   async #withOverlay(work: (state: OverlayState) => Promise<void>): Promise<void> {
-    const state = this.#overlayState()
+    const state = overlayStateOf(this.#state, this.#options.bridgeName)
     if (state !== undefined) await work(state)
   }
 
-  #overlayState(): OverlayState | undefined {
-    const { plan, peers } = this.#state
-    if (plan === undefined || plan.settings.address === undefined) return undefined
-    return {
-      address: plan.settings.address,
-      clusterBlock: plan.settings.clusterBlock,
-      blocks: plan.settings.blocks,
-      bridgeName: this.#options.bridgeName,
-      gateway: plan.bridge.gateway,
-      peers,
-    }
-  }
-
   async #findDockerBridges(parts: NetworkParts): Promise<void> {
-    const found = (await listLinks(parts.socket))
-      .filter(isDockerBridge)
-      .map(link => link.name)
-      .toSorted()
+    const links = (await listLinks(parts.socket)).filter(isDockerBridge)
+    const found = links.map(link => link.name).toSorted()
     if (found.join() === this.#state.dockerBridges.join()) return
     this.#state.dockerBridges = found
     await parts.firewall.sync()

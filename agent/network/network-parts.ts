@@ -41,8 +41,6 @@ export interface NetworkPartsOptions {
   readonly directory: string
   readonly bridgeName: string
   readonly createOverlay: OverlayFactory | undefined
-  /** What the overlay should be; undefined while that is not known. */
-  readonly overlayState: () => OverlayState | undefined
   /** Called when the way to a peer changed by itself. */
   readonly overlayChanged: () => void
   readonly state: NetworkState
@@ -103,7 +101,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   const firewall: Firewall = new Firewall(() => {
     const { plan, dockerBridges } = state
     if (plan === undefined) return NO_RULES
-    const desired = options.overlayState()
+    const desired = overlayStateOf(state, bridgeName)
     return firewallRules({
       plan,
       bridgeName,
@@ -132,6 +130,13 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   })
   const keeper = new AttachmentKeeper({ bridge, links, pool, store, attachments, log })
   return { socket, bridge, pool, store, ports, firewall, guard, policy, attachments, keeper, overlay, flat }
+}
+
+/** What the overlay should be; undefined while that is not known. */
+export function overlayStateOf({ plan, peers }: NetworkState, bridgeName: string): OverlayState | undefined {
+  if (plan === undefined || plan.settings.address === undefined) return undefined
+  const { address, clusterBlock, blocks } = plan.settings
+  return { address, clusterBlock, blocks, bridgeName, gateway: plan.bridge.gateway, peers }
 }
 
 /** The bridge that containers are connected to. */

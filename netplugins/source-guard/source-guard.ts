@@ -62,7 +62,8 @@ export async function removeSourceGuard(log: Logger): Promise<void> {
 export class SourceGuard {
   readonly #options: SourceGuardOptions
   readonly #elements = new SetElementSocket()
-  readonly #admitted = new Map<string, Source>()
+  /** By link. */
+  readonly #admitted = new Map<string, readonly Source[]>()
   /** The rules in nft's own words; undefined while they are not there. */
   #rules: string | undefined
   #last: Promise<unknown> = Promise.resolve()
@@ -75,25 +76,30 @@ export class SourceGuard {
    * Lets a container send, before it can. Replaces what was admitted on its link. Until the first `verify` it is only
    * remembered.
    *
+   * @param others further addresses on the same link
    * @throws `KernelRefused`, `KernelSilent`
    */
-  admit(source: Source): Promise<void> {
+  admit(source: Source, ...others: readonly Source[]): Promise<void> {
     return this.#inTurn(async () => {
-      const before = this.#admitted.get(source.link)
-      this.#admitted.set(source.link, source)
-      if (before !== undefined && sourceKey(before) !== sourceKey(source)) await this.#delete(before)
-      if (this.#rules === undefined || (await this.#elements.add(SET, elementKey(source)))) return
-      // Somebody removed all of it.
-      await this.#replace()
+      const sources = [source, ...others]
+      const keys = new Set(sources.map(sourceKey))
+      const before = this.#admitted.get(source.link) ?? []
+      this.#admitted.set(source.link, sources)
+      for (const old of before) if (!keys.has(sourceKey(old))) await this.#delete(old)
+      for (const one of sources) {
+        if (this.#rules === undefined || (await this.#elements.add(SET, elementKey(one)))) continue
+        // Somebody removed all of it.
+        await this.#replace()
+      }
     })
   }
 
   /** Takes back what was admitted on a link; nothing is fine. @throws `KernelRefused`, `KernelSilent` */
   expel(link: string): Promise<void> {
     return this.#inTurn(async () => {
-      const source = this.#admitted.get(link)
+      const sources = this.#admitted.get(link) ?? []
       this.#admitted.delete(link)
-      if (source !== undefined) await this.#delete(source)
+      for (const source of sources) await this.#delete(source)
     })
   }
 
@@ -123,7 +129,10 @@ export class SourceGuard {
 
   #adopt(desired: readonly Source[], isBusy: (link: string) => boolean): void {
     for (const link of [...this.#admitted.keys()]) if (!isBusy(link)) this.#admitted.delete(link)
-    for (const source of desired) if (!isBusy(source.link)) this.#admitted.set(source.link, source)
+    for (const source of desired) {
+      if (isBusy(source.link)) continue
+      this.#admitted.set(source.link, [...(this.#admitted.get(source.link) ?? []), source])
+    }
   }
 
   async #delete(source: Source): Promise<void> {
@@ -132,9 +141,10 @@ export class SourceGuard {
 
   async #repair(actual: readonly Source[]): Promise<boolean> {
     const present = new Set(actual.map(sourceKey))
-    const wanted = new Set([...this.#admitted.values()].map(sourceKey))
+    const admitted = [...this.#admitted.values()].flat()
+    const wanted = new Set(admitted.map(sourceKey))
     const stale = actual.filter(source => !wanted.has(sourceKey(source)))
-    const missing = [...this.#admitted.values()].filter(source => !present.has(sourceKey(source)))
+    const missing = admitted.filter(source => !present.has(sourceKey(source)))
     for (const source of stale) await this.#elements.delete(SET, elementKey(source))
     for (const source of missing) await this.#elements.add(SET, elementKey(source))
     if (stale.length + missing.length === 0) return false
@@ -147,7 +157,7 @@ export class SourceGuard {
 
   async #replace(): Promise<void> {
     this.#rules = undefined
-    const sources = [...this.#admitted.values()]
+    const sources = [...this.#admitted.values()].flat()
     const document = replacementDocument(this.#options.linkPrefix, sources.slice(0, DOCUMENT_LIMIT))
     // As an argument: nft cannot read its input twice from a socket, and twice is how it makes an echo.
     const { stdout, stderr, exitCode } = await runCommand(

@@ -38,6 +38,22 @@ t.test('every address once, then BlockExhausted, then late reuse', async t => {
   t.equal(await pool.allocate(owner('c10')), '10.42.0.69')
 })
 
+t.test('hosts with the same blocks begin at different places, and go on from where they were', async t => {
+  const range = ['10.42.0.64/26', '10.42.1.0/26']
+  const directory = t.testdir()
+  const firsts = new Set<string>()
+  for (const host of ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4']) {
+    const pool = await AddressPool.open(path.join(directory, host), log)
+    pool.setBlocks(CLUSTER, blocks(...range), [], host)
+    firsts.add(await pool.allocate(owner('a')))
+    const next = await pool.allocate(owner('b'))
+    pool.setBlocks(CLUSTER, blocks(...range), [], host)
+    t.not(await pool.allocate(owner('c')), next)
+    t.equal(pool.free, 125)
+  }
+  t.equal(firsts.size, 4)
+})
+
 t.test("network, gateway and broadcast address are nobody's", async t => {
   const first = await openPool(t.testdir(), '10.42.0.0/30')
   t.equal(first.free, 2)

@@ -1,9 +1,11 @@
 /** The parts of the host network that only think: settings, requested ports, rules, events. */
 import t from 'tap'
-import { requestedPorts } from '../../../../agent/network/attachment.ts'
+import { ANY_ADDRESS, requestedPorts, sourcesOf } from '../../../../agent/network/attachment.ts'
+import { describeAttachment, resultOf } from '../../../../agent/network/attachment-result.ts'
 import { firewallRules } from '../../../../agent/network/firewall-rules.ts'
 import { isDockerBridge, needsAttention } from '../../../../agent/network/kernel-watch.ts'
 import { type NetworkSettings, planOf } from '../../../../agent/network/settings.ts'
+import { formatIpv4Block } from '../../../../kit/index.ts'
 import type { Link } from '../../../../netplugins/netlink/index.ts'
 
 const SETTINGS: NetworkSettings = {
@@ -31,6 +33,55 @@ t.test('what follows from settings', async t => {
   const network = { kind: 'vxlan', options: { mtu: 9 }, hostPorts: true } as const
   t.throws(() => planOf({ ...SETTINGS, network }), { code: 'InvalidFormat', message: /mtu/ })
   t.equal(planOf(SETTINGS, { uplinkMtu: 1450, overhead: 50 }).bridge.mtu, 1400)
+})
+
+t.test("on the hosts' own network", async t => {
+  const flat = {
+    ...{ interface: 'eth0', subnet: '192.0.2.0/24', gateway: '192.0.2.254' },
+    ...{ rangeStart: '192.0.2.100', rangeEnd: '192.0.2.103' },
+    ...{ mode: 'bridge' as const, dhcp: false },
+  }
+  const settings = (options: object) => ({
+    ...SETTINGS,
+    network: { kind: 'flat' as const, options, hostPorts: true },
+  })
+  const plan = planOf(settings({ flat }))
+  t.strictSame(
+    { subnet: formatIpv4Block(plan.subnet), blocks: plan.blocks.map(formatIpv4Block) },
+    { subnet: '192.0.2.0/24', blocks: ['192.0.2.100/30'] },
+  )
+  t.throws(() => planOf(settings({})), { code: 'InvalidFormat', message: /network/ })
+  t.throws(() => planOf(settings({ flat: { ...flat, rangeEnd: '192.0.2.99' } })), { code: 'InvalidFormat' })
+
+  const input = { plan, bridgeName: 'drover0', attachments: [], dockerBridges: [], flatLink: 'flatbr0' }
+  t.ok(
+    firewallRules(input)
+      .raw.chains.get('CATTLE_RAW_PREROUTING')
+      ?.includes('-d 169.254.169.250/32 -i flatbr0 -j RETURN'),
+    'containers there reach metadata',
+  )
+
+  const cni = { ...request([]), containerId: 'c2' }
+  const attachment = describeAttachment(cni, plan, { address: '192.0.2.100', ports: [] })
+  const place = { bridgeName: 'drover0', mtu: 1500 }
+  t.match(resultOf(attachment, plan, place), {
+    interfaces: [{ name: 'flatbr0' }, { name: attachment.hostInterface }, { name: 'eth0', mtu: 1500 }],
+    ips: [{ address: '192.0.2.100/24', gateway: '192.0.2.254', interface: 2 }],
+    routes: [{ dst: '0.0.0.0/0', gw: '192.0.2.254' }],
+  })
+  t.equal(sourcesOf(attachment).length, 1)
+
+  const byServer = planOf(settings({ flat: { ...flat, mode: 'macvlan', dhcp: true } }))
+  const waiting = describeAttachment(cni, byServer, { address: ANY_ADDRESS, ports: [] })
+  t.match(waiting.mac, /^06:/)
+  t.equal(sourcesOf(waiting).length, 1)
+  const leased = { ...waiting, address: '192.0.2.7' }
+  t.strictSame(
+    sourcesOf(leased).map(({ address }) => address),
+    ['192.0.2.7', '0.0.0.0'],
+    'so that it can be renewed',
+  )
+  t.match(resultOf(leased, byServer, place), { ips: [{ address: '192.0.2.7/24', interface: 0 }] })
 })
 
 function request(portMappings: Parameters<typeof requestedPorts>[0]['portMappings']) {
