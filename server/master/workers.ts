@@ -9,6 +9,7 @@ import {
 } from './apiserver/index.ts'
 import {
   type Controller,
+  EndpointSliceController,
   EventController,
   NamespaceController,
   NodeLifecycleController,
@@ -55,6 +56,7 @@ export class Workers {
         events: new EventRecorder(nodes.client, 'node-controller', clock, own),
       }),
       new EventController(base('eventsController')),
+      new EndpointSliceController(base('endpointSliceController')),
       new Scheduler({
         ...scheduling,
         events: new EventRecorder(scheduling.client, 'default-scheduler', clock, own),

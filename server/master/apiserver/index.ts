@@ -15,6 +15,7 @@ export { type Catalog, loadCatalog } from './catalog/index.ts'
 export {
   ClusterClient,
   type Draft,
+  ENDPOINT_SLICES,
   EVENTS,
   EventRecorder,
   type EventText,

@@ -131,6 +131,8 @@ export interface PodSpec {
   serviceAccountName?: string
   serviceAccount?: string
   overhead?: Record<string, string>
+  hostname?: string
+  subdomain?: string
 }
 
 export interface ContainerStatus {
@@ -207,6 +209,7 @@ export interface ServicePort {
   protocol: string
   port: number
   targetPort?: number | string
+  appProtocol?: string
   nodePort?: number
 }
 
@@ -226,6 +229,7 @@ export interface Service extends KubernetesObject {
     sessionAffinity: string
     sessionAffinityConfig?: { clientIP?: { timeoutSeconds?: number } }
     allocateLoadBalancerNodePorts?: boolean
+    publishNotReadyAddresses?: boolean
   }
   status: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } }
 }
@@ -281,6 +285,55 @@ export interface Event extends KubernetesObject {
   reportingComponent?: string
   reportingInstance?: string
   series?: { count?: number; lastObservedTime?: string }
+}
+
+// --- EndpointSlice and NetworkPolicy
+
+export interface SliceEndpoint {
+  addresses: string[]
+  conditions?: { ready?: boolean; serving?: boolean; terminating?: boolean }
+  hostname?: string
+  nodeName?: string
+  targetRef?: ObjectReference
+}
+
+export interface SlicePort {
+  name?: string
+  protocol?: string
+  port?: number
+  appProtocol?: string
+}
+
+export interface EndpointSlice extends KubernetesObject {
+  addressType: string
+  endpoints?: SliceEndpoint[]
+  ports?: SlicePort[]
+}
+
+export interface LabelSelector {
+  matchLabels?: Record<string, string>
+  matchExpressions?: { key: string; operator: string; values?: string[] }[]
+}
+
+export interface NetworkPolicyPort {
+  protocol?: string
+  port?: number | string
+  endPort?: number
+}
+
+export interface NetworkPolicyRule {
+  ports?: NetworkPolicyPort[]
+  from?: object[]
+  to?: object[]
+}
+
+export interface NetworkPolicy extends KubernetesObject {
+  spec: {
+    podSelector?: LabelSelector
+    policyTypes?: string[]
+    ingress?: NetworkPolicyRule[]
+    egress?: NetworkPolicyRule[]
+  }
 }
 
 export interface Binding extends KubernetesObject {

@@ -1,4 +1,5 @@
 export type { Controller, ControllerOptions } from './controller.ts'
+export { EndpointSliceController } from './endpoint-slices.ts'
 export { EventController } from './events.ts'
 export { NamespaceController } from './namespaces.ts'
 export { NodeLifecycleController } from './node-lifecycle.ts'

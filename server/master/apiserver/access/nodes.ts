@@ -90,6 +90,7 @@ const RULES = new Map<string, NodeRule>([
   ['events.k8s.io/events', verbs('create', 'patch', 'update')],
   ['/configmaps', verbs('get', 'list', 'watch')],
   ['/services', verbs('get', 'list', 'watch')],
+  ['discovery.k8s.io/endpointslices', verbs('get', 'list', 'watch')],
   ['/serviceaccounts', verbs('get', 'list', 'watch')],
   ['/secrets', verbs('get')],
 ])

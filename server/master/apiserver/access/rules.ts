@@ -22,6 +22,7 @@ export const COMPONENT_GROUPS = {
   serviceAccountController: 'drover:controller:serviceaccount',
   nodeLifecycleController: 'drover:controller:nodelifecycle',
   eventsController: 'drover:controller:events',
+  endpointSliceController: 'drover:controller:endpointslice',
   /** Makes the objects that every cluster has. */
   bootstrap: 'drover:bootstrap',
 } as const
@@ -86,6 +87,13 @@ const RULES = new Map<string, readonly Rule[]>([
     [
       { verbs: READ, resources: ['/events'] },
       { verbs: ['delete'], resources: ['/events'] },
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.endpointSliceController,
+    [
+      { verbs: READ, resources: ['/services', '/pods'] },
+      { verbs: [...READ, 'create', 'update', 'delete'], resources: ['discovery.k8s.io/endpointslices'] },
     ],
   ],
   [

@@ -5,11 +5,13 @@
 import type { JsonObject } from '../json.ts'
 import {
   configMapStrategy,
+  endpointSliceStrategy,
   eventStrategy,
   fromEventsFace,
   type KindStrategy,
   leaseStrategy,
   namespaceStrategy,
+  networkPolicyStrategy,
   nodeStrategy,
   podStrategy,
   secretStrategy,
@@ -53,4 +55,6 @@ export const ENABLED: readonly EnabledResource[] = [
     face: { kept: '/v1/events', toKept: fromEventsFace, fromKept: toEventsFace },
   },
   { path: 'coordination.k8s.io/v1/leases', strategy: leaseStrategy },
+  { path: 'discovery.k8s.io/v1/endpointslices', strategy: endpointSliceStrategy },
+  { path: 'networking.k8s.io/v1/networkpolicies', strategy: networkPolicyStrategy },
 ]

@@ -1,6 +1,7 @@
 export { ClusterClient, type Draft, type ObjectName, type Observer } from './client.ts'
 export { EventRecorder, type EventText } from './event-recorder.ts'
 export {
+  ENDPOINT_SLICES,
   EVENTS,
   LEASES,
   NAMESPACES,

@@ -1,5 +1,6 @@
 /** Names of the resources that the program itself uses, with the types of their objects. */
 import type {
+  EndpointSlice,
   Event,
   KubernetesObject,
   Lease,
@@ -27,6 +28,11 @@ export const SERVICE_ACCOUNTS: ResourceReference<ServiceAccount> = {
   group: '',
   version: 'v1',
   resource: 'serviceaccounts',
+}
+export const ENDPOINT_SLICES: ResourceReference<EndpointSlice> = {
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  resource: 'endpointslices',
 }
 export const LEASES: ResourceReference<Lease> = {
   group: 'coordination.k8s.io',

@@ -151,6 +151,8 @@ t.test('agents of hosts', async t => {
     ['GET', '/api/v1/secrets?watch=true', 403],
     ['GET', '/api/v1/namespaces/default/serviceaccounts/default', 200],
     ['GET', '/api/v1/services', 200],
+    ['GET', '/apis/discovery.k8s.io/v1/endpointslices', 200],
+    ['POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', 403, {}],
     ['GET', '/api/v1/configmaps', 200],
     ['POST', '/api/v1/namespaces/default/configmaps', 403, {}],
     ['GET', '/api/v1/namespaces', 403],
@@ -172,6 +174,9 @@ t.test('components', async t => {
   await ask('/api/v1/nodes', { method: 'POST', body: node('n1') })
   const cases: [string, string, string, number, unknown?][] = [
     ['drover:netes', 'POST', PODS, 201, pod('a')],
+    ['drover:controller:endpointslice', 'GET', PODS, 200],
+    ['drover:controller:endpointslice', 'POST', PODS, 403, pod('b')],
+    ['drover:controller:endpointslice', 'POST', '/api/v1/namespaces/default/services', 403, {}],
     [
       'drover:netes',
       'POST',

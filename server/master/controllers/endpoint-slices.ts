@@ -1,0 +1,150 @@
+/** Keeps the endpoint slices of services with a selector: where their pods can be reached. */
+import { isDeepStrictEqual } from 'node:util'
+import { ReconcileLoop } from '../../../kit/index.ts'
+import {
+  ENDPOINT_SLICES,
+  type EndpointSlice,
+  type Frozen,
+  PODS,
+  type Pod,
+  SERVICES,
+  type Service,
+  StatusError,
+} from '../apiserver/index.ts'
+import type { Controller, ControllerOptions } from './controller.ts'
+import {
+  endpointTraits,
+  hasSelector,
+  MANAGED_BY,
+  MANAGED_BY_LABEL,
+  planSlices,
+  SERVICE_NAME_LABEL,
+  selects,
+} from './service-endpoints.ts'
+
+/** Milliseconds for which changes of pods are collected: those of a service tend to change together. */
+const COLLECT = 50
+
+function keyOf({ metadata }: Frozen<Service>): string {
+  return `${metadata.namespace}/${metadata.name}`
+}
+
+function isOurs({ metadata }: Frozen<EndpointSlice>): boolean {
+  return metadata.labels?.[MANAGED_BY_LABEL] === MANAGED_BY
+}
+
+export class EndpointSliceController implements Controller {
+  readonly #client: ControllerOptions['client']
+  readonly #loop: ReconcileLoop
+  readonly #stopObserving: (() => void)[] = []
+  /** Services with a selector, by namespace and name. */
+  readonly #services = new Map<string, Map<string, Frozen<Service>>>()
+
+  constructor({ client, clock, log }: ControllerOptions) {
+    this.#client = client
+    this.#loop = new ReconcileLoop({
+      name: 'endpoint slices',
+      reconcile: async key => {
+        const [namespace = '', name = ''] = key.split('/')
+        await this.#reconcile(namespace, name)
+        return undefined
+      },
+      log,
+      clock,
+    })
+  }
+
+  async start(): Promise<void> {
+    const service = (object: Frozen<Service>) => this.#serviceChanged(object)
+    const slice = (object: Frozen<EndpointSlice>) => this.#sliceChanged(object)
+    this.#stopObserving.push(
+      await this.#client.observe(SERVICES, {
+        sync: services => services.forEach(service),
+        changed: service,
+        removed: object => {
+          this.#forgetService(object)
+          this.#loop.kick(keyOf(object))
+        },
+      }),
+      await this.#client.observe(PODS, {
+        // Every service has been kicked.
+        sync: () => undefined,
+        changed: (pod, previous) => this.#podChanged(pod, previous),
+        removed: pod => this.#podChanged(undefined, pod),
+      }),
+      await this.#client.observe(ENDPOINT_SLICES, {
+        sync: slices => slices.forEach(slice),
+        changed: slice,
+        removed: slice,
+      }),
+    )
+    this.#loop.start()
+  }
+
+  async stop(): Promise<void> {
+    for (const stop of this.#stopObserving) stop()
+    await this.#loop.stop()
+  }
+
+  #serviceChanged(service: Frozen<Service>): void {
+    if (hasSelector(service)) {
+      const { namespace = '', name } = service.metadata
+      const services = this.#services.get(namespace) ?? new Map<string, Frozen<Service>>()
+      this.#services.set(namespace, services.set(name, service))
+    } else if (!this.#forgetService(service)) return
+    this.#loop.kick(keyOf(service))
+  }
+
+  /** @returns whether it was known */
+  #forgetService({ metadata: { namespace = '', name } }: Frozen<Service>): boolean {
+    const services = this.#services.get(namespace)
+    const known = services?.delete(name) === true
+    if (services?.size === 0) this.#services.delete(namespace)
+    return known
+  }
+
+  #podChanged(pod: Frozen<Pod> | undefined, previous: Frozen<Pod> | undefined): void {
+    if (pod && previous && isDeepStrictEqual(endpointTraits(pod), endpointTraits(previous))) return
+    const { namespace = '' } = (pod ?? previous)?.metadata ?? {}
+    for (const service of this.#services.get(namespace)?.values() ?? []) {
+      const concerned = [pod, previous].some(one => one && selects(service, one.metadata.labels))
+      if (concerned) this.#loop.kickAfter(keyOf(service), COLLECT)
+    }
+  }
+
+  #sliceChanged(slice: Frozen<EndpointSlice>): void {
+    const { namespace = '', labels } = slice.metadata
+    const service = labels?.[SERVICE_NAME_LABEL]
+    if (isOurs(slice) && service !== undefined) this.#loop.kickAfter(`${namespace}/${service}`, COLLECT)
+  }
+
+  async #reconcile(namespace: string, name: string): Promise<void> {
+    const service = await this.#client.get(SERVICES, { namespace, name })
+    const slices = (await this.#client.list(ENDPOINT_SLICES, namespace)).filter(
+      slice => isOurs(slice) && slice.metadata.labels?.[SERVICE_NAME_LABEL] === name,
+    )
+    if (service === undefined || !hasSelector(service)) {
+      for (const { metadata } of slices) await this.#remove(namespace, metadata.name)
+      return
+    }
+    const pods = await this.#client.list(PODS, namespace)
+    const plan = planSlices(service, pods, slices)
+    for (const draft of plan.update) await this.#client.update(ENDPOINT_SLICES, draft)
+    try {
+      for (const draft of plan.create) await this.#client.create(ENDPOINT_SLICES, draft)
+    } catch (error) {
+      // The namespace began to go, and the slices with it.
+      const expected = ['NotFound', 'Forbidden']
+      if (!(error instanceof StatusError) || !expected.includes(error.reason)) throw error
+    }
+    for (const gone of plan.remove) await this.#remove(namespace, gone)
+  }
+
+  async #remove(namespace: string, name: string): Promise<void> {
+    try {
+      await this.#client.delete(ENDPOINT_SLICES, { namespace, name })
+    } catch (error) {
+      if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
+    }
+  }
+}
