@@ -2,7 +2,12 @@ export { HostNameServers, type HostNameServersOptions } from './host-name-server
 export { MetadataServer, type MetadataServerOptions, metadataErrors } from './http/index.ts'
 export { LateListener, type LateListenerOptions } from './late-listener.ts'
 export { MetadataModel, PeerHosts, PolicyMembers, SignalBoard } from './model/index.ts'
-export { NameDirectory } from './names/index.ts'
+export {
+  type ClusterNames,
+  KubernetesSource,
+  type KubernetesSourceOptions,
+  NameDirectory,
+} from './names/index.ts'
 export { MetadataReplica, type MetadataReplicaOptions } from './replica/index.ts'
 export {
   LocalAddresses,

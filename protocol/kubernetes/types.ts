@@ -191,6 +191,23 @@ export interface Namespace extends KubernetesObject {
   status?: { phase?: string }
 }
 
+export interface Service extends KubernetesObject {
+  spec?: {
+    type?: string
+    clusterIP?: string
+    clusterIPs?: string[]
+    externalName?: string
+    ports?: { name?: string; protocol?: string; port: number }[]
+    publishNotReadyAddresses?: boolean
+  }
+}
+
+export interface EndpointSlice extends KubernetesObject {
+  addressType: string
+  endpoints?: { addresses: string[]; conditions?: { ready?: boolean }; hostname?: string }[]
+  ports?: { name?: string; protocol?: string; port?: number }[]
+}
+
 /** The error document of the Kubernetes API. */
 export interface Status {
   kind: 'Status'

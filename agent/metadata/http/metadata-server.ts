@@ -18,6 +18,7 @@ import { metadataErrors } from './errors.ts'
 import { isStreamRequest, serveEvents, streamPrefix } from './event-stream.ts'
 import { requireDirectRequest } from './guard.ts'
 import { type Format, negotiate } from './negotiation.ts'
+import { RequestCounts } from './request-counts.ts'
 import { type KnownRequester, rootView } from './root-view.ts'
 import { type LongPoll, parseTarget, type Target } from './target.ts'
 import { toText } from './text-format.ts'
@@ -54,6 +55,8 @@ interface Exchange {
 
 export class MetadataServer implements Daemon {
   readonly name = 'metadata'
+  /** What became of the requests so far. */
+  readonly counts = new RequestCounts()
   readonly #options: MetadataServerOptions
   readonly #clock: Clock
   readonly #listener: HttpListener
@@ -75,6 +78,11 @@ export class MetadataServer implements Daemon {
       maximumConnections: MOST_CONNECTIONS,
       onRequest: (request, response) => this.#handle(request, response),
     })
+  }
+
+  /** Requests that wait now: for changes, or until it is known who asks. */
+  get waiting(): number {
+    return this.#waiting.size
   }
 
   get port(): number {
@@ -131,6 +139,7 @@ export class MetadataServer implements Daemon {
     const key = `${requester.kind === 'host' ? '' : requester.instance.uuid} ${format} ${url}`
     const known = this.#answers.find(key)
     if (known !== undefined) {
+      this.counts.answered += 1
       sendUnlessKnown(response, headers, known)
       return
     }
@@ -142,6 +151,7 @@ export class MetadataServer implements Daemon {
     const reading = this.#reading()
     const value = this.#value(requester, target, reading)
     const answer = answerOf(value, format, () => this.#versionFor(requester, reading))
+    this.counts.answered += 1
     if (answer.kind === 'pieces') {
       this.#sendPieces(response, answer)
       return
@@ -190,6 +200,7 @@ export class MetadataServer implements Daemon {
         version: () => this.#versionFor(requester, reading),
       }
     }
+    this.counts.streams += 1
     const lastEventId = headers['last-event-id']
     this.#waiting
       .admit(() =>
@@ -233,6 +244,7 @@ export class MetadataServer implements Daemon {
       .then(
         answer => {
           if (closed.aborted) return
+          this.counts.answered += 1
           if (answer.kind === 'pieces') this.#sendPieces(response, answer)
           else send(response, answer)
         },
@@ -273,6 +285,7 @@ export class MetadataServer implements Daemon {
     const [status, message] = isDroverError(error)
       ? [error.status, error.message]
       : [500, 'Internal server error']
+    this.counts.add(status)
     if (status === 405) response.setHeader('Allow', 'GET, HEAD')
     if (status === 503) response.setHeader('Retry-After', '1')
     send(response, errorAnswer(status, format, message))

@@ -14,6 +14,11 @@ export class WaitingRoom {
     this.#clock = clock
   }
 
+  /** Requests that wait now. */
+  get size(): number {
+    return this.#size
+  }
+
   /** Lets `work` wait in the room. @throws `TooManyWaiters` when it is full */
   async admit<T>(work: () => Promise<T>): Promise<T> {
     if (this.#size >= CAPACITY) throw metadataErrors.TooManyWaiters()

@@ -12,6 +12,7 @@ import { linkedService, type MetadataModel, type ObjectChange } from '../model/i
 import type { Requesters } from '../requesters/index.ts'
 import { AddressBook } from './address-book.ts'
 import { EnvironmentNames } from './environment-names.ts'
+import type { ClusterNames } from './kubernetes/index.ts'
 
 /** What of an object decides which names there are, and who sees them as what. */
 function namingOf(object: MetadataObject | undefined): readonly unknown[] {
@@ -53,11 +54,11 @@ export class NameDirectory implements ClientDirectory {
   readonly #model: MetadataModel
   readonly #requesters: Requesters
   readonly #addresses: AddressBook
-  readonly #kubernetes: Scope | undefined
+  readonly #kubernetes: ClusterNames | undefined
   #version = 0
 
   /** @param kubernetes the names of the cluster's services and pods, where something knows them */
-  constructor(model: MetadataModel, requesters: Requesters, kubernetes?: Scope) {
+  constructor(model: MetadataModel, requesters: Requesters, kubernetes?: ClusterNames) {
     this.#kubernetes = kubernetes
     this.#model = model
     this.#requesters = requesters
@@ -71,7 +72,7 @@ export class NameDirectory implements ClientDirectory {
   }
 
   get version(): number {
-    return this.#version + this.#requesters.version
+    return this.#version + this.#requesters.version + (this.#kubernetes?.version ?? 0)
   }
 
   viewOf(address: string): ClientView | undefined {
@@ -83,7 +84,7 @@ export class NameDirectory implements ClientDirectory {
         return {
           kind: 'host',
           environment: label => this.#environment(label),
-          reverse: one => this.#addresses.namesOf(one, undefined),
+          reverse: one => this.#reverse(one, undefined),
           kubernetes: this.#kubernetes,
         }
       case 'unknown':
@@ -95,6 +96,13 @@ export class NameDirectory implements ClientDirectory {
 
   whenKnown(address: string, milliseconds: number, signal: AbortSignal): Promise<void> {
     return this.#requesters.whenKnown(address, milliseconds, signal)
+  }
+
+  /** Names of the environment first; an address may also belong to a service of Kubernetes, or to one of its endpoints. */
+  #reverse(address: string, environmentUuid: string | undefined): readonly string[] | undefined {
+    const own = this.#addresses.namesOf(address, environmentUuid)
+    const others = this.#kubernetes?.reverse(address)
+    return own === undefined && others === undefined ? undefined : [...(own ?? []), ...(others ?? [])]
   }
 
   #environment(label: string): Scope | undefined {
@@ -111,7 +119,7 @@ export class NameDirectory implements ClientDirectory {
       environment: dnsLabel(environment.name),
       stack: this.#model.get('stack', instance.stackUuid)?.name.toLowerCase(),
       aliases: this.#aliases(instance),
-      reverse: address => this.#addresses.namesOf(address, environment.uuid),
+      reverse: address => this.#reverse(address, environment.uuid),
       kubernetes: this.#kubernetes,
     }
   }

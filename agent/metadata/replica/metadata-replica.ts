@@ -38,6 +38,7 @@ export class MetadataReplica implements Daemon {
   readonly #clock: Clock
   readonly #files: ReplicaFiles
   readonly #backoff = new Backoff({ initial: 1_000, maximum: 60_000 })
+  #fullSyncs = 0
   #position: MetadataPosition | undefined
   #reception: Reception | undefined
   #resyncTimer: CancelTimer | undefined
@@ -56,6 +57,11 @@ export class MetadataReplica implements Daemon {
   /** Where the copy stands, for `hello`; undefined when the server has to send everything. */
   get position(): MetadataPosition | undefined {
     return this.#position
+  }
+
+  /** Full synchronisations that were received since the start. */
+  get fullSyncs(): number {
+    return this.#fullSyncs
   }
 
   /** Reads back what is on disk. @throws the system's error when the directory cannot be used */
@@ -132,6 +138,7 @@ export class MetadataReplica implements Daemon {
 
   #finish({ generation, sequence, seen }: Reception): void {
     this.#reception = undefined
+    this.#fullSyncs += 1
     this.#backoff.reset()
     const gone = [...this.model.all()].filter(({ uuid }) => !seen.has(uuid)).map(({ uuid }) => uuid)
     this.#position = { generation, sequence }
