@@ -13,6 +13,9 @@ import { type HostKeys, HostNetwork, type OverlayContext, type OverlayKind } fro
 export const METADATA_HTTP_PORT = 9346
 export const METADATA_DNS_PORT = 9353
 
+/** Where on 127.0.0.1 metrics are served. */
+export const METRICS_PORT = 9347
+
 const BRIDGE = 'drover0'
 
 /** Whether a link is a bridge that containers of this host are connected to: one of ours, or of Docker's. */

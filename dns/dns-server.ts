@@ -3,6 +3,7 @@ import type { Daemon, Logger } from '../kit/index.ts'
 import { isDroverError } from '../kit/index.ts'
 import type { ClientDirectory } from './client-directory.ts'
 import type { Forwarder } from './forwarder.ts'
+import type { QueryCounts } from './query-counts.ts'
 import { Resolver } from './resolver.ts'
 import { TcpListener } from './tcp-listener.ts'
 import { UdpListener } from './udp-listener.ts'
@@ -35,6 +36,11 @@ export class DnsServer implements Daemon {
   /** The port it listens on; the one that was asked for while it does not. */
   get port(): number {
     return this.#udp?.port ?? this.#options.port
+  }
+
+  /** What became of the queries so far; goes on after a stop and another start. */
+  get counts(): Readonly<QueryCounts> {
+    return this.#resolver.counts
   }
 
   /** @throws `AddressInUse` when another process has the port */

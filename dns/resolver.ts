@@ -7,6 +7,7 @@ import { type ClientView, type Resolution, resolveName } from './client-view.ts'
 import type { Forwarder } from './forwarder.ts'
 import { addressRecord, ownAnswer } from './own-answer.ts'
 import { dottedName, parseQuery, type Query } from './query.ts'
+import { QueryCounts } from './query-counts.ts'
 import { RateLimit } from './rate-limit.ts'
 import { emptyResponse, recordsResponse, refusalResponse, sizeLimit, type Transport } from './response.ts'
 import { FLAG, RECORD_TYPE, RESPONSE_CODE } from './wire.ts'
@@ -34,6 +35,8 @@ const STRANGER_WAIT = 2_000
 const STRANGER_CAPACITY = 256
 
 export class Resolver {
+  /** What became of the queries so far. */
+  readonly counts = new QueryCounts()
   readonly #options: ResolverOptions
   readonly #clients = new Map<string, Client>()
   readonly #forwards = new RateLimit()
@@ -59,10 +62,17 @@ export class Resolver {
     const parsed = parseQuery(message)
     if (parsed.kind === 'nothing') return undefined
     const client = this.#client(address)
-    if (parsed.kind === 'refusal') return refusalResponse(parsed.id, parsed.flags, parsed.code)
+    if (parsed.kind === 'refusal') {
+      this.counts.refused += 1
+      return refusalResponse(parsed.id, parsed.flags, parsed.code)
+    }
     const { query } = parsed
-    if (client === undefined) return refusalResponse(query.id, query.flags, RESPONSE_CODE.refused)
+    if (client === undefined) {
+      this.counts.refused += 1
+      return refusalResponse(query.id, query.flags, RESPONSE_CODE.refused)
+    }
     if (query.edns !== undefined && query.edns.version > 0) {
+      this.counts.refused += 1
       return emptyResponse(query, RESPONSE_CODE.badVersion)
     }
     const resolution = this.#resolve(query, client)
@@ -71,6 +81,7 @@ export class Resolver {
       return this.#alias(query, resolution, client.view, address, transport, signal)
     }
     if (resolution.kind === 'undecided') return this.#wait(query, message, address, transport, signal)
+    this.counts.own += 1
     return ownAnswer(query, resolution, transport)
   }
 
@@ -109,6 +120,7 @@ export class Resolver {
   ): Promise<Buffer | undefined> {
     const { records, target, resolution } = followAlias(alias, view)
     const wantsAddresses = query.type === RECORD_TYPE.A || query.type === RECORD_TYPE.AAAA
+    if (!wantsAddresses || resolution.kind !== 'foreign') this.counts.own += 1
     if (!wantsAddresses) return recordsResponse(query, records.slice(0, 1), transport)
     if (resolution.kind === 'addresses') {
       const sixth = query.type === RECORD_TYPE.AAAA
@@ -121,7 +133,7 @@ export class Resolver {
     }
     if (resolution.kind !== 'foreign') return recordsResponse(query, records, transport)
     const question = questionAbout(target, query)
-    if (question === undefined) return emptyResponse(query, RESPONSE_CODE.serverFailure)
+    if (question === undefined) return this.#failed(query)
     const response = await this.#forward(question.query, question.message, address, 'tcp', signal)
     if (response === undefined) return undefined
     const code = response.readUInt16BE(2) & 0xf
@@ -136,16 +148,27 @@ export class Resolver {
     transport: Transport,
     signal: AbortSignal,
   ): Promise<Buffer | undefined> {
-    if (!this.#forwards.admit(address)) return emptyResponse(query, RESPONSE_CODE.refused)
+    if (!this.#forwards.admit(address)) {
+      this.counts.refused += 1
+      return emptyResponse(query, RESPONSE_CODE.refused)
+    }
+    const begin = performance.now()
     try {
       const response = await this.#options.forwarder.ask(query, message, transport, signal)
+      this.counts.forwarded += 1
+      this.counts.forwardTimes.add((performance.now() - begin) / 1000)
       const limit = transport === 'tcp' ? sizeLimit(query, transport) : query.udpSize
       return response.length <= limit ? response : emptyResponse(query, RESPONSE_CODE.noError, FLAG.truncated)
     } catch (error) {
       if (signal.aborted) return undefined
       this.#options.log.debug({ reason: explainError(error) }, 'a question could not be answered')
-      return emptyResponse(query, RESPONSE_CODE.serverFailure)
+      return this.#failed(query)
     }
+  }
+
+  #failed(query: Query): Buffer {
+    this.counts.failed += 1
+    return emptyResponse(query, RESPONSE_CODE.serverFailure)
   }
 
   /** A container that was just started asks before anybody said which one it is: "no" would be remembered. */
@@ -156,7 +179,7 @@ export class Resolver {
     transport: Transport,
     signal: AbortSignal,
   ): Promise<Buffer | undefined> {
-    if (this.#strangers >= STRANGER_CAPACITY) return emptyResponse(query, RESPONSE_CODE.serverFailure)
+    if (this.#strangers >= STRANGER_CAPACITY) return this.#failed(query)
     this.#strangers += 1
     try {
       await this.#options.clients.whenKnown(address, STRANGER_WAIT, signal)
@@ -165,7 +188,7 @@ export class Resolver {
     }
     const client = this.#client(address)
     const resolution: Resolution = client === undefined ? { kind: 'undecided' } : this.#resolve(query, client)
-    if (resolution.kind === 'undecided') return emptyResponse(query, RESPONSE_CODE.serverFailure)
+    if (resolution.kind === 'undecided') return this.#failed(query)
     if (resolution.kind === 'foreign') {
       return await this.#forward(query, message, address, transport, signal)
     }
@@ -173,6 +196,7 @@ export class Resolver {
       const view = client?.view ?? { kind: 'stranger' as const }
       return await this.#alias(query, resolution, view, address, transport, signal)
     }
+    this.counts.own += 1
     return ownAnswer(query, resolution, transport)
   }
 }

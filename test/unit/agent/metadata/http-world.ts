@@ -104,6 +104,7 @@ export const objects = [
 
 export interface HttpWorld {
   readonly model: MetadataModel
+  readonly server: MetadataServer
   readonly port: number
 }
 
@@ -125,7 +126,7 @@ export async function serveWorld(t: Test, clock: Clock = systemClock): Promise<H
   const server = new MetadataServer({ host: '127.0.0.1', port: 0, model, signals, requesters, log, clock })
   await server.start()
   t.teardown(() => server.stop())
-  return { model, port: server.port }
+  return { model, server, port: server.port }
 }
 
 export interface HttpAnswer {
