@@ -3,11 +3,9 @@ import path from 'node:path'
 import { DnsServer, Forwarder } from '../dns/index.ts'
 import { ensureImage, pauseImage } from '../images/index.ts'
 import { explainError, type Logger, type Supervisor } from '../kit/index.ts'
-import { MetricsServer } from '../kit/metrics/index.ts'
 import { buildPlugin, type CniRuntime } from '../netplugins/cni/index.ts'
 import { METADATA_ADDRESS, type NetworkAssignment } from '../protocol/index.ts'
 import { KubernetesClient } from '../protocol/kubernetes/index.ts'
-import { agentMetrics } from './agent-metrics.ts'
 import { ConsoleStreams } from './console/index.ts'
 import { ContainerInventory, type DockerEngine } from './docker/index.ts'
 import { currentLoad, hostFacts, type MachineFacts } from './host/index.ts'
@@ -17,12 +15,12 @@ import {
   isContainerBridge,
   METADATA_DNS_PORT,
   METADATA_HTTP_PORT,
-  METRICS_PORT,
   PLUGIN_FILE,
 } from './host-parts.ts'
 import { AgentLink, ContainerReporter, type Membership } from './link/index.ts'
 import {
   HostNameServers,
+  KubernetesSource,
   LateListener,
   LocalAddresses,
   MetadataReplica,
@@ -144,6 +142,11 @@ export async function startAgent(context: AgentContext): Promise<void> {
     requestResync: reason => link.send({ type: 'metadata.resync', reason }),
     log,
   })
+  const kubernetes = new KubernetesSource({
+    client,
+    directory: path.join(dataDirectory, 'kubernetes'),
+    log,
+  })
   const networkReady = () => {
     runtime.podsChanged()
     managed.containersChanged()
@@ -198,7 +201,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(inventory)
   await supervisor.start(network)
   await forgetGoneContainers(cni, inventory, network, log)
-  await startMetadata(replica, network, context)
+  await startMetadata(replica, kubernetes, context)
   network.setPeers(peers.list())
   if (replica.position !== undefined) applyPolicy()
   await supervisor.start(networkReporter)
@@ -219,7 +222,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
 /** Serves metadata and names from what is on disk; what the server says comes later. */
 async function startMetadata(
   replica: MetadataReplica,
-  network: HostNetwork,
+  kubernetes: KubernetesSource,
   context: AgentContext,
 ): Promise<void> {
   const { membership, supervisor, log } = context
@@ -230,9 +233,10 @@ async function startMetadata(
   const forwarder = new Forwarder({ upstreams: [] })
   const host = METADATA_ADDRESS
   const http = new MetadataServer({ host, port: METADATA_HTTP_PORT, model, signals, requesters, log })
-  const clients = new NameDirectory(model, requesters)
+  const clients = new NameDirectory(model, requesters, kubernetes.names)
   const dns = new DnsServer({ host, port: METADATA_DNS_PORT, clients, forwarder, log })
   await supervisor.start(replica)
+  await supervisor.start(kubernetes)
   await supervisor.start(
     new HostNameServers({
       files: NAME_SERVER_FILES,
@@ -243,9 +247,6 @@ async function startMetadata(
   // The address comes with the host's network, which may be built only when a server has said how.
   await supervisor.start(new LateListener({ daemon: http, log }))
   await supervisor.start(new LateListener({ daemon: dns, log }))
-  const registry = agentMetrics({ metadata: http, replica, dns, network })
-  const metrics = new MetricsServer({ host: '127.0.0.1', port: METRICS_PORT, registry })
-  await supervisor.start(new LateListener({ daemon: metrics, log }))
 }
 
 /** Whether pods can run here now. */
