@@ -3,9 +3,11 @@ import path from 'node:path'
 import { DnsServer, Forwarder } from '../dns/index.ts'
 import { ensureImage, pauseImage } from '../images/index.ts'
 import { explainError, type Logger, type Supervisor } from '../kit/index.ts'
+import { MetricsServer } from '../kit/metrics/index.ts'
 import { buildPlugin, type CniRuntime } from '../netplugins/cni/index.ts'
 import { METADATA_ADDRESS, type NetworkAssignment } from '../protocol/index.ts'
 import { KubernetesClient } from '../protocol/kubernetes/index.ts'
+import { agentMetrics } from './agent-metrics.ts'
 import { ConsoleStreams } from './console/index.ts'
 import { ContainerInventory, type DockerEngine } from './docker/index.ts'
 import { currentLoad, hostFacts, type MachineFacts } from './host/index.ts'
@@ -15,6 +17,7 @@ import {
   isContainerBridge,
   METADATA_DNS_PORT,
   METADATA_HTTP_PORT,
+  METRICS_PORT,
   PLUGIN_FILE,
 } from './host-parts.ts'
 import { AgentLink, ContainerReporter, type Membership } from './link/index.ts'
@@ -201,7 +204,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(inventory)
   await supervisor.start(network)
   await forgetGoneContainers(cni, inventory, network, log)
-  await startMetadata(replica, kubernetes, context)
+  await startMetadata(replica, kubernetes, network, context)
   network.setPeers(peers.list())
   if (replica.position !== undefined) applyPolicy()
   await supervisor.start(networkReporter)
@@ -223,6 +226,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
 async function startMetadata(
   replica: MetadataReplica,
   kubernetes: KubernetesSource,
+  network: HostNetwork,
   context: AgentContext,
 ): Promise<void> {
   const { membership, supervisor, log } = context
@@ -247,6 +251,9 @@ async function startMetadata(
   // The address comes with the host's network, which may be built only when a server has said how.
   await supervisor.start(new LateListener({ daemon: http, log }))
   await supervisor.start(new LateListener({ daemon: dns, log }))
+  const registry = agentMetrics({ metadata: http, replica, dns, network })
+  const metrics = new MetricsServer({ host: '127.0.0.1', port: METRICS_PORT, registry })
+  await supervisor.start(new LateListener({ daemon: metrics, log }))
 }
 
 /** Whether pods can run here now. */
