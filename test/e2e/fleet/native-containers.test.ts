@@ -57,6 +57,9 @@ t.test('containers started by hand', { skip, timeout: 120_000 }, async t => {
       async () => (await metadata('containers/by-hand/external_id')) === id,
     )
     t.match((await fleet.drover(['ps'])).stdout, /by-hand +drover\/busybox:1 +running/)
+    const { stdout: metrics } = await fleet.first.run('curl', ['--silent', 'http://127.0.0.1:9347/metrics'])
+    t.match(metrics, /^drover_metadata_requests_total\{outcome="answered"\} [1-9]/m)
+    t.match(metrics, /^drover_network_info\{kind="vxlan"\} 1$/m)
     const self = await docker(
       'exec',
       id,

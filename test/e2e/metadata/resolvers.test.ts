@@ -3,9 +3,7 @@
  * writes and with those of others.
  */
 import { createSocket } from 'node:dgram'
-import { mkdtempSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import dns2 from 'dns2'
 import t, { type Test } from 'tap'
@@ -124,16 +122,16 @@ t.test('glibc', { skip: skip || missing('getent', 'unshare', 'nsenter') }, async
   })
 })
 
-/** The program that asks musl's resolver; undefined where it cannot be made. */
-async function muslProgram(): Promise<string> {
-  const program = path.join(mkdtempSync(path.join(tmpdir(), 'musl-')), 'ask-resolver')
+/** Makes the program that asks musl's resolver. */
+async function muslProgram(t: Test): Promise<string> {
+  const program = path.join(await temporaryDirectory(t), 'ask-resolver')
   const source = path.join(import.meta.dirname, 'ask-resolver.c')
   await runCommand('musl-gcc', ['-static', '-Wall', '-Werror', '-o', program, source], { deadline: 60_000 })
   return program
 }
 
 t.test('musl', { skip: skip || missing('musl-gcc', 'unshare', 'nsenter') }, async t => {
-  const program = await muslProgram()
+  const program = await muslProgram(t)
   await t.test('getaddrinfo', t =>
     checkNames(t, async (file, name) => addressesOf(await resolving('c1', file, program, name))),
   )
