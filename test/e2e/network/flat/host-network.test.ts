@@ -148,6 +148,26 @@ t.test('a router that does not answer', { skip }, async t => {
   t.strictSame(ofHost(), before)
 })
 
+t.test('from one mode to the other', { skip }, async t => {
+  const { directories, restart } = await makeWorld(t)
+  const before = ofHost()
+  const network = await restart()
+  const runtime = makeRuntime(directories)
+  for (const mode of ['bridge', 'macvlan', 'bridge'] as const) {
+    await network.configure(flatSettings({ mode }))
+    t.match(network, { kind: 'flat', failure: undefined })
+    t.strictSame(network.attachments(), [], 'whoever was on the other one is to be connected anew')
+    await runtime.delete(containerIn('c1'))
+    await runtime.add(containerIn('c1'))
+    t.doesNotThrow(() => runIn('c1', 'ping', '-c1', '-W2', '-q', FAR), mode)
+    await network.reconcileNow('test')
+    t.equal(network.attachments().length, 1, 'it stays')
+    await runtime.check('c1', 'eth0')
+  }
+  await network.uninstall()
+  t.strictSame(ofHost(), before)
+})
+
 for (const mode of ['bridge', 'macvlan'] as const) {
   const title = `addresses of a DHCP server, containers by ${mode}`
   t.test(title, { skip: skip || !existsSync(PLUGIN) }, async t => {
