@@ -1,9 +1,11 @@
 /** The agent's metrics, from a metadata server and a resolver that were asked something. */
 import t from 'tap'
 import { agentMetrics } from '../../../agent/agent-metrics.ts'
+import { LateListener } from '../../../agent/metadata/index.ts'
 import { Forwarder } from '../../../dns/index.ts'
 import { Resolver } from '../../../dns/resolver.ts'
 import { createLogger } from '../../../kit/index.ts'
+import { MetricsRegistry, MetricsServer } from '../../../kit/metrics/index.ts'
 import { queryMessage } from '../dns/messages.ts'
 import { SmallDirectory, shopClient } from '../dns/small-world.ts'
 import { FROM, get, serveWorld } from './metadata/http-world.ts'
@@ -94,4 +96,20 @@ t.test('all of them', async t => {
     t.equal(value('drover_network_attachments'), 3)
     t.ok((value('process_resident_memory_bytes') ?? 0) > 1024 * 1024)
   })
+})
+
+t.test('a port that is taken stops nobody', async t => {
+  const registry = new MetricsRegistry()
+  const first = new MetricsServer({ host: '127.0.0.1', port: 0, registry })
+  await first.start()
+  const { port } = first
+  const late = new LateListener({
+    daemon: new MetricsServer({ host: '127.0.0.1', port, registry }),
+    log: createLogger('test', 'silent'),
+  })
+  await late.start()
+  t.teardown(() => late.stop())
+  await first.stop()
+  await late.listening
+  t.equal((await fetch(`http://127.0.0.1:${port}/metrics`)).status, 200, 'listens as soon as it can')
 })
