@@ -85,7 +85,12 @@ async function openPlaces(fleet: Fleet, containers: readonly ApiObject[]): Promi
     const address = String(container.primaryIpAddress)
     places.push(openPlace({ name: container.name, address, host, isContainer: true }, `/proc/${pid}/ns/net`))
   }
-  return await Promise.all(places)
+  const opened = await Promise.allSettled(places)
+  const good = opened.flatMap(result => (result.status === 'fulfilled' ? [result.value] : []))
+  const failed = opened.find(result => result.status === 'rejected')
+  if (failed === undefined) return good
+  await Promise.all(good.map(({ peer }) => peer.stop()))
+  throw failed.reason
 }
 
 /** Everybody asks everybody, and is seen under the own address: nothing is translated. @returns what did not work */
