@@ -12,6 +12,7 @@ import {
   StatusError,
 } from '../apiserver/index.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
+import { PodIndex } from './pod-index.ts'
 import {
   endpointTraits,
   hasSelector,
@@ -39,6 +40,9 @@ export class EndpointSliceController implements Controller {
   readonly #stopObserving: (() => void)[] = []
   /** Services with a selector, by namespace and name. */
   readonly #services = new Map<string, Map<string, Frozen<Service>>>()
+  readonly #pods = new PodIndex()
+  /** Names of our slices, by namespace and service; some may be gone. */
+  readonly #slices = new Map<string, Set<string>>()
 
   constructor({ client, clock, log }: ControllerOptions) {
     this.#client = client
@@ -99,12 +103,17 @@ export class EndpointSliceController implements Controller {
   #forgetService({ metadata: { namespace = '', name } }: Frozen<Service>): boolean {
     const services = this.#services.get(namespace)
     const known = services?.delete(name) === true
-    if (services?.size === 0) this.#services.delete(namespace)
+    if (services?.size === 0) {
+      this.#services.delete(namespace)
+      this.#pods.forget(namespace)
+    }
     return known
   }
 
   #podChanged(pod: Frozen<Pod> | undefined, previous: Frozen<Pod> | undefined): void {
     if (pod && previous && isDeepStrictEqual(endpointTraits(pod), endpointTraits(previous))) return
+    if (pod !== undefined) this.#pods.put(pod)
+    else if (previous !== undefined) this.#pods.remove(previous)
     const { namespace = '' } = (pod ?? previous)?.metadata ?? {}
     for (const service of this.#services.get(namespace)?.values() ?? []) {
       const concerned = [pod, previous].some(one => one && selects(service, one.metadata.labels))
@@ -115,23 +124,47 @@ export class EndpointSliceController implements Controller {
   #sliceChanged(slice: Frozen<EndpointSlice>): void {
     const { namespace = '', labels } = slice.metadata
     const service = labels?.[SERVICE_NAME_LABEL]
-    if (isOurs(slice) && service !== undefined) this.#loop.kickAfter(`${namespace}/${service}`, COLLECT)
+    if (!isOurs(slice) || service === undefined) return
+    this.#remember(`${namespace}/${service}`, slice.metadata.name)
+    this.#loop.kickAfter(`${namespace}/${service}`, COLLECT)
+  }
+
+  #remember(key: string, slice: string): void {
+    const names = this.#slices.get(key) ?? new Set<string>()
+    this.#slices.set(key, names.add(slice))
+  }
+
+  /** The slices of a service that are there and ours; forgets the others. */
+  async #slicesOf(namespace: string, service: string): Promise<readonly Frozen<EndpointSlice>[]> {
+    const key = `${namespace}/${service}`
+    const names = this.#slices.get(key) ?? new Set<string>()
+    const slices: Frozen<EndpointSlice>[] = []
+    for (const name of names) {
+      const slice = await this.#client.get(ENDPOINT_SLICES, { namespace, name })
+      const ours = slice && isOurs(slice) && slice.metadata.labels?.[SERVICE_NAME_LABEL] === service
+      if (ours) slices.push(slice)
+      else names.delete(name)
+    }
+    if (names.size === 0) this.#slices.delete(key)
+    return slices
   }
 
   async #reconcile(namespace: string, name: string): Promise<void> {
     const service = await this.#client.get(SERVICES, { namespace, name })
-    const slices = (await this.#client.list(ENDPOINT_SLICES, namespace)).filter(
-      slice => isOurs(slice) && slice.metadata.labels?.[SERVICE_NAME_LABEL] === name,
-    )
+    const slices = await this.#slicesOf(namespace, name)
     if (service === undefined || !hasSelector(service)) {
       for (const { metadata } of slices) await this.#remove(namespace, metadata.name)
       return
     }
-    const pods = await this.#client.list(PODS, namespace)
+    const pods = await this.#pods.pods(namespace, () => this.#client.list(PODS, namespace))
     const plan = planSlices(service, pods, slices)
     for (const draft of plan.update) await this.#client.update(ENDPOINT_SLICES, draft)
     try {
-      for (const draft of plan.create) await this.#client.create(ENDPOINT_SLICES, draft)
+      for (const draft of plan.create) {
+        const { metadata } = await this.#client.create(ENDPOINT_SLICES, draft)
+        // The next look must know it, even before it is observed.
+        this.#remember(`${namespace}/${name}`, metadata.name)
+      }
     } catch (error) {
       // The namespace began to go, and the slices with it.
       const expected = ['NotFound', 'Forbidden']
