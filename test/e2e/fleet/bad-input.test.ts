@@ -167,7 +167,11 @@ t.test('bad input', { skip, timeout: 200_000 }, async t => {
       ['GET', 'nonsense', undefined, 'NotFound', null],
       ['GET', 'stacks/1st999', undefined, 'NotFound', null],
       ['GET', 'stacks?nonsense=1', undefined, 'InvalidOption', 'nonsense'],
-      ['PUT', `networks/${network?.id}`, {}, 'MethodNotAllowed', null],
+      ['DELETE', `networks/${network?.id}`, undefined, 'MethodNotAllowed', null],
+      ['PUT', `networks/${network?.id}`, { kind: 'carrier-pigeon' }, 'InvalidOption', 'kind'],
+      ['PUT', `networks/${network?.id}`, { kind: 'flat', options: {} }, 'MissingRequired', 'options.flat'],
+      ['PUT', `networks/${network?.id}`, { options: { mtu: 9 } }, 'InvalidFormat', null],
+      ['PUT', `networks/${network?.id}`, { policy: [{ action: 'maybe' }] }, 'InvalidFormat', null],
       ['DELETE', 'clusters', undefined, 'MethodNotAllowed', null],
     ] as const
     for (const [method, target, body, code, fieldName] of cases) {
