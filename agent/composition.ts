@@ -147,7 +147,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   })
   const kubernetes = new KubernetesSource({
     client,
-    directory: path.join(dataDirectory, 'kubernetes'),
+    directory: path.join(dataDirectory, 'metadata', 'kubernetes'),
     log,
   })
   const networkReady = () => {
