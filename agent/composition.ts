@@ -202,9 +202,10 @@ export async function startAgent(context: AgentContext): Promise<void> {
 
   await store.load()
   await supervisor.start(inventory)
+  // Before the network is looked at, which takes a moment: containers that run ask all the time.
+  await startMetadata(replica, kubernetes, network, context)
   await supervisor.start(network)
   await forgetGoneContainers(cni, inventory, network, log)
-  await startMetadata(replica, kubernetes, network, context)
   network.setPeers(peers.list())
   if (replica.position !== undefined) applyPolicy()
   await supervisor.start(networkReporter)
