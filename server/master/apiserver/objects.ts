@@ -287,7 +287,7 @@ export interface Event extends KubernetesObject {
   series?: { count?: number; lastObservedTime?: string }
 }
 
-// --- EndpointSlice and NetworkPolicy
+// --- EndpointSlice
 
 export interface SliceEndpoint {
   addresses: string[]
@@ -308,32 +308,6 @@ export interface EndpointSlice extends KubernetesObject {
   addressType: string
   endpoints?: SliceEndpoint[]
   ports?: SlicePort[]
-}
-
-export interface LabelSelector {
-  matchLabels?: Record<string, string>
-  matchExpressions?: { key: string; operator: string; values?: string[] }[]
-}
-
-export interface NetworkPolicyPort {
-  protocol?: string
-  port?: number | string
-  endPort?: number
-}
-
-export interface NetworkPolicyRule {
-  ports?: NetworkPolicyPort[]
-  from?: object[]
-  to?: object[]
-}
-
-export interface NetworkPolicy extends KubernetesObject {
-  spec: {
-    podSelector?: LabelSelector
-    policyTypes?: string[]
-    ingress?: NetworkPolicyRule[]
-    egress?: NetworkPolicyRule[]
-  }
 }
 
 export interface Binding extends KubernetesObject {

@@ -11,7 +11,6 @@ import {
   type KindStrategy,
   leaseStrategy,
   namespaceStrategy,
-  networkPolicyStrategy,
   nodeStrategy,
   podStrategy,
   secretStrategy,
@@ -56,5 +55,4 @@ export const ENABLED: readonly EnabledResource[] = [
   },
   { path: 'coordination.k8s.io/v1/leases', strategy: leaseStrategy },
   { path: 'discovery.k8s.io/v1/endpointslices', strategy: endpointSliceStrategy },
-  { path: 'networking.k8s.io/v1/networkpolicies', strategy: networkPolicyStrategy },
 ]

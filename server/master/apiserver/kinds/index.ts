@@ -8,7 +8,6 @@ export {
 export { configMapStrategy, secretStrategy } from './configuration.ts'
 export { endpointSliceStrategy } from './endpoint-slices.ts'
 export { eventStrategy, fromEventsFace, toEventsFace } from './events.ts'
-export { networkPolicyStrategy } from './network-policies.ts'
 export { podStrategy } from './pods.ts'
 export { KUBERNETES_SERVICE_ADDRESS, ServiceAddresses } from './service-addresses.ts'
 export { serviceStrategy } from './services.ts'

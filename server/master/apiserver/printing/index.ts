@@ -11,6 +11,6 @@ export {
   servicePrinter,
 } from './core.ts'
 export { humanDuration, since } from './duration.ts'
-export { endpointSlicePrinter, networkPolicyPrinter } from './network.ts'
+export { endpointSlicePrinter } from './network.ts'
 export { podPrinter } from './pods.ts'
 export { type IncludeObject, partialObject, type TableMetadata, tableObject, tableRow } from './table.ts'

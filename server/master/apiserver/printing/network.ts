@@ -1,6 +1,6 @@
 /** How `kubectl get` shows endpoint slices and network policies. */
 import type { Frozen } from '../json.ts'
-import type { EndpointSlice, LabelSelector, NetworkPolicy, SlicePort } from '../objects.ts'
+import type { EndpointSlice, SlicePort } from '../objects.ts'
 import { AGE_COLUMN, NAME_COLUMN, type Printer, textColumn } from './column.ts'
 import { since } from './duration.ts'
 
@@ -31,43 +31,5 @@ export const endpointSlicePrinter: Printer<EndpointSlice> = {
     shortened((slice.ports ?? []).map(portText)),
     shortened((slice.endpoints ?? []).flatMap(({ addresses }) => addresses)),
     since(slice.metadata.creationTimestamp, now),
-  ],
-}
-
-function expressionText({
-  key,
-  operator,
-  values = [],
-}: {
-  key: string
-  operator: string
-  values?: readonly string[]
-}) {
-  switch (operator) {
-    case 'Exists':
-      return key
-    case 'DoesNotExist':
-      return `!${key}`
-    default:
-      return `${key} ${operator === 'In' ? 'in' : 'notin'} (${[...values].sort().join(',')})`
-  }
-}
-
-function selectorText(selector: Frozen<LabelSelector> | undefined): string {
-  const parts = [
-    ...Object.entries(selector?.matchLabels ?? {})
-      .map(([key, value]) => `${key}=${value}`)
-      .sort(),
-    ...(selector?.matchExpressions ?? []).map(expressionText),
-  ]
-  return parts.length === 0 ? '<none>' : parts.join(',')
-}
-
-export const networkPolicyPrinter: Printer<NetworkPolicy> = {
-  columns: [NAME_COLUMN, textColumn('Pod-Selector', 'Labels of the pods that it is about.'), AGE_COLUMN],
-  cells: (policy, now) => [
-    policy.metadata.name,
-    selectorText(policy.spec?.podSelector),
-    since(policy.metadata.creationTimestamp, now),
   ],
 }
