@@ -64,7 +64,10 @@ export function kernelState(): Record<string, unknown> {
   return {
     links: json('link', 'show'),
     addresses: json('address', 'show'),
-    routes: json('route', 'show', 'table', 'all'),
+    // When the kernel is done with a link's own IPv6 address is its own affair.
+    routes: (json('route', 'show', 'table', 'all') as { dst: string }[]).filter(
+      ({ dst }) => !dst.startsWith('fe80::'),
+    ),
     neighbours: json('neighbour', 'show', 'nud', 'permanent'),
     rules: filled,
   }
