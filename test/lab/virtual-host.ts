@@ -31,6 +31,7 @@ export interface VirtualHostOptions {
 const OVERLAYS = ['/etc', '/opt', '/var/lib']
 const CGROUP_ROOT = '/sys/fs/cgroup'
 const DOCKER_DEADLINE = 60_000
+const DOCKER_STARTS = 5
 
 export class VirtualHost {
   readonly name: string
@@ -127,14 +128,42 @@ export class VirtualHost {
     return child
   }
 
-  /** Starts the Docker engine and waits until it answers. */
+  /**
+   * Starts the Docker engine and waits until it answers. An engine that gives up at once finds what the one before has not
+   * taken away yet; like an init system, this starts it again.
+   *
+   * @throws `DockerDidNotStart`
+   */
   async startDocker(): Promise<void> {
-    const data = path.join(this.directory, 'docker')
+    const deadline = Date.now() + DOCKER_DEADLINE
+    let child = this.#spawnDocker()
+    for (let starts = 1; ; ) {
+      if (child.exitCode !== null) {
+        if (starts >= DOCKER_STARTS) {
+          throw labErrors.DockerDidNotStart({
+            object: `host ${this.name}`,
+            mend: `see ${this.directory}/docker.log`,
+          })
+        }
+        starts += 1
+        await sleep(1_000)
+        child = this.#spawnDocker()
+      }
+      const version = await this.run('docker', ['version', '--format', '{{.Server.Version}}'], {
+        acceptedExitCodes: [0, 1],
+      })
+      if (version.exitCode === 0) return
+      if (Date.now() > deadline) throw labErrors.DockerDidNotStart({ object: `host ${this.name}` })
+      await sleep(50)
+    }
+  }
+
+  #spawnDocker(): ChildProcess {
     const child = this.start(
       'dockerd',
       [
         '--data-root',
-        data,
+        path.join(this.directory, 'docker'),
         '--exec-root',
         '/run/docker',
         '--pidfile',
@@ -145,21 +174,7 @@ export class VirtualHost {
       'docker',
     )
     this.#dockerPid = child.pid
-    const deadline = Date.now() + DOCKER_DEADLINE
-    for (;;) {
-      if (child.exitCode !== null) {
-        throw labErrors.DockerDidNotStart({
-          object: `host ${this.name}`,
-          mend: `see ${this.directory}/docker.log`,
-        })
-      }
-      const version = await this.run('docker', ['version', '--format', '{{.Server.Version}}'], {
-        acceptedExitCodes: [0, 1],
-      })
-      if (version.exitCode === 0) return
-      if (Date.now() > deadline) throw labErrors.DockerDidNotStart({ object: `host ${this.name}` })
-      await sleep(50)
-    }
+    return child
   }
 
   /** Ends the Docker engine; its containers end with it. */
