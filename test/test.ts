@@ -1,6 +1,9 @@
 /**
  * `drover test [SUITE…]`: lint, types, and every test file as a process of its own, two at a time.
  *
+ * An end-to-end test that failed beside others is run once more, alone, after all others: what it needs of two cores
+ * may have been missing. Both runs are told; the second one counts.
+ *
  * A suite is `lint`, `types`, a folder below `test/` (`unit`, `e2e`, `e2e/network`) or a file. The last line is
  * `N passed, N failed`, with `, N skipped` when something was.
  */
@@ -29,6 +32,23 @@ function report(result: FileResult): void {
     `${result.failed === 0 ? 'ok    ' : 'FAILED'} ${result.file} (${result.passed} passed${skips}, ${seconds} s)`,
   )
   for (const { name, reason } of result.skipped) print(`       skipped: ${name}: ${reason}`)
+  for (const failure of result.failures) print(failure.replaceAll(/^/gm, '       '))
+}
+
+/** Files that are run once more, alone. */
+const again: string[] = []
+
+/** Runs a file beside another. */
+async function runBeside(file: string): Promise<void> {
+  const result = { ...(await runTestFile(path.join(ROOT, file))), file }
+  if (result.failed === 0 || !file.startsWith('test/e2e/')) {
+    report(result)
+    return
+  }
+  again.push(file)
+  print(
+    `again  ${file} (${result.failed} failed beside others, ${(result.milliseconds / 1000).toFixed(1)} s)`,
+  )
   for (const failure of result.failures) print(failure.replaceAll(/^/gm, '       '))
 }
 
@@ -81,10 +101,7 @@ async function plan(suites: readonly string[]): Promise<(() => Promise<void>)[]>
   const order = ['e2e', 'faults', 'fuzz', 'conformance', 'unit']
   const rank = (file: string) => order.indexOf(file.split('/')[1] ?? '')
   const sorted = [...chosen].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
-  return [
-    ...checks.map(name => () => check(name)),
-    ...sorted.map(file => async () => report({ ...(await runTestFile(path.join(ROOT, file))), file })),
-  ]
+  return [...checks.map(name => () => check(name)), ...sorted.map(file => () => runBeside(file))]
 }
 
 const work = await plan(process.argv.slice(2))
@@ -93,6 +110,7 @@ await Promise.all(
     for (let next = work.shift(); next !== undefined; next = work.shift()) await next()
   }),
 )
+for (const file of again) report({ ...(await runTestFile(path.join(ROOT, file))), file })
 const skipped = totals.skipped === 0 ? '' : `, ${totals.skipped} skipped`
 print(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
 process.exitCode = totals.failed === 0 ? 0 : 1
