@@ -11,6 +11,14 @@ import { inPrivateNetwork } from '../../lab/private-network.ts'
 import { type HostDirectories, makeHostDirectories, makeHostNetwork, makeRuntime, SETTINGS } from './host.ts'
 import { addNamespace, deleteNamespace, kernelState, namespacePath, Peer, run, runIn } from './lab.ts'
 
+/** What a plugin prints: a result or an error. */
+interface PluginOutput {
+  readonly ips?: readonly { readonly address: string }[]
+  readonly interfaces?: readonly { readonly mtu?: number; readonly mac?: string }[]
+  readonly code?: number
+  readonly msg?: string
+}
+
 const skip = inPrivateNetwork(import.meta.filename)
 
 t.setTimeout(180_000)
@@ -62,8 +70,7 @@ async function execute(command: string, name: string, args: string, extra: Recor
     },
     acceptedExitCodes: [0, 1],
   })
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the plugin printed is under test
-  return { exitCode, output: (stdout.trim() === '' ? undefined : JSON.parse(stdout)) as any }
+  return { exitCode, output: JSON.parse(stdout.trim() === '' ? '{}' : stdout) as PluginOutput }
 }
 
 t.test('arguments in the environment', { skip }, async t => {
@@ -74,8 +81,8 @@ t.test('arguments in the environment', { skip }, async t => {
     'args',
     'IgnoreUnknown=1;DOCKER=true;IPAddress=10.42.0.99/16;MACAddress=02-00-01-aa-bb-cc;LinkMTUOverhead=98;FOO=bar',
   )
-  t.equal(output.ips[0].address, '10.42.0.99/16')
-  t.equal(output.interfaces[2].mtu, 1402)
+  t.equal(output.ips?.[0]?.address, '10.42.0.99/16')
+  t.equal(output.interfaces?.[2]?.mtu, 1402)
   t.match(runIn('args', 'ip', 'link', 'show', 'eth0'), /mtu 1402[\s\S]*02:00:01:aa:bb:cc/)
   t.equal((await execute('CHECK', 'args', '', { prevResult: output })).exitCode, 0)
   t.equal((await execute('DEL', 'args', 'not;pairs')).exitCode, 0, 'a DEL works whatever it is told')
@@ -83,10 +90,13 @@ t.test('arguments in the environment', { skip }, async t => {
   t.match((await execute('ADD', 'args', 'IP=10.43.0.1')).output, { code: 104, msg: /10\.43\.0\.1/ })
   t.match((await execute('ADD', 'args', 'MAC=01:00:5e:00:00:01')).output, { code: 7, msg: /MAC/ })
   const configured = await execute('ADD', 'args', '', { args: { cni: { ips: ['10.42.0.98'] } } })
-  t.equal(configured.output.ips[0].address, '10.42.0.98/16')
+  t.equal(configured.output.ips?.[0]?.address, '10.42.0.98/16')
   const capability = { runtimeConfig: { ips: ['10.42.0.97'] } }
   t.equal((await execute('DEL', 'args', '')).exitCode, 0)
-  t.equal((await execute('ADD', 'args', 'IP=10.42.0.96', capability)).output.ips[0].address, '10.42.0.97/16')
+  t.equal(
+    (await execute('ADD', 'args', 'IP=10.42.0.96', capability)).output.ips?.[0]?.address,
+    '10.42.0.97/16',
+  )
   await execute('DEL', 'args', '')
   t.strictSame(kernelState(), before)
   deleteNamespace('args')
