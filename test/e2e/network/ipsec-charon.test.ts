@@ -1,8 +1,10 @@
 /** Charon itself: what it says over VICI, certificates, two that begin at once, and hosts on which it cannot be used. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { createLogger } from '../../../kit/index.ts'
 import { createCertificateAuthority, issueCertificate } from '../../../kit/x509/index.ts'
 import { CharonProcess } from '../../../netplugins/ipsec/charon-process.ts'
@@ -18,8 +20,15 @@ const log = createLogger('test', 'silent')
 
 t.setTimeout(240_000)
 
+/** A directory in which a socket's path stays short enough, wherever this checkout is (unix(7): 107 bytes). */
+function shortDirectory(t: Test): string {
+  const directory = mkdtempSync(path.join(tmpdir(), 'charon-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
 t.test('charon and we understand each other', { skip }, async t => {
-  const files = charonFiles(t.testdir())
+  const files = charonFiles(shortDirectory(t))
   const charon = new CharonProcess(files, log)
   t.teardown(() => charon.end())
   t.equal(await charon.find(), undefined)
@@ -75,7 +84,7 @@ t.test('charon and we understand each other', { skip }, async t => {
 })
 
 t.test('a host on which charon cannot be used', { skip }, async t => {
-  const files = charonFiles(t.testdir())
+  const files = charonFiles(shortDirectory(t))
   const settings = charonSettings(files, 'userspace', DEFAULT_TIMINGS)
   await t.rejects(new CharonProcess(files, log, '/nowhere/charon').start(settings), {
     code: 'StrongSwanMissing',
@@ -92,7 +101,7 @@ t.test('a host on which charon cannot be used', { skip }, async t => {
     message: /ended while it was starting.*no-such-plugin/,
   })
   t.equal(await charon.pid(), undefined)
-  const long = charonFiles(path.join(t.testdirName, 'x'.repeat(100)))
+  const long = charonFiles(path.join(tmpdir(), 'x'.repeat(100)))
   await t.rejects(new CharonProcess(long, log).start(settings), { code: 'InvalidFormat' })
 })
 
