@@ -1,0 +1,127 @@
+/**
+ * The files of one configuration, in a directory of their own. `current` leads to the one that HAProxy uses, and is changed in
+ * one step.
+ *
+ * Nothing is synced: no later process reads these files, because a model is always written anew at the start.
+ */
+import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { runCommand } from '../kit/index.ts'
+import { lbErrors } from './errors.ts'
+import type { HaproxyModel } from './model.ts'
+import { normalizePem } from './model-check.ts'
+import {
+  type ConfigurationFiles,
+  certificateFile,
+  certificateListFile,
+  mapFile,
+  renderCertificateList,
+  renderConfiguration,
+  renderMap,
+} from './render.ts'
+
+const CONFIGURATION = 'haproxy.cfg'
+const CURRENT = 'current'
+
+/** Milliseconds that HAProxy may take to look at a configuration. */
+const CHECK_DEADLINE = 60_000
+
+export class Generations {
+  readonly #directory: string
+  readonly #adminSocket: string
+  readonly #program: string
+  #number = 0
+
+  constructor(directory: string, adminSocket: string, program: string) {
+    this.#directory = directory
+    this.#adminSocket = adminSocket
+    this.#program = program
+  }
+
+  /** What HAProxy reads when it starts or reloads. */
+  get configurationFile(): string {
+    return path.join(this.#directory, CURRENT, CONFIGURATION)
+  }
+
+  /**
+   * Writes everything that belongs to a model, and has HAProxy look at it.
+   *
+   * @throws `InvalidModel`; `ConfigurationRefused` with the line that HAProxy does not like. Nothing is left then.
+   */
+  async write(model: HaproxyModel): Promise<ConfigurationFiles> {
+    this.#number += 1
+    const directory = path.join(this.#directory, `generation-${this.#number}`)
+    const files = { directory }
+    try {
+      const text = renderConfiguration(model, files, this.#adminSocket)
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      for (const { name, pem } of model.certificates) {
+        await writeFile(certificateFile(files, name), normalizePem(pem), { mode: 0o600 })
+      }
+      for (const { name, entries } of model.maps) await writeFile(mapFile(files, name), renderMap(entries))
+      for (const { name, binds } of model.frontends) {
+        for (const [index, { tls }] of binds.entries()) {
+          if (tls === undefined) continue
+          await writeFile(
+            certificateListFile(files, name, index),
+            renderCertificateList(tls.certificates, files),
+          )
+        }
+      }
+      const file = path.join(directory, CONFIGURATION)
+      await writeFile(file, text, { mode: 0o600 })
+      await this.#check(file, text)
+      return files
+    } catch (error) {
+      await this.remove(files)
+      throw error
+    }
+  }
+
+  /** Makes these files the ones that HAProxy reads next. */
+  async use({ directory }: ConfigurationFiles): Promise<void> {
+    const link = path.join(this.#directory, CURRENT)
+    await rm(`${link}.new`, { force: true })
+    await symlink(path.basename(directory), `${link}.new`)
+    await rename(`${link}.new`, link)
+  }
+
+  async remove({ directory }: ConfigurationFiles): Promise<void> {
+    await rm(directory, { recursive: true, force: true })
+  }
+
+  /** Removes what an earlier process left. */
+  async removeAll(): Promise<void> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 })
+    for (const name of await readdir(this.#directory)) {
+      if (/^(?:generation-|current|master\.pid|admin\.sock)/.test(name)) {
+        await rm(path.join(this.#directory, name), { recursive: true, force: true })
+      }
+    }
+  }
+
+  async #check(file: string, text: string): Promise<void> {
+    const { exitCode, stderr } = await runCommand(this.#program, ['-c', '-f', file], {
+      deadline: CHECK_DEADLINE,
+      acceptedExitCodes: [0, 1, 2],
+    })
+    if (exitCode !== 0) throw refusal(stderr, text)
+  }
+}
+
+/** The error for what HAProxy said of a configuration: its reason, and the line that it is about. */
+export function refusal(stderr: string, text: string): Error {
+  const alerts = stderr.split('\n').filter(line => line.includes('[ALERT]'))
+  const alert = alerts.find(line => /\[[^\]]+:\d+\]/.test(line)) ?? alerts[0] ?? stderr.trim().slice(0, 300)
+  const reason = alert
+    .replace(/^\[ALERT\]\s+\(\d+\)\s*:\s*/, '')
+    .replace(/(?:config : )?parsing \[[^\]]+:\d+\]\s*:\s*/, '')
+    .replaceAll(/\S*\/generation-\d+\//g, '')
+    .trim()
+  const number = Number(/\[[^\]]+:(\d+)\]/.exec(alert)?.[1] ?? 0)
+  const line = text.split('\n')[number - 1]?.trim()
+  return lbErrors.ConfigurationRefused({
+    object: line === undefined ? 'configuration' : `line ${number}: ${line.slice(0, 300)}`,
+    message: reason.slice(0, 500),
+  })
+}
