@@ -1,0 +1,5 @@
+export { BEACON_PORT } from './check-model.ts'
+export type { OtherHost, Proof } from './connectivity.ts'
+export { HealthChecker, type HealthCheckerOptions, type HealthVerdict } from './health-checker.ts'
+export { type CheckTarget, CheckTargets } from './targets.ts'
+export type { Verdict } from './verdict.ts'
