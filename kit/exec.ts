@@ -1,5 +1,5 @@
 /** Other programs: argument arrays only, with a deadline and bounded output. */
-import { type Options as ExecaOptions, execa } from 'execa'
+import { type ExecaOptions, execa } from '#packages'
 import { kitErrors } from './errors.ts'
 
 export interface CommandOptions {

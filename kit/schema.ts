@@ -1,9 +1,8 @@
 /** Validation at the boundary: JSON Schema (TypeBox) in, typed value or a clear error out. */
-import type { Static, TSchema } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile, type Static, type TSchema } from '#packages'
 import { kitErrors } from './errors.ts'
 
-export { type Static, type TSchema, Type } from 'typebox'
+export { type Static, type TSchema, Type } from '#packages'
 
 /** A compiled schema. */
 export interface Validator<T> {

@@ -102,9 +102,7 @@ t.test('killed while everything runs', { skip, timeout: 120_000 }, async t => {
 
 t.test('killed in the middle of work', { skip, timeout: 240_000 }, async t => {
   const fleet = await Fleet.start(t, 'mid')
-  for (const [round, victims] of (
-    [['server'], ['agent'], ['server', 'agent'], ['agent'], ['server']] as const
-  ).entries()) {
+  for (const [round, victims] of ([['server'], ['agent'], ['server', 'agent']] as const).entries()) {
     await t.test(`round ${round}: ${victims.join(' and ')}`, { timeout: 60_000 }, async t => {
       // The command line loses its server in the middle; what it asked for is on disk or was never said to be.
       const up = fleet.drover(['stack', 'up', '-f', WEB_EXAMPLE]).catch(() => undefined)
