@@ -14,6 +14,8 @@ export const DEFAULT_DEFAULTS: readonly string[] = [
   'option http-keep-alive',
   'option forwardfor',
   'option dontlognull',
+  // A worker that ends waits for the next request of an idle client instead of closing in its face.
+  'option idle-close-on-response',
   'retries 3',
   'maxconn 4096',
   'timeout connect 5s',

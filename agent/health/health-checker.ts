@@ -47,8 +47,8 @@ const VALID_FOR = 30_000
 
 interface Watched {
   readonly target: CheckTarget & { readonly serverCheck: ServerCheck }
-  /** From when on there were enough checks to call it down. */
-  decidableAt: number
+  /** From when on there were enough checks to call it down; undefined until it is checked. */
+  decidableAt: number | undefined
   state: TargetState
   reason: string
   proof: Proof | undefined
@@ -127,7 +127,7 @@ export class HealthChecker implements Daemon {
       if (same) continue
       this.#watched.set(id, {
         ...{ target, reason: '', proof: undefined },
-        decidableAt: this.#decidableAt(target.serverCheck),
+        decidableAt: undefined,
         state: known?.state ?? NEW_TARGET,
       })
     }
@@ -139,6 +139,11 @@ export class HealthChecker implements Daemon {
     })
     await this.#haproxy.apply(model)
     this.#model = model
+    // From now on they are checked; how long HAProxy took to begin says nothing about them.
+    for (const watched of this.#watched.values()) {
+      if (watched.decidableAt === undefined)
+        watched.decidableAt = this.#decidableAt(watched.target.serverCheck)
+    }
     this.#loop.kick('states')
     return undefined
   }
@@ -157,10 +162,11 @@ export class HealthChecker implements Daemon {
         const watched = endpoint && this.#watched.get(endpoint.id)
         const row = found.get(`${name}/${serverName(slot)}`)
         if (watched === undefined || row === undefined) continue
-        const decidable = now >= watched.decidableAt
-        if (!decidable) lookAgain = Math.min(lookAgain, watched.decidableAt - now)
+        const { decidableAt = now + REPEAT } = watched
+        const decidable = now >= decidableAt
+        if (!decidable) lookAgain = Math.min(lookAgain, decidableAt - now)
         const before = watched.state.verdict
-        const reading = readingOf(row.status, before, decidable)
+        const reading = readingOf(row.status, row.columns.check_status ?? '', before, decidable)
         watched.proof = reading === 'down' && !watched.target.local ? await proof() : undefined
         const proven = watched.target.local || watched.proof !== undefined
         const decision = decide(watched.state, reading, proven, now)

@@ -13,17 +13,21 @@ const WINDOW = 120_000
 const FIRST_HOLD = 2_000
 const LONGEST_HOLD = 60_000
 
+/** Results of checks that succeeded, and of those that have not been yet, in HAProxy's column `check_status`. */
+const NOT_FAILED = /^\*? ?(?:L4OK|L6OK|L7OK|L7OKC|INI|UNK|)$/
+
 /**
- * Reads HAProxy's column `status`.
+ * Reads HAProxy's columns `status` and `check_status`.
  *
  * @param decidable whether there was time for as many checks as it takes to call it down
  */
-export function readingOf(status: string, before: Verdict, decidable: boolean): Reading {
+export function readingOf(status: string, checkStatus: string, before: Verdict, decidable: boolean): Reading {
   if (status === 'UP' || status.startsWith('UP ')) return 'up'
   // Rising: not up yet, and as down as it was.
   if (status.startsWith('DOWN ')) return before === 'down' ? 'down' : 'undecided'
-  if (status === 'DOWN') return decidable || before === 'up' ? 'down' : 'undecided'
-  return 'undecided'
+  if (status !== 'DOWN') return 'undecided'
+  if (before !== 'unknown') return 'down'
+  return decidable && !NOT_FAILED.test(checkStatus) ? 'down' : 'undecided'
 }
 
 export interface TargetState {

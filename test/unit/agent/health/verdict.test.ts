@@ -8,14 +8,18 @@ import {
 } from '../../../../agent/health/verdict.ts'
 
 t.test('readings', async t => {
-  t.equal(readingOf('UP', 'unknown', false), 'up')
-  t.equal(readingOf('UP 1/3', 'up', true), 'up', 'failing, but not yet down')
-  t.equal(readingOf('DOWN', 'unknown', false), 'undecided', 'it starts so')
-  t.equal(readingOf('DOWN', 'unknown', true), 'down')
-  t.equal(readingOf('DOWN', 'up', false), 'down')
-  t.equal(readingOf('DOWN 1/2', 'down', true), 'down')
-  t.equal(readingOf('DOWN 1/2', 'unknown', true), 'undecided')
-  for (const status of ['MAINT', 'no check', 'NOLB', '']) t.equal(readingOf(status, 'up', true), 'undecided')
+  t.equal(readingOf('UP', 'L4OK', 'unknown', false), 'up')
+  t.equal(readingOf('UP 1/3', 'L4CON', 'up', true), 'up', 'failing, but not yet down')
+  t.equal(readingOf('DOWN', 'L4CON', 'unknown', false), 'undecided', 'it starts so')
+  t.equal(readingOf('DOWN', 'L4CON', 'unknown', true), 'down')
+  t.equal(readingOf('DOWN', 'L7OK', 'unknown', true), 'undecided', 'no check of it failed')
+  t.equal(readingOf('DOWN', 'INI', 'unknown', true), 'undecided')
+  t.equal(readingOf('DOWN', '', 'unknown', true), 'undecided')
+  t.equal(readingOf('DOWN', 'L4CON', 'up', false), 'down')
+  t.equal(readingOf('DOWN 1/2', 'L4OK', 'down', true), 'down')
+  t.equal(readingOf('DOWN 1/2', 'L4OK', 'unknown', true), 'undecided')
+  for (const status of ['MAINT', 'no check', 'NOLB', ''])
+    t.equal(readingOf(status, '', 'up', true), 'undecided')
 })
 
 t.test('down needs a proof of the own network', async t => {
