@@ -7,6 +7,13 @@ export type {
 } from './container-report.ts'
 export { protocolErrors } from './errors.ts'
 export {
+  CHECKERS_PER_CONTAINER,
+  HEALTH_REPORT_LIMIT,
+  type HealthState,
+  type HealthVerdict,
+  healthReports,
+} from './health.ts'
+export {
   CONTAINER_LABELS_ANNOTATION,
   LABEL,
   METADATA_ADDRESS,

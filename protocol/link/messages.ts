@@ -6,6 +6,7 @@
  */
 import { type Static, type TSchema, Type, validatorOf } from '../../kit/index.ts'
 import { containerProblemSchema, containerReportSchema, containerStateSchema } from '../container-report.ts'
+import { HEALTH_REPORT_LIMIT, healthVerdictSchema } from '../health.ts'
 import { metadataDeltaSchema, metadataPositionSchema } from '../metadata-model.ts'
 import { networkChoiceSchema } from '../network-options.ts'
 
@@ -98,6 +99,11 @@ const networkReportSchema = message('network.report', {
 
 export type NetworkReport = Static<typeof networkReportSchema>
 
+/** What the host found out about containers that it checks: what changed, and all of it before it expires. */
+const healthReportSchema = message('health.report', {
+  verdicts: Type.Array(healthVerdictSchema, { maxItems: HEALTH_REPORT_LIMIT }),
+})
+
 const requestSchema = message('request', {
   id: Type.Integer({ minimum: 1 }),
   method: text(64),
@@ -169,6 +175,7 @@ const agentMessageSchema = Type.Union([
   statusSchema,
   resyncSchema,
   networkReportSchema,
+  healthReportSchema,
   requestSchema,
   responseSchema,
   streamEndSchema,
