@@ -41,7 +41,10 @@ export const healthVerdictSchema = Type.Object({
 
 export type HealthVerdict = Static<typeof healthVerdictSchema>
 
-/** How a container is, by its checks. The `updating` ones are those of a container whose service is being upgraded. */
+/**
+ * How a container is, by its checks: in its first run until it was up once, the same in a later run, then as its checks
+ * say. `updating-unhealthy` is one that is about to be replaced; `updating-healthy` is known from older systems only.
+ */
 export type HealthState =
   | 'initializing'
   | 'reinitializing'

@@ -76,6 +76,7 @@ export const instanceInfoSchema = Type.Object({
   labels,
   links: Type.Array(linkSchema),
   healthCheck: optional(healthCheckSchema),
+  /** uuids of the hosts that check it. */
   healthCheckHosts: Type.Array(text(64)),
   expose: Type.Array(text(32)),
 })
@@ -176,7 +177,7 @@ export type MetadataHealthCheck = Static<typeof healthCheckSchema>
  * Raised when servers convert objects differently than before: copies of the model that were made the old way are
  * replaced then.
  */
-export const METADATA_MODEL_VERSION = 2
+export const METADATA_MODEL_VERSION = 3
 
 const generation = text(128)
 const sequence = Type.Integer({ minimum: 0 })

@@ -20,9 +20,11 @@ import {
   AddressBlocks,
   ClusterController,
   ContainerSync,
+  HealthController,
   HostController,
   HostRegistry,
   NetworkAssignments,
+  ReplacementController,
   ServiceController,
   StackController,
   UnitController,
@@ -90,6 +92,7 @@ async function run(settings: ServerSettings): Promise<void> {
     renewal: settings.metadataRenewal,
     log,
   })
+  const health = new HealthController(model, log)
   const links = new AgentLinks(
     {
       model,
@@ -97,6 +100,7 @@ async function run(settings: ServerSettings): Promise<void> {
       blocks,
       networks,
       sync: new ContainerSync(model),
+      health,
       metadata,
       packer: new MessagePacker(),
       log,
@@ -120,6 +124,7 @@ async function run(settings: ServerSettings): Promise<void> {
       compose: new ComposeExecutor(model),
       hostAccess: streams,
       hostNetworks: links,
+      health,
       advertisedUrl: advertise,
     },
     authenticator,
@@ -163,6 +168,8 @@ async function run(settings: ServerSettings): Promise<void> {
   await supervisor.start(new StackController(model, pods, log))
   await supervisor.start(new UnitController(model, pods, log))
   await supervisor.start(new ServiceController(model, log))
+  await supervisor.start(health)
+  await supervisor.start(new ReplacementController(model, log))
   await writeAdminAccess({
     directory,
     url: `http://127.0.0.1:${plain.port}`,

@@ -3,7 +3,7 @@
 import type { NetworkReport } from '../../protocol/index.ts'
 import type { RegistrationTokens } from '../auth/index.ts'
 import type { ComposeExecutor } from '../compose/index.ts'
-import type { ClusterController } from '../controller/index.ts'
+import type { CheckerState, ClusterController } from '../controller/index.ts'
 import type { Container, Model } from '../model/index.ts'
 
 /** Where and with what a client opens a stream to a host: `hostAccess` of the API. */
@@ -25,6 +25,11 @@ export interface HostNetworks {
   networkReport(hostId: string): NetworkReport | undefined
 }
 
+/** What those who check containers say. */
+export interface ContainerChecks {
+  checkerStates(container: Container): readonly CheckerState[]
+}
+
 export interface ApiContext {
   readonly model: Model
   readonly clusters: ClusterController
@@ -32,6 +37,7 @@ export interface ApiContext {
   readonly compose: ComposeExecutor
   readonly hostAccess: HostAccessIssuer
   readonly hostNetworks: HostNetworks
+  readonly health: ContainerChecks
   /** Where agents reach this server: an https URL without a final slash. */
   readonly advertisedUrl: string
 }

@@ -14,6 +14,7 @@ export type FieldType =
   | `map[${string}]`
   /** The name of another schema. */
   | 'launchConfig'
+  | 'instanceHealthCheck'
 
 export interface Field {
   readonly type: FieldType
@@ -95,6 +96,7 @@ function fits(type: string, value: unknown): boolean {
     case 'json':
       return true
     case 'launchConfig':
+    case 'instanceHealthCheck':
       return isRecord(value)
     default:
       return typeof value === 'string'

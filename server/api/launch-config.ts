@@ -3,6 +3,7 @@ import { parseIpv4, type Static, Type, validatorOf } from '../../kit/index.ts'
 import { emptyLaunchConfig } from '../compose/index.ts'
 import type { BindMount, LaunchConfig, PortSpecification } from '../model/index.ts'
 import { apiErrors } from './errors.ts'
+import { healthCheckSchema, parseHealthCheck, showHealthCheck } from './health-check.ts'
 
 const text = (maximum: number) => Type.String({ maxLength: maximum })
 const texts = Type.Array(text(4096), { maxItems: 1024 })
@@ -42,6 +43,7 @@ const schema = Type.Object(
     networkMode: nullable(Type.Union([Type.Literal('managed'), Type.Literal('host')])),
     restartPolicy: nullable(Type.Object({ name: text(32) })),
     stopTimeout: nullable(Type.Integer({ minimum: 0, maximum: 86_400 })),
+    healthCheck: nullable(healthCheckSchema),
   },
   { additionalProperties: false },
 )
@@ -155,6 +157,9 @@ export function parseLaunchConfig(value: unknown, name: string, field: string): 
       networkMode: input.networkMode,
       stopTimeout: input.stopTimeout,
     }),
+    ...(input.healthCheck === undefined || input.healthCheck === null
+      ? {}
+      : { healthCheck: parseHealthCheck(input.healthCheck, `${field}.healthCheck`) }),
     ports: (input.ports ?? []).map(port => parsePort(port, `${field}.ports`)),
     binds: (input.dataVolumes ?? []).map(bind => parseBind(bind, `${field}.dataVolumes`)),
     restart: restartOf(input, field),
@@ -165,7 +170,7 @@ export function parseLaunchConfig(value: unknown, name: string, field: string): 
 
 /** Shows a launch config as clients know it. */
 export function showLaunchConfig(config: LaunchConfig): Record<string, unknown> {
-  const { ports, binds, restart, ...same } = config
+  const { ports, binds, restart, healthCheck, ...same } = config
   return {
     type: 'launchConfig',
     ...same,
@@ -173,5 +178,6 @@ export function showLaunchConfig(config: LaunchConfig): Record<string, unknown> 
     ports: ports.map(formatPort),
     dataVolumes: binds.map(bind => `${bind.hostPath}:${bind.containerPath}${bind.readOnly ? ':ro' : ''}`),
     restartPolicy: { name: restart },
+    healthCheck: showHealthCheck(healthCheck),
   }
 }

@@ -5,10 +5,15 @@ import type { LaunchConfig, Model, Service, Stack } from '../model/index.ts'
 import { composeErrors } from './errors.ts'
 import type { ServiceDefinition, StackDefinition } from './stack-definition.ts'
 
-/** Names of the fields in which two launch configs differ. */
+/** Names of the fields in which two launch configs differ; how containers are checked does not make them others. */
 function changedFields(before: LaunchConfig, after: LaunchConfig): string[] {
   const fields = new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof LaunchConfig>
+  fields.delete('healthCheck')
   return [...fields].filter(field => !isDeepStrictEqual(before[field], after[field]))
+}
+
+function withoutHealthCheck({ healthCheck: _check, ...rest }: LaunchConfig): LaunchConfig {
+  return rest
 }
 
 /** What would have to be replaced to make `service` what `definition` says; empty when nothing. */
@@ -17,8 +22,10 @@ export function replacedFields(
   definition: Pick<ServiceDefinition, 'launchConfig' | 'secondaryLaunchConfigs'>,
 ): string[] {
   const fields = changedFields(service.launchConfig, definition.launchConfig)
-  if (!isDeepStrictEqual(service.secondaryLaunchConfigs, definition.secondaryLaunchConfigs))
-    fields.push('sidekicks')
+  const [before, after] = [service, definition].map(({ secondaryLaunchConfigs }) =>
+    secondaryLaunchConfigs.map(withoutHealthCheck),
+  )
+  if (!isDeepStrictEqual(before, after)) fields.push('sidekicks')
   return fields
 }
 

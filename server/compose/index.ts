@@ -1,5 +1,6 @@
 export { composeErrors } from './errors.ts'
 export { ComposeExecutor, changedService } from './executor.ts'
+export { isRequestLine } from './health-check.ts'
 export { emptyLaunchConfig } from './service-keys.ts'
 export { hasContainers, isExternalAddress, serviceKind } from './service-kinds.ts'
 export { readStack, type ServiceDefinition, type StackDefinition } from './stack-definition.ts'

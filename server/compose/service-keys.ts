@@ -1,5 +1,6 @@
 /** What each key of a service means for its launch config. A key that is not in these tables is refused. */
 import type { LaunchConfig } from '../model/index.ts'
+import { readHealthCheck } from './health-check.ts'
 import {
   child,
   type PlacedValue,
@@ -99,6 +100,7 @@ export const launchConfigReaders: Readonly<Record<string, LaunchConfigReader>> =
   milli_cpu_reservation: at => ({ milliCpuReservation: readInteger(at, 0, 1_000_000) }),
   network_mode: readNetworkMode,
   restart: readRestart,
+  health_check: at => ({ healthCheck: readHealthCheck(at) }),
   stop_grace_period: at => ({ stopTimeout: Math.ceil(readSeconds(at)) }),
 }
 
@@ -120,7 +122,7 @@ export const unsupportedKeys: ReadonlySet<string> = new Set(
   env_file extends group_add healthcheck image_pull_policy init ipc isolation logging log_driver log_opt mac_address
   memswap_limit mem_swappiness net networks oom_kill_disable oom_score_adj pid pids_limit profiles secrets security_opt
   shm_size stop_signal storage_opt sysctls tmpfs ulimits userns_mode uts volume_driver volumes_from deploy configs
-  health_check lb_config load_balancer_config external_ips default_cert certs type scale_min scale_max scale_increment
+  lb_config load_balancer_config external_ips default_cert certs type scale_min scale_max scale_increment
   scale_policy create_only start_on_create retain_ip service_schemas storage_driver network_driver vcpu memory userdata
   disks drain_timeout_ms`.split(/\s+/),
 )

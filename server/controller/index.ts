@@ -2,6 +2,11 @@ export { AddressBlocks } from './address-blocks.ts'
 export { ClusterController, type ClusterMaster } from './cluster-controller.ts'
 export { ContainerSync } from './container-sync.ts'
 export { controllerErrors } from './errors.ts'
+export {
+  type CheckerState,
+  HealthController,
+  ReplacementController,
+} from './health/index.ts'
 export { HostController, type NodeRemover } from './host-controller.ts'
 export { HostRegistry } from './host-registry.ts'
 export { NetworkAssignments } from './network-assignments.ts'

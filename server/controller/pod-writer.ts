@@ -17,6 +17,8 @@ export interface PodObservation {
   readonly nodeName?: string
   /** Why it cannot be placed, in the scheduler's words. */
   readonly problem?: string
+  /** uuids of containers, and whether Kubernetes takes them for ready. */
+  readonly ready?: ReadonlyMap<string, boolean>
 }
 
 export interface PodWriter {

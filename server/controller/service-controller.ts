@@ -1,7 +1,15 @@
 /** Keeps for every service the deployment units that it should have. */
 import { randomUUID } from 'node:crypto'
 import { type Daemon, type Logger, ReconcileLoop, type ReconcileResult } from '../../kit/index.ts'
-import type { DeploymentUnit, Model, Service, Stack } from '../model/index.ts'
+import {
+  type DeploymentUnit,
+  healthCheckOf,
+  isServing,
+  type Model,
+  type Service,
+  type Stack,
+  shownHealth,
+} from '../model/index.ts'
 import { markRemoving } from './cluster-controller.ts'
 import { containerName, podName } from './unit-containers.ts'
 import { type PlannedUnit, planUnits } from './unit-plan.ts'
@@ -22,7 +30,11 @@ export class ServiceController implements Daemon {
     deploymentUnits.onChange((unit, previous) => this.#loop.kick((unit ?? previous)?.serviceId ?? ''))
     containers.onChange((container, previous) => {
       const serviceId = (container ?? previous)?.serviceId
-      if (serviceId === undefined || container?.state === previous?.state) return
+      if (serviceId === undefined) return
+      const same =
+        container?.state === previous?.state &&
+        (container && shownHealth(container)) === (previous && shownHealth(previous))
+      if (same) return
       this.#loop.kick(serviceId)
       if (container?.state === 'running') this.#kickDependants(serviceId)
     })
@@ -58,7 +70,7 @@ export class ServiceController implements Daemon {
     const units = this.#model.deploymentUnits.where('service', id)
     const plan = planUnits(
       service,
-      units.map(unit => this.#planned(unit)),
+      units.map(unit => this.#planned(unit, service)),
     )
     for (const unitId of plan.remove) await this.#model.deploymentUnits.update(unitId, markRemoving)
     if (this.#dependenciesRun(service)) {
@@ -68,14 +80,16 @@ export class ServiceController implements Daemon {
     return undefined
   }
 
-  #planned(unit: DeploymentUnit): PlannedUnit {
+  #planned(unit: DeploymentUnit, service: Service): PlannedUnit {
     const containers = this.#model.containers.where('unit', unit.id)
     return {
       id: unit.id,
       state: unit.state,
       serviceIndex: unit.serviceIndex,
       launchVersion: unit.launchVersion,
-      running: containers.length > 0 && containers.every(container => container.state === 'running'),
+      running:
+        containers.length > 0 &&
+        containers.every(container => isServing(container, healthCheckOf(service, container) !== undefined)),
     }
   }
 

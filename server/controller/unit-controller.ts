@@ -78,7 +78,9 @@ export class UnitController implements Daemon {
       )
     }
     for (const { id } of containers) {
-      await this.#model.containers.update(id, current => afterPlacement(current, host?.id, pod.problem))
+      await this.#model.containers.update(id, current =>
+        withReadiness(afterPlacement(current, host?.id, pod.problem), pod.ready?.get(current.uuid)),
+      )
     }
   }
 }
@@ -97,4 +99,9 @@ export function afterPlacement(
   if (problem === undefined || container.state !== 'creating') return container
   const transitioningMessage = `Allocation failed: ${problem}`
   return before === transitioningMessage ? container : { ...container, transitioningMessage }
+}
+
+/** A container with what Kubernetes says of its readiness. */
+export function withReadiness(container: Container, ready: boolean | undefined): Container {
+  return ready === undefined || container.ready === ready ? container : { ...container, ready }
 }

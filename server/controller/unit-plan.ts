@@ -3,7 +3,7 @@ import type { DeploymentUnit, Service } from '../model/index.ts'
 
 /** A unit as the plan sees it. */
 export interface PlannedUnit extends Pick<DeploymentUnit, 'id' | 'state' | 'serviceIndex' | 'launchVersion'> {
-  /** Every container of it runs. */
+  /** Every container of it runs, and is healthy where that is checked. */
   readonly running: boolean
 }
 

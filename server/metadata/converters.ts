@@ -7,20 +7,23 @@ import {
   type HostInfo,
   type InstanceInfo,
   LABEL,
+  type MetadataHealthCheck,
   type MetadataPort,
   type NetworkInfo,
   type ServiceInfo,
   type StackInfo,
 } from '../../protocol/index.ts'
-import type {
-  Container,
-  Host,
-  LaunchConfig,
-  Network,
-  PortSpecification,
-  Project,
-  Service,
-  Stack,
+import {
+  type Container,
+  type HealthCheck,
+  type Host,
+  type LaunchConfig,
+  type Network,
+  type PortSpecification,
+  type Project,
+  type Service,
+  type Stack,
+  shownHealth,
 } from '../model/index.ts'
 
 /** What a container belongs to; absent where there is none. */
@@ -50,6 +53,13 @@ function launchConfigOf(
   return [service.launchConfig, ...service.secondaryLaunchConfigs].find(
     ({ name }) => name === container.launchConfigName,
   )
+}
+
+/** What those who check need to know; what follows from it is the server's business. */
+function metadataHealthCheck(check: HealthCheck | undefined): MetadataHealthCheck | undefined {
+  if (check === undefined) return undefined
+  const { reinitializingTimeout: _later, strategy: _strategy, quorum: _quorum, ...rest } = check
+  return rest
 }
 
 function instancePorts(container: Container, host: ContainerRelations['host']): MetadataPort[] {
@@ -83,7 +93,7 @@ export function instanceInfo(container: Container, relations: ContainerRelations
     dnsSearch: [...(config?.dnsSearch ?? [])],
     labels: { ...container.labels },
     links: [],
-    healthCheckHosts: [],
+    healthCheckHosts: [...(container.health?.checkers ?? [])],
     expose: [...(config?.expose ?? [])],
     ...present({
       externalId: container.externalId,
@@ -100,6 +110,8 @@ export function instanceInfo(container: Container, relations: ContainerRelations
       exitCode: container.exitCode,
       memoryReservation: config?.memoryReservation,
       milliCpuReservation: config?.milliCpuReservation,
+      healthState: shownHealth(container),
+      healthCheck: metadataHealthCheck(config?.healthCheck),
     }),
   }
 }
@@ -129,7 +141,11 @@ export function serviceInfo(
     global: launchConfig.labels[LABEL.schedulerGlobal] === 'true',
     token,
     externalIps: [...service.externalIps],
-    ...present({ hostname: service.externalHostname }),
+    ...present({
+      hostname: service.externalHostname,
+      healthState: service.healthState,
+      healthCheck: metadataHealthCheck(launchConfig.healthCheck),
+    }),
     sidekicks: service.secondaryLaunchConfigs.map(({ name }) => name),
     ports: launchConfig.ports.map(portText),
     expose: [...launchConfig.expose],
@@ -148,6 +164,7 @@ export function stackInfo(stack: Stack, environmentUuid: string): StackInfo {
     environmentUuid,
     name: stack.name,
     system: stack.system,
+    ...present({ healthState: stack.healthState }),
   }
 }
 

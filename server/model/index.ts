@@ -1,5 +1,6 @@
 export { type ChangeListener, Collection } from './collection.ts'
 export { modelErrors } from './errors.ts'
+export { healthCheckDefaults, healthCheckOf, isServing, shownHealth } from './health.ts'
 export { type IndexName, kinds } from './kinds.ts'
 export { Model } from './model.ts'
 export type {
@@ -9,7 +10,9 @@ export type {
   BindMount,
   Cluster,
   Container,
+  ContainerHealth,
   DeploymentUnit,
+  HealthCheck,
   Host,
   LaunchConfig,
   ModelKind,
@@ -22,4 +25,5 @@ export type {
   Service,
   ServiceLink,
   Stack,
+  SummaryHealth,
 } from './objects.ts'

@@ -30,6 +30,7 @@ export const kinds = {
     indexes: {
       cluster: host => host.clusterId,
       keyHash: host => host.keyHash,
+      uuid: host => host.uuid,
       node: host => `${host.clusterId}/${host.nodeName}`,
     },
   },

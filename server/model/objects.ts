@@ -3,7 +3,13 @@
  *
  * Field names are those of the `/v3` API where it shows the field; what it does not show is said here.
  */
-import type { NetworkKind, NetworkOptions, NetworkPolicyRule, PortReport } from '../../protocol/index.ts'
+import type {
+  HealthState,
+  NetworkKind,
+  NetworkOptions,
+  NetworkPolicyRule,
+  PortReport,
+} from '../../protocol/index.ts'
 
 /** What every stored construct has. */
 export interface ModelObject {
@@ -103,6 +109,7 @@ export interface Stack extends ModelObject {
     readonly answers: Readonly<Record<string, string>>
   }
   readonly system: boolean
+  readonly healthState?: SummaryHealth
 }
 
 export interface ServiceLink {
@@ -124,6 +131,24 @@ export interface BindMount {
   readonly hostPath: string
   readonly containerPath: string
   readonly readOnly: boolean
+}
+
+/** How it is found out whether a container does its work, and what follows when it does not. Times in milliseconds. */
+export interface HealthCheck {
+  readonly port: number
+  /** Absent: that it takes a TCP connection is enough. */
+  readonly requestLine?: string
+  readonly interval: number
+  readonly responseTimeout: number
+  /** So many successes make it healthy, so many failures unhealthy. */
+  readonly healthyThreshold: number
+  readonly unhealthyThreshold: number
+  /** How long its first run, or a later one, may take until it is healthy. */
+  readonly initializingTimeout: number
+  readonly reinitializingTimeout: number
+  /** What is done with one that is unhealthy; `recreateOnQuorum`: replaced while `quorum` others are healthy. */
+  readonly strategy: 'recreate' | 'none' | 'recreateOnQuorum'
+  readonly quorum?: number
 }
 
 /** What a container of a service is made from. */
@@ -163,6 +188,8 @@ export interface LaunchConfig {
   readonly restart: 'always' | 'on-failure' | 'no'
   /** Seconds between asking a container to stop and ending it. */
   readonly stopTimeout: number
+  /** Its change replaces no container. */
+  readonly healthCheck?: HealthCheck
 }
 
 export interface Service extends ModelObject {
@@ -189,7 +216,12 @@ export interface Service extends ModelObject {
   readonly batchSize: number
   readonly startFirst: boolean
   readonly createIndex: number
+  /** Of its containers together. */
+  readonly healthState?: SummaryHealth
 }
+
+/** The health of several things together. */
+export type SummaryHealth = 'healthy' | 'initializing' | 'degraded' | 'unhealthy'
 
 /** One instance of a service: its container and sidekicks, one pod. */
 export interface DeploymentUnit extends ModelObject {
@@ -205,6 +237,15 @@ export interface DeploymentUnit extends ModelObject {
   /** The pod's name. */
   readonly externalId: string
   readonly hostId?: string
+}
+
+/** What the checks of a container have found out. */
+export interface ContainerHealth {
+  readonly state: HealthState
+  /** The start count of the run that this is about. */
+  readonly epoch: number
+  /** uuids of the hosts that check it. */
+  readonly checkers: readonly string[]
 }
 
 export interface Container extends ModelObject {
@@ -247,6 +288,10 @@ export interface Container extends ModelObject {
   /** Part of the machinery. */
   readonly hidden: boolean
   readonly system: boolean
+  /** Present while it has a health check. Shown as `healthState` and `healthcheckStates`. */
+  readonly health?: ContainerHealth
+  /** What Kubernetes says of its readiness; absent when Kubernetes says nothing. */
+  readonly ready?: boolean
 }
 
 export interface Network extends ModelObject {

@@ -17,6 +17,11 @@ export function podContainerName(container: Pick<Container, 'name' | 'uuid'>): s
   return `${readable.replace(/-+$/, '')}-${container.uuid}`
 }
 
+/** The uuid at the end of a name that `podContainerName` made. */
+export function containerUuidOf(podContainer: string): string {
+  return podContainer.slice(-UUID_LENGTH)
+}
+
 /** The names that a container of the stack can leave out. */
 export function searchDomains(stack: Stack, project: Project, additional: readonly string[]): string[] {
   const environment = `${dnsLabel(project.name)}.discover.internal`

@@ -4,7 +4,7 @@ import { POD_LABEL } from '../../protocol/index.ts'
 import { Informer, KubernetesClient, type Pod } from '../../protocol/kubernetes/index.ts'
 import type { NodeRemover, PodObservation, PodWriter, UnitBundle } from '../controller/index.ts'
 import type { DeploymentUnit, Project } from '../model/index.ts'
-import { podManifest } from './pod-manifest.ts'
+import { containerUuidOf, podManifest } from './pod-manifest.ts'
 
 /** How to reach a cluster's Kubernetes API. */
 export interface ClusterAccess {
@@ -27,9 +27,15 @@ function podsPath(namespace: string): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`
 }
 
+/** What Kubernetes says of the pod's containers, by their uuids. */
+function readiness(pod: Pod): ReadonlyMap<string, boolean> {
+  const statuses = pod.status?.containerStatuses ?? []
+  return new Map(statuses.map(({ name, ready }) => [containerUuidOf(name), ready]))
+}
+
 /** What the controllers want to know of a pod. */
 export function observe(pod: Pod): PodObservation {
-  if (pod.spec.nodeName !== undefined) return { nodeName: pod.spec.nodeName }
+  if (pod.spec.nodeName !== undefined) return { nodeName: pod.spec.nodeName, ready: readiness(pod) }
   const scheduled = pod.status?.conditions?.find(condition => condition.type === 'PodScheduled')
   return scheduled?.status === 'False'
     ? { problem: scheduled.message ?? scheduled.reason ?? 'unschedulable' }

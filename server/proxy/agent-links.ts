@@ -104,6 +104,7 @@ export class AgentLinks implements Daemon {
     // The same boot of the same machine: its agent was restarted, and the old connection is not yet known to be dead.
     present?.close('replaced by a newer connection of the same host')
     this.#hostController.connectionChanged(session.hostId, true)
+    this.#context.health.connectionChanged(session.hostId, true)
     this.#context.log.info({ host: session.hostId }, 'an agent connected')
   }
 
@@ -117,6 +118,7 @@ export class AgentLinks implements Daemon {
     if (this.#sessions.get(session.hostId) !== session) return
     this.#sessions.delete(session.hostId)
     this.#hostController.connectionChanged(session.hostId, false)
+    this.#context.health.connectionChanged(session.hostId, false)
     this.#context.log.info({ host: session.hostId, reason }, 'an agent disconnected')
   }
 

@@ -15,7 +15,13 @@ import {
   protocolErrors,
   type ServerMessage,
 } from '../../protocol/index.ts'
-import type { AddressBlocks, ContainerSync, HostRegistry, NetworkAssignments } from '../controller/index.ts'
+import type {
+  AddressBlocks,
+  ContainerSync,
+  HealthController,
+  HostRegistry,
+  NetworkAssignments,
+} from '../controller/index.ts'
 import type { Host, Model } from '../model/index.ts'
 import type { MetadataSource, MetadataSubscription } from './metadata-source.ts'
 
@@ -25,6 +31,7 @@ export interface AgentSessionContext {
   readonly blocks: AddressBlocks
   readonly networks: NetworkAssignments
   readonly sync: ContainerSync
+  readonly health: HealthController
   readonly metadata: MetadataSource
   /** Shared by all sessions, because they are sent the same. */
   readonly packer: MessagePacker
@@ -98,7 +105,7 @@ export class AgentSession {
   }
 
   #receive(message: OwnMessage<AgentMessage>): void {
-    const { sync, log } = this.#context
+    const { sync, health, log } = this.#context
     if (message.type === 'hello') {
       void this.#greet(message).catch(error => {
         log.warn({ err: error, host: this.hostId }, 'refused an agent')
@@ -118,6 +125,9 @@ export class AgentSession {
         return
       case 'network.report':
         this.#networkReport = message
+        return
+      case 'health.report':
+        health.take(this.hostId, message.verdicts)
         return
       case 'metadata.resync':
         this.#metadata?.resync(message.reason)

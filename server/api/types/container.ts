@@ -1,7 +1,8 @@
 /** Containers, whoever started them. */
-import type { Container } from '../../model/index.ts'
+import { type Container, healthCheckOf, shownHealth } from '../../model/index.ts'
 import type { ApiContext } from '../context.ts'
 import { apiErrors } from '../errors.ts'
+import { showHealthCheck } from '../health-check.ts'
 import { formatPort } from '../launch-config.ts'
 import type { ResourceType } from '../resource-type.ts'
 
@@ -29,7 +30,7 @@ function logParams(input: unknown): Record<string, unknown> {
   return { follow, lines }
 }
 
-export function containerType({ hostAccess }: ApiContext): ResourceType<'container'> {
+export function containerType({ model, health, hostAccess }: ApiContext): ResourceType<'container'> {
   const hasDocker = (container: Container) =>
     container.externalId !== undefined && container.hostId !== undefined
   return {
@@ -59,6 +60,10 @@ export function containerType({ hostAccess }: ApiContext): ResourceType<'contain
       createIndex: { type: 'int' },
       serviceIndex: { type: 'string' },
       version: { type: 'string' },
+      healthCheck: { type: 'instanceHealthCheck' },
+      healthState: { type: 'string' },
+      healthcheckStates: { type: 'array[json]' },
+      ready: { type: 'boolean' },
       nativeContainer: { type: 'boolean' },
       system: { type: 'boolean' },
     },
@@ -85,6 +90,13 @@ export function containerType({ hostAccess }: ApiContext): ResourceType<'contain
       createIndex: container.createIndex,
       serviceIndex: container.serviceIndex ?? null,
       version: container.version ?? null,
+      healthCheck: showHealthCheck(healthCheckOf(model.services.get(container.serviceId ?? ''), container)),
+      // One that nobody says anything about is as healthy as it runs.
+      healthState: shownHealth(container) ?? 'healthy',
+      healthcheckStates: health
+        .checkerStates(container)
+        .map(state => ({ type: 'healthcheckState', ...state })),
+      ready: container.ready ?? null,
       nativeContainer: container.nativeContainer,
       system: container.system,
     }),

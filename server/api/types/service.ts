@@ -1,5 +1,6 @@
 /** Services and their deployment units. */
 import { randomUUID } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { KeyedLock } from '../../../kit/index.ts'
 import {
   changedService,
@@ -8,22 +9,40 @@ import {
   type ServiceDefinition,
   serviceKind,
 } from '../../compose/index.ts'
-import { modelErrors, type Service } from '../../model/index.ts'
+import { type LaunchConfig, modelErrors, type Service } from '../../model/index.ts'
 import type { ApiContext } from '../context.ts'
 import { apiErrors } from '../errors.ts'
+import { parseHealthCheck, showHealthCheck } from '../health-check.ts'
 import { parseLaunchConfig, showLaunchConfig } from '../launch-config.ts'
 import type { ResourceType } from '../resource-type.ts'
 
 const SERVICE_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$/
 
+/**
+ * The health check may stand at the service, too: it is that of its launch config. Clients send whole services back, so
+ * one that says what was there before says nothing.
+ */
+function withHealthCheck(
+  config: LaunchConfig,
+  { healthCheck }: Record<string, unknown>,
+  before: LaunchConfig | undefined,
+): LaunchConfig {
+  if (healthCheck === undefined) return config
+  const check = parseHealthCheck(healthCheck, 'healthCheck')
+  return isDeepStrictEqual(check, before?.healthCheck) ? config : { ...config, healthCheck: check }
+}
+
 /** A service's definition after `input` was laid over it. */
 function serviceDefinition(input: Record<string, unknown>, present: Service | undefined): ServiceDefinition {
   const name = present?.name ?? String(input.name)
   const links = (input.serviceLinks ?? present?.serviceLinks ?? []) as { name: string; alias?: string }[]
-  const launchConfig =
+  const launchConfig = withHealthCheck(
     input.launchConfig === undefined && present !== undefined
       ? present.launchConfig
-      : parseLaunchConfig(input.launchConfig, name, 'launchConfig')
+      : parseLaunchConfig(input.launchConfig, name, 'launchConfig'),
+    input,
+    present?.launchConfig,
+  )
   const kind = serviceKind(launchConfig.image)
   const externalHostname = input.hostname ?? present?.externalHostname
   return {
@@ -119,6 +138,8 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
       hostname: { type: 'string', create: true, update: true, nullable: true, maxLength: 253 },
       batchSize: { type: 'int', create: true, update: true, min: 1, max: 10_000, default: 1 },
       startFirst: { type: 'boolean', create: true, update: true, default: false },
+      healthCheck: { type: 'instanceHealthCheck', create: true, update: true, nullable: true },
+      healthState: { type: 'string' },
       currentScale: { type: 'int' },
       version: { type: 'string' },
       createIndex: { type: 'int' },
@@ -140,6 +161,8 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
         hostname: service.externalHostname ?? null,
         batchSize: service.batchSize,
         startFirst: service.startFirst,
+        healthCheck: showHealthCheck(service.launchConfig.healthCheck),
+        healthState: service.healthState ?? null,
         currentScale: model.deploymentUnits
           .where('service', service.id)
           .filter(({ state }) => state === 'active').length,

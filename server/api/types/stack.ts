@@ -81,6 +81,7 @@ export function stackType({ model, compose }: ApiContext): ResourceType<'stack'>
       /** Permits an update to replace containers. */
       upgrade: { type: 'boolean', update: true },
       system: { type: 'boolean' },
+      healthState: { type: 'string' },
       serviceIds: { type: 'array[reference[service]]' },
     },
     show: stack => ({
@@ -90,6 +91,7 @@ export function stackType({ model, compose }: ApiContext): ResourceType<'stack'>
       templates: stack.templates,
       answers: stack.answers,
       system: stack.system,
+      healthState: stack.healthState ?? null,
       serviceIds: model.services.where('stack', stack.id).map(({ id }) => id),
     }),
     projectOf: stack => stack.accountId,

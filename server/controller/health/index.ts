@@ -1,0 +1,2 @@
+export { type CheckerState, HealthController } from './health-controller.ts'
+export { ReplacementController } from './replacement-controller.ts'
