@@ -10,6 +10,7 @@ import { KubernetesClient } from '../protocol/kubernetes/index.ts'
 import { agentMetrics } from './agent-metrics.ts'
 import { ConsoleStreams } from './console/index.ts'
 import { ContainerInventory, type DockerEngine } from './docker/index.ts'
+import { HealthDuty } from './health-parts.ts'
 import { currentLoad, hostFacts, type MachineFacts } from './host/index.ts'
 import {
   cniRuntime,
@@ -169,6 +170,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
         configure(welcome.network)
         reporter.sendFull()
         networkReporter.sendAgain()
+        health.sendAgain()
       },
       onMessage: message => {
         if (message.type === 'network') configure(message.network)
@@ -189,6 +191,12 @@ export async function startAgent(context: AgentContext): Promise<void> {
   }
   policies.onChange(applyPolicy)
   const networkReporter: NetworkReporter = new NetworkReporter(network, message => link.send(message))
+  const health = new HealthDuty({
+    ...{ dataDirectory, address, log },
+    hostUuid: membership.hostUuid,
+    model: replica.model,
+    send: message => link.send(message),
+  })
   inventory.onChange(() => reporter.changed())
   network.onAttachmentsChanged(() => reporter.changed())
   network.onAddressesLow(() => requestBlocks(link, blocks, log))
@@ -215,6 +223,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(pods)
   await supervisor.start(node)
   await supervisor.start(reporter)
+  await supervisor.start(health)
   await supervisor.start(link)
   await supervisor.start({
     name: 'Kubernetes client',

@@ -3,6 +3,7 @@ import { rm, rmdir } from 'node:fs/promises'
 import path from 'node:path'
 import { type Logger, removeFileDurably } from '../kit/index.ts'
 import type { DockerEngine } from './docker/index.ts'
+import { endHealthChecks } from './health-parts.ts'
 import { cniRuntime, hostNetwork } from './host-parts.ts'
 import { loadMembership } from './link/index.ts'
 import { DOCKER_LABEL } from './runtime/index.ts'
@@ -20,6 +21,7 @@ const CONTENTS = [
   'cni',
   'cni.sock',
   'metadata',
+  'health',
   'membership.json',
   'host-key.json',
   'agent-format.json',
@@ -41,6 +43,7 @@ export async function uninstall({ dataDirectory, engine, log }: UninstallContext
   }
   for (const { containerId, interfaceName } of network.attachments())
     await cni.delete({ containerId, interfaceName })
+  await endHealthChecks(dataDirectory, log)
   await network.uninstall()
   for (const name of CONTENTS) await rm(path.join(dataDirectory, name), { recursive: true, force: true })
   await removeFileDurably(path.join(dataDirectory, 'agent.lock'))

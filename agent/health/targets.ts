@@ -15,15 +15,24 @@ export interface CheckTarget {
 
 const CHECKED_STATES: ReadonlySet<string> = new Set(['running', 'starting'])
 
-/** The container as something to be checked by the host; undefined when this host does not check it. */
-export function targetOf(instance: InstanceInfo, hostUuid: string): CheckTarget | undefined {
-  const { healthCheck, primaryIp, state, healthCheckHosts, uuid, startCount } = instance
-  if (healthCheck === undefined || primaryIp === undefined || !CHECKED_STATES.has(state)) return undefined
+/**
+ * The container as something to be checked by the host; undefined when this host does not check it.
+ *
+ * @param hostAddress of the container's host: where a container without an address of its own is reached
+ */
+export function targetOf(
+  instance: InstanceInfo,
+  hostUuid: string,
+  hostAddress?: string,
+): CheckTarget | undefined {
+  const { healthCheck, state, healthCheckHosts, uuid, startCount } = instance
+  const address = instance.primaryIp ?? hostAddress
+  if (healthCheck === undefined || address === undefined || !CHECKED_STATES.has(state)) return undefined
   if (healthCheck.port < 1 || !healthCheckHosts.includes(hostUuid)) return undefined
   return {
     containerUuid: uuid,
     epoch: startCount,
-    address: primaryIp,
+    address,
     local: instance.hostUuid === hostUuid,
     check: healthCheck,
   }
@@ -31,12 +40,14 @@ export function targetOf(instance: InstanceInfo, hostUuid: string): CheckTarget 
 
 /** Follows the model: a cluster has many thousands of containers, of which few are checked here. */
 export class CheckTargets {
+  readonly #model: MetadataModel
   readonly #hostUuid: string
   readonly #targets = new Map<string, CheckTarget>()
   readonly #end: () => void
 
   /** @param changed called after any of them changed */
   constructor(model: MetadataModel, hostUuid: string, changed: () => void) {
+    this.#model = model
     this.#hostUuid = hostUuid
     for (const object of model.all()) if (object.infoType === 'instance') this.#take(object)
     this.#end = model.onChange(changes => {
@@ -62,8 +73,16 @@ export class CheckTargets {
     this.#end()
   }
 
+  /** One on its host's network, and not on its way to an address of its own, is reached at its host. */
+  #addressOnHost({ hostUuid, networkUuid, networkFromContainerUuid }: InstanceInfo): string | undefined {
+    if (networkUuid !== undefined || networkFromContainerUuid !== undefined) return undefined
+    return this.#model.get('host', hostUuid)?.agentIp
+  }
+
   #take(instance: InstanceInfo): boolean {
-    const target = targetOf(instance, this.#hostUuid)
+    // Most are checked elsewhere.
+    if (!instance.healthCheckHosts.includes(this.#hostUuid)) return false
+    const target = targetOf(instance, this.#hostUuid, this.#addressOnHost(instance))
     if (target !== undefined) this.#targets.set(instance.uuid, target)
     return target !== undefined
   }

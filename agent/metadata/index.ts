@@ -1,7 +1,7 @@
 export { HostNameServers, type HostNameServersOptions } from './host-name-servers.ts'
 export { MetadataServer, type MetadataServerOptions, metadataErrors } from './http/index.ts'
 export { LateListener, type LateListenerOptions } from './late-listener.ts'
-export { MetadataModel, PeerHosts, PolicyMembers, SignalBoard } from './model/index.ts'
+export { EVERY, MetadataModel, PeerHosts, PolicyMembers, SignalBoard } from './model/index.ts'
 export {
   type ClusterNames,
   KubernetesSource,

@@ -1,0 +1,93 @@
+/** The health checks of a host, wired to its metadata and its link. */
+import path from 'node:path'
+import { type Daemon, explainError, type Logger } from '../kit/index.ts'
+import { Haproxy } from '../lb/index.ts'
+import { type AgentMessage, type HealthVerdict, healthReports, type OwnMessage } from '../protocol/index.ts'
+import { CheckTargets, HealthChecker, type OtherHost } from './health/index.ts'
+import { EVERY, type MetadataModel } from './metadata/index.ts'
+
+export interface HealthDutyOptions {
+  readonly dataDirectory: string
+  readonly hostUuid: string
+  readonly address: string
+  readonly model: MetadataModel
+  /** False when the server is not being talked to: it is told everything when it is again. */
+  readonly send: (message: OwnMessage<AgentMessage>) => boolean
+  readonly log: Logger
+}
+
+/** A unix socket's path has room for 107 bytes, of which HAProxy needs some. */
+const LONGEST_DIRECTORY = 70
+
+/** Where HAProxy has its files: with the agent's other ones, unless the way there is too long for a socket. */
+export function healthDirectory(dataDirectory: string): string {
+  const directory = path.join(dataDirectory, 'health')
+  const fits = Buffer.byteLength(directory) <= LONGEST_DIRECTORY && /^\/[A-Za-z0-9/_.-]*$/.test(directory)
+  return fits ? directory : '/run/drover-health'
+}
+
+/** Ends a HAProxy that an agent left running, and removes its files. */
+export async function endHealthChecks(dataDirectory: string, log: Logger): Promise<void> {
+  const haproxy = new Haproxy({ name: 'health checks', directory: healthDirectory(dataDirectory), log })
+  await haproxy.start()
+  await haproxy.stop()
+}
+
+/** Checks what the metadata assigns to this host, and reports what it finds. */
+export class HealthDuty implements Daemon {
+  readonly name = 'health checks'
+  readonly #checker: HealthChecker
+  readonly #model: MetadataModel
+  readonly #hostUuid: string
+  readonly #send: HealthDutyOptions['send']
+  readonly #log: Logger
+  #targets: CheckTargets | undefined
+
+  constructor({ dataDirectory, hostUuid, address, model, send, log }: HealthDutyOptions) {
+    this.#model = model
+    this.#hostUuid = hostUuid
+    this.#send = send
+    this.#log = log
+    this.#checker = new HealthChecker({
+      directory: healthDirectory(dataDirectory),
+      address,
+      targets: () => this.#targets?.list() ?? [],
+      others: () => this.#others(),
+      report: verdicts => this.#report(verdicts),
+      log,
+    })
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#checker.start()
+    } catch (error) {
+      // Containers run and talk all the same.
+      this.#log.error({ reason: explainError(error) }, 'health checks do not run on this host')
+      return
+    }
+    this.#targets = new CheckTargets(this.#model, this.#hostUuid, () => this.#checker.targetsChanged())
+    this.#checker.targetsChanged()
+  }
+
+  async stop(): Promise<void> {
+    this.#targets?.close()
+    await this.#checker.stop()
+  }
+
+  /** The server was reached: it knows nothing of what was found out before. */
+  sendAgain(): void {
+    this.#report(this.#checker.verdicts())
+  }
+
+  #others(): OtherHost[] {
+    return this.#model
+      .list('host', 'every', EVERY)
+      .filter(host => host.uuid !== this.#hostUuid && host.state === 'active' && host.agentIp !== '')
+      .map(({ uuid, agentIp }) => ({ hostUuid: uuid, address: agentIp }))
+  }
+
+  #report(verdicts: readonly HealthVerdict[]): void {
+    for (const message of healthReports(verdicts)) this.#send(message)
+  }
+}
