@@ -2,7 +2,7 @@
  * The links of containers, on whichever network they are: this host's own bridge, or the hosts' flat network. Which one
  * an attachment is on is in its record.
  */
-import { isDroverError, type Logger } from '../../kit/index.ts'
+import { explainError, isDroverError, type Logger } from '../../kit/index.ts'
 import { BridgeNetwork, limitBandwidth } from '../../netplugins/bridge/index.ts'
 import type { CniAttachmentRequest } from '../../netplugins/cni/index.ts'
 import { FLAT_BRIDGE, type FlatNetwork } from '../../netplugins/flat/index.ts'
@@ -107,9 +107,21 @@ export class ContainerLinks {
     }
   }
 
-  /** Puts a host's end back into place. @returns whether it was out of it */
+  /** Puts a host's end back into place, and the way to metadata. @returns whether the end was out of it */
   async ensure(link: Link, owner: Attachment): Promise<boolean> {
     const bridge = owner.flat === undefined ? this.#parts.bridge : this.#flatPorts
-    return await bridge.ensureHostInterface(link, owner.ports.length > 0)
+    const repaired = await bridge.ensureHostInterface(link, owner.ports.length > 0)
+    if (owner.flat !== undefined) await this.#direct(owner)
+    return repaired
+  }
+
+  async #direct(owner: Attachment): Promise<void> {
+    const { flat, log } = this.#parts
+    try {
+      await flat.network?.direct(owner)
+    } catch (error) {
+      // It ends just now, or its namespace is known by another name than it was attached with.
+      log.warn({ container: owner.containerId, reason: explainError(error) }, 'keeps its way to metadata')
+    }
   }
 }

@@ -69,6 +69,8 @@ export class FlatNetwork {
   readonly #ports: BridgeNetwork
   readonly #side: MacvlanSide
   readonly #leases: DhcpLeases
+  /** By which address of this host containers ask for metadata, by the host's end of their link. */
+  readonly #directed = new Map<string, string>()
 
   constructor({ options, labels, metadataAddress, directory, socket, leases, log }: FlatNetworkOptions) {
     this.#leases = leases
@@ -194,6 +196,27 @@ export class FlatNetwork {
     }
   }
 
+  /**
+   * Leads a container's questions for metadata to this host's address as it is now: the host may have got another one.
+   *
+   * @returns whether it was another one, or nobody knows
+   * @throws `NamespaceMissing` when the container is gone, `NetworkNotReady`, `KernelRefused`
+   */
+  async direct(
+    container: Pick<ContainerInterface, 'namespace' | 'interfaceName' | 'hostInterface'>,
+  ): Promise<boolean> {
+    if (this.#isMacvlan) return false
+    const { namespace, interfaceName, hostInterface } = container
+    const gateway = await this.#bridgeAddress(await this.#parent())
+    if (this.#directed.get(hostInterface) === gateway) return false
+    await withRouteSocket(namespace, async inside => {
+      const link = (await getLink(inside, interfaceName))?.index ?? 0
+      await replaceRoute(inside, { destination: `${this.#metadataAddress}/32`, gateway, link })
+    })
+    this.#directed.set(hostInterface, gateway)
+    return true
+  }
+
   /** Disconnects a container; one that is not connected, or gone, is fine. @throws `KernelRefused`, `PluginFailed` */
   async detach(container: UnaddressedContainer & { readonly address: string }): Promise<void> {
     if (this.#options.dhcp) await this.#leases.release(container)
@@ -312,11 +335,13 @@ export class FlatNetwork {
       // Past the router: the host answers itself, and sees who asks.
       await replaceRoute(inside, { destination: `${this.#metadataAddress}/32`, gateway: host, link })
     })
+    if (host !== undefined) this.#directed.set(container.hostInterface, host)
     if (this.#isMacvlan) await this.#side.introduce({ namespace, interfaceName, address, mac })
     announceAddress(parent, mac, address)
   }
 
   async #disconnect(container: Omit<ContainerInterface, 'address' | 'mac' | 'reachesItself'>): Promise<void> {
+    this.#directed.delete(container.hostInterface)
     if (this.#isMacvlan) await deleteInside(container)
     else await this.#ports.removeHostInterface(container.hostInterface)
   }
