@@ -23,6 +23,12 @@ function linkName(lab: string, host: string): string {
   return `${lab}-${host}`.slice(-15)
 }
 
+/** A machine's interface has the same address after it was started again: neighbours remember it. */
+function macOf(address: string): string {
+  const octets = (address.split('/')[0] ?? '').split('.').map(octet => Number(octet))
+  return ['02:1a', ...octets.map(octet => octet.toString(16).padStart(2, '0'))].join(':')
+}
+
 export class Lab {
   readonly #options: LabOptions
   readonly #hosts: VirtualHost[] = []
@@ -112,6 +118,8 @@ export class Lab {
       'peer',
       'name',
       'eth0',
+      'address',
+      macOf(address),
       'netns',
       String(host.holder),
     ])

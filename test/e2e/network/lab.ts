@@ -137,9 +137,11 @@ export class Peer {
     return this.#order({ kind: 'transfer', address, port, bytes })
   }
 
+  /** One whose machine lost its power has ended already. */
   async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
     const ended = once(this.#process, 'exit')
-    this.#process.disconnect()
+    if (this.#process.connected) this.#process.disconnect()
     await ended
   }
 

@@ -1,5 +1,6 @@
 /** Who can talk to whom in a fleet: every pair of places that should, by TCP, UDP and with much data. */
 import type { Test } from 'tap'
+import { runCommand } from '../../../kit/index.ts'
 import { type ApiObject, DATA, Fleet, until } from '../../lab/fleet.ts'
 import type { VirtualHost } from '../../lab/virtual-host.ts'
 import { Peer } from '../network/lab.ts'
@@ -25,6 +26,20 @@ services:
     stop_grace_period: 0s
 `
 
+const CLUSTER_NETWORK = '10.42.'
+const HOSTS_NETWORK = '192.0.2.'
+
+/** What was chosen last. */
+interface Network {
+  readonly kind: string
+  readonly mode?: string | undefined
+}
+
+interface ChosenOptions {
+  readonly flat?: { readonly mode: string; readonly [name: string]: unknown }
+  readonly routed?: { readonly provider: string }
+}
+
 /** One that talks: a container, a host, or a machine outside of the fleet. */
 interface Place {
   readonly peer: Peer
@@ -46,8 +61,12 @@ interface Question {
 export class NetworkFleet {
   readonly fleet: Fleet
   readonly outside: VirtualHost
-  /** Data directory of the agent, by host. */
-  readonly agents = new Map<string, readonly string[]>()
+  /** A host's address as it is now; tests change it. */
+  readonly addresses = new Map<string, string>()
+  /** Who talks in a namespace, while that lives: starting one costs more than all that it says. */
+  readonly #peers = new Map<string, Peer>()
+  #places: readonly Place[] = []
+  #network: Network = { kind: 'vxlan' }
 
   private constructor(fleet: Fleet, outside: VirtualHost) {
     this.fleet = fleet
@@ -60,51 +79,98 @@ export class NetworkFleet {
     await Promise.all([fleet.join(2), fleet.join(3)])
     await fleet.first.run('tee', ['/etc/matrix.yml'], { input: COMPOSE })
     await fleet.drover(['stack', 'up', '-f', '/etc/matrix.yml', '-s', 'm', '--timeout', '60s'])
-    return new NetworkFleet(fleet, outside)
+    const world = new NetworkFleet(fleet, outside)
+    t.teardown(() => world.#silence(() => true))
+    return world
   }
 
   /** Chooses a network, and waits until every host has it. */
-  async choose(kind: string, options: object = {}): Promise<void> {
+  async choose(kind: string, options: ChosenOptions = {}): Promise<void> {
     await this.fleet.drover([
       ...['network', 'set', kind, '--options', JSON.stringify(options), '--timeout', '60s'],
     ])
+    this.#network = { kind, mode: options.flat?.mode }
+  }
+
+  /** Whether a host has what containers are connected to now: what it reports is the kind, not the mode. */
+  async #hasMode(): Promise<boolean> {
+    const { kind, mode } = this.#network
+    if (kind !== 'flat') return true
+    const link = mode === 'macvlan' ? 'flatmv0' : 'flatbr0'
+    const links = await Promise.all(this.members.map(host => host.run('ip', ['-o', 'link'])))
+    return links.every(({ stdout }) => stdout.includes(link))
   }
 
   /** The containers as they are when all run and every host reaches every other. */
-  async #settled(): Promise<readonly ApiObject[]> {
+  async settled(): Promise<readonly ApiObject[]> {
+    const { kind } = this.#network
+    const prefix = kind === 'flat' ? HOSTS_NETWORK : CLUSTER_NETWORK
+    const ways = kind === 'flat' ? 0 : 2
     return await until('everything runs and is connected', 60_000, async () => {
       const [containers, hosts] = await Promise.all([this.fleet.list('containers'), this.fleet.list('hosts')])
-      const running = containers.filter(({ state, name }) => state === 'running' && name.startsWith('m-'))
+      const running = containers.filter(
+        ({ state, name, primaryIpAddress }) =>
+          state === 'running' && name.startsWith('m-') && String(primaryIpAddress).startsWith(prefix),
+      )
       const connected = hosts.every(({ network, agentState }) => {
-        const report = network as { up: number; down: number; failure: string | null } | null
-        return agentState === 'active' && report?.up === 2 && report.down === 0 && report.failure === null
+        const report = network as { kind: string; up: number; down: number; failure: string | null } | null
+        if (agentState !== 'active' || report === null || report.failure !== null) return false
+        return report.kind === kind && report.up === ways && report.down === 0
       })
-      return running.length === 6 && connected ? running : undefined
+      return running.length === 6 && connected && (await this.#hasMode()) ? running : undefined
     })
   }
 
-  async #open(containers: readonly ApiObject[]): Promise<Place[]> {
+  /** Everybody, when every container has the address that it is known by. */
+  async #open(): Promise<readonly Place[]> {
+    const containers = await until('containers have their addresses', 60_000, async () => {
+      const found = await this.#locate(await this.settled())
+      const present = await Promise.all(found.map(({ pid, address }) => hasAddress(pid, address)))
+      return !present.includes(false) && found
+    })
+    const machines = this.fleet.lab.hosts.map(host => {
+      return { name: host.name, pid: String(host.holder), address: this.addressOf(host), host: host.name }
+    })
+    const wanted = [...containers, ...machines]
+    const keys = new Set(wanted.map(peerKey))
+    await this.#silence(key => !keys.has(key))
+    this.#places = await Promise.all(wanted.map(async place => ({ ...place, peer: await this.#peer(place) })))
+    return this.#places
+  }
+
+  async #locate(containers: readonly ApiObject[]): Promise<Omit<Place & { readonly pid: string }, 'peer'>[]> {
     const hosts = new Map((await this.fleet.list('hosts')).map(host => [host.id, host]))
     const places = containers.map(async ({ name, hostId, externalId, primaryIpAddress }) => {
       const hostname = String(hosts.get(String(hostId))?.hostname)
       const host = this.fleet.host(Number(hostname.slice(1)))
       const inspect = ['inspect', '--format', '{{.State.Pid}}', String(externalId)]
-      const pid = (await host.run('docker', inspect)).stdout.trim()
-      return await place(name, `/proc/${pid}/ns/net`, String(primaryIpAddress), hostname)
+      const { stdout } = await host.run('docker', inspect, { acceptedExitCodes: [0, 1] })
+      return { name, pid: stdout.trim(), address: String(primaryIpAddress), host: hostname }
     })
-    const machines = [...this.fleet.lab.hosts].map(host =>
-      place(host.name, `/proc/${host.holder}/ns/net`, this.addressOf(host), host.name),
-    )
-    const opened = await Promise.allSettled([...places, ...machines])
-    const failed = opened.find(result => result.status === 'rejected')
-    const good = opened.flatMap(result => (result.status === 'fulfilled' ? [result.value] : []))
-    if (failed === undefined) return good
-    await Promise.all(good.map(({ peer }) => peer.stop()))
-    throw failed.reason
+    return await Promise.all(places)
   }
 
-  /** A host's address as it is now; tests change it. */
-  readonly addresses = new Map<string, string>()
+  async #peer(place: { readonly name: string; readonly pid: string }): Promise<Peer> {
+    const present = this.#peers.get(peerKey(place))
+    if (present !== undefined) return present
+    const peer = await Peer.startIn(place.name, `/proc/${place.pid}/ns/net`)
+    this.#peers.set(peerKey(place), peer)
+    await peer.listen('tcp', LISTEN)
+    await peer.listen('udp', LISTEN)
+    return peer
+  }
+
+  /** Ends the peers in namespaces that are gone, or all of them. */
+  async #silence(isOver: (key: string) => boolean): Promise<void> {
+    const over = [...this.#peers].filter(([key]) => isOver(key))
+    for (const [key] of over) this.#peers.delete(key)
+    await Promise.all(over.map(([, peer]) => peer.stop()))
+  }
+
+  /** The hosts with an agent. */
+  get members(): readonly VirtualHost[] {
+    return this.fleet.lab.hosts.filter(host => host !== this.outside)
+  }
 
   addressOf(host: VirtualHost): string {
     return this.addresses.get(host.name) ?? host.address
@@ -112,25 +178,33 @@ export class NetworkFleet {
 
   /** Asks every question of the matrix. @returns what did not work */
   async failures(): Promise<string[]> {
-    const containers = await this.#settled()
-    const places = await this.#open(containers)
-    try {
-      const wrong: string[] = []
-      const ask = async ({ what, from, protocol, address, port, expected }: Question) => {
-        const title = `${what}: ${from.name} → ${address}:${port}/${protocol}`
-        try {
-          const answer = await from.peer.ask(protocol, address, port, 5_000)
-          if (!expected.test(answer)) wrong.push(`${title}: ${answer}`)
-        } catch (error) {
-          wrong.push(`${title}: ${error instanceof Error ? error.message : String(error)}`)
-        }
+    return await this.#ask(await this.#open())
+  }
+
+  /** Asks everything again of those who were asked last, whatever hosts say of themselves. @returns what did not work */
+  async answers(): Promise<string[]> {
+    return await this.#ask(this.#places)
+  }
+
+  async #ask(places: readonly Place[]): Promise<string[]> {
+    const wrong: string[] = []
+    const ask = async ({ what, from, protocol, address, port, expected }: Question) => {
+      const title = `${what}: ${from.name} → ${address}:${port}/${protocol}`
+      try {
+        const answer = await from.peer.ask(protocol, address, port, 5_000)
+        if (!expected.test(answer)) wrong.push(`${title}: ${answer}`)
+      } catch (error) {
+        wrong.push(`${title}: ${error instanceof Error ? error.message : String(error)}`)
       }
-      for (const question of questions(places)) await ask(question)
-      wrong.push(...(await transfers(places)))
-      return wrong
-    } finally {
-      await Promise.all(places.map(({ peer }) => peer.stop()))
     }
+    // Everybody asks one thing after the other, and all at the same time.
+    const asked = Map.groupBy(questions(places, this.#network), ({ from }) => from)
+    const inTurn = [...asked.values()].map(async list => {
+      for (const question of list) await ask(question)
+    })
+    await Promise.all(inTurn)
+    wrong.push(...(await transfers(places, this.#network)))
+    return wrong
   }
 
   /** Process id of a host's agent. */
@@ -139,11 +213,16 @@ export class NetworkFleet {
   }
 }
 
-async function place(name: string, file: string, address: string, host: string): Promise<Place> {
-  const peer = await Peer.startIn(name, file)
-  await peer.listen('tcp', LISTEN)
-  await peer.listen('udp', LISTEN)
-  return { peer, name, address, host }
+async function hasAddress(pid: string, address: string): Promise<boolean> {
+  const show = ['ip', '-o', '-4', 'address', 'show', 'to', `${address}/32`]
+  const { stdout } = await runCommand('nsenter', ['--target', pid, '--net', ...show], {
+    acceptedExitCodes: [0, 1],
+  })
+  return stdout !== ''
+}
+
+function peerKey({ name, pid }: { readonly name: string; readonly pid: string }): string {
+  return `${name} ${pid}`
 }
 
 function says(name: string, client?: string): RegExp {
@@ -152,7 +231,12 @@ function says(name: string, client?: string): RegExp {
 
 const isContainer = ({ name }: Place) => name.startsWith('m-')
 
-function questions(places: readonly Place[]): Question[] {
+/**
+ * What must work. On the hosts' own network containers are neighbours of everybody: nothing is translated and nothing
+ * published; and where they are beside the host's interface (macvlan), they and their own host do not hear each other.
+ */
+function questions(places: readonly Place[], { kind, mode }: Network): Question[] {
+  const isFlat = kind === 'flat'
   const containers = places.filter(isContainer)
   const hosts = places.filter(({ name }) => /^h\d$/.test(name))
   const outside = places.find(({ name }) => name === 'outside')
@@ -168,15 +252,24 @@ function questions(places: readonly Place[]): Question[] {
     }
     const own = hosts.find(({ host }) => host === from.host)
     if (outside !== undefined && own !== undefined) {
-      const expected = says('outside', own.address)
+      const expected = says('outside', isFlat ? from.address : own.address)
       both({ what: 'to the outside', from, address: outside.address, port: LISTEN, expected })
     }
   }
   for (const from of hosts) {
     for (const to of containers) {
+      if (mode === 'macvlan' && from.host === to.host) continue
       const what = from.host === to.host ? 'host to container' : 'host to container elsewhere'
       both({ what, from, address: to.address, port: LISTEN, expected: says(to.name) })
     }
+  }
+  if (isFlat) {
+    for (const to of containers) {
+      if (outside === undefined) continue
+      const expected = says(to.name, outside.address)
+      both({ what: 'from the outside', from: outside, address: to.address, port: LISTEN, expected })
+    }
+    return all
   }
   const open = containers.filter(({ name }) => name.startsWith('m-open'))
   for (const to of open) {
@@ -195,7 +288,7 @@ function questions(places: readonly Place[]): Question[] {
 }
 
 /** Much data between hosts, to the outside and from it: packets of full size both ways. */
-async function transfers(places: readonly Place[]): Promise<string[]> {
+async function transfers(places: readonly Place[], { kind }: Network): Promise<string[]> {
   const [first, ...others] = places.filter(isContainer)
   const elsewhere = others.find(({ host }) => host !== first?.host)
   const outside = places.find(({ name }) => name === 'outside')
@@ -208,7 +301,7 @@ async function transfers(places: readonly Place[]): Promise<string[]> {
     [first, elsewhere.address, LISTEN],
     [elsewhere, first.address, LISTEN],
     [first, outside.address, LISTEN],
-    [outside, host.address, PUBLISHED],
+    kind === 'flat' ? [outside, first.address, LISTEN] : [outside, host.address, PUBLISHED],
   ]
   const wrong: string[] = []
   for (const [from, address, port] of pairs) {

@@ -11,6 +11,12 @@ function startAgent(host: VirtualHost, address = host.address): void {
   host.start(LAUNCHER, ['agent', '--address', address], 'agent')
 }
 
+/** The link that has an address: the uplink, or the bridge in its place. */
+async function linkOf(host: VirtualHost, address: string): Promise<string> {
+  const { stdout } = await host.run('ip', ['-o', '-4', 'address', 'show', 'to', `${address}/32`])
+  return stdout.split(/\s+/)[1] ?? ''
+}
+
 async function killAgent(world: NetworkFleet, host: VirtualHost): Promise<void> {
   await host.run('busybox', ['kill', '-9', await world.agentPid(host)])
 }
@@ -60,9 +66,10 @@ const EVENTS: readonly Event[] = [
       const host = h(world, 3)
       const before = world.addressOf(host)
       const after = before === '192.0.2.3' ? '192.0.2.33' : '192.0.2.3'
+      const link = await linkOf(host, before)
       await killAgent(world, host)
-      await host.run('ip', ['addr', 'del', `${before}/24`, 'dev', 'eth0'])
-      await host.run('ip', ['addr', 'add', `${after}/24`, 'dev', 'eth0'])
+      await host.run('ip', ['addr', 'del', `${before}/24`, 'dev', link])
+      await host.run('ip', ['addr', 'add', `${after}/24`, 'dev', link])
       world.addresses.set(host.name, after)
       startAgent(host, after)
       await until('the server knows', 30_000, async () =>
@@ -75,8 +82,9 @@ const EVENTS: readonly Event[] = [
 /** What a kind leaves on a host, by which it is found out that nothing of it is left. */
 const TRACES: Readonly<Record<string, RegExp>> = {
   vxlan: /vtep1042|DROVER_VXLAN_PEERS/,
-  routed: /via 192\.0\.2\.\d+ dev eth0|RANCHER_DISABLE_HOST_NAT_IPSET|DROVER_ROUTED_HOSTS/,
+  routed: /^10\.42\.\S+ via 192\.0\.2\.\d+ dev eth0|RANCHER_DISABLE_HOST_NAT_IPSET|DROVER_ROUTED_HOSTS/m,
   ipsec: /ipsec0|ipsec-drover|charon/,
+  flat: /flatbr0|flatmv0|drover_flat/,
 }
 
 async function traces(host: VirtualHost): Promise<string> {
@@ -85,47 +93,74 @@ async function traces(host: VirtualHost): Promise<string> {
     await host.run('ip', ['route']),
     await host.run('ipset', ['list', '-n']),
     await host.run('iptables-save', []),
+    await host.run('nft', ['list', 'tables']),
   ]
   return outputs.map(({ stdout }) => stdout).join('\n')
 }
 
-/** The whole life of a network of one kind, from choosing it to leaving nothing of it. */
-export async function testNetwork(t: Test, name: string, kind: string, options: object): Promise<void> {
-  const world = await NetworkFleet.start(t, name)
-  await t.test('chosen', async t => {
-    await world.choose(kind, options)
-    t.strictSame(await world.failures(), [])
+/** Options of a network, as `drover network set` takes them. */
+export type NetworkOptions = Parameters<NetworkFleet['choose']>[1]
+
+/** Chosen on hosts that have another kind: everybody reaches everybody, and nothing of any other kind is left. */
+export async function testChoice(
+  t: Test,
+  world: NetworkFleet,
+  kind: string,
+  options: NetworkOptions,
+): Promise<void> {
+  await world.choose(kind, options)
+  t.strictSame(await world.failures(), [])
+  for (const host of world.members) {
+    const found = await traces(host)
     for (const [other, trace] of Object.entries(TRACES)) {
-      if (other === kind) continue
-      for (const host of world.fleet.lab.hosts) {
-        if (host !== world.outside)
-          t.notMatch(await traces(host), trace, `nothing of ${other} on ${host.name}`)
-      }
+      if (other !== kind) t.notMatch(found, trace, `nothing of ${other} on ${host.name}`)
     }
-  })
+  }
+}
+
+/** Whatever may happen to a host, one after the other. @param check further promises of the kind */
+export async function testEvents(
+  t: Test,
+  world: NetworkFleet,
+  check: (t: Test) => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
   for (const [what, happen] of EVENTS) {
     await t.test(what, async t => {
       await happen(world)
       t.strictSame(await world.failures(), [])
+      await check(t)
     })
   }
+}
+
+/** Ends the agent of a host and removes it: nothing is left there. */
+export async function testRemoval(t: Test, world: NetworkFleet, number: number): Promise<void> {
+  const host = h(world, number)
+  const pid = await world.agentPid(host)
+  await host.run('busybox', ['kill', pid])
+  await until('its agent ended', 20_000, async () => {
+    const { exitCode } = await host.run('busybox', ['kill', '-0', pid], { acceptedExitCodes: [0, 1] })
+    return exitCode === 1
+  })
+  await host.run(LAUNCHER, ['agent', '--uninstall'], { deadline: 60_000 })
+  const ours = /vtep1042|DROVER_|RANCHER_|CATTLE_|drover|vethr|ipsec|flatbr0|flatmv0/
+  t.notMatch(await traces(host), ours)
+  t.equal((await host.run('find', [`${DATA}/agent`], { acceptedExitCodes: [0, 1] })).stdout.trim(), '')
+}
+
+/** The whole life of a network of one kind, from choosing it to leaving nothing of it. */
+export async function testNetwork(
+  t: Test,
+  name: string,
+  kind: string,
+  options: NetworkOptions,
+): Promise<void> {
+  const world = await NetworkFleet.start(t, name)
+  await t.test('chosen', t => testChoice(t, world, kind, options))
+  await testEvents(t, world)
   await t.test('another kind, and nothing at all at the end', async t => {
-    await world.choose(kind === 'vxlan' ? 'routed' : 'vxlan', { routed: { provider: 'hostgw' } })
-    t.strictSame(await world.failures(), [])
-    for (const host of world.fleet.lab.hosts) {
-      if (host === world.outside) continue
-      const trace = TRACES[kind]
-      if (trace !== undefined) t.notMatch(await traces(host), trace, `nothing of ${kind} on ${host.name}`)
-    }
-    const host = h(world, 3)
-    const pid = await world.agentPid(host)
-    await host.run('busybox', ['kill', pid])
-    await until('its agent ended', 20_000, async () => {
-      const { exitCode } = await host.run('busybox', ['kill', '-0', pid], { acceptedExitCodes: [0, 1] })
-      return exitCode === 1
-    })
-    await host.run(LAUNCHER, ['agent', '--uninstall'])
-    t.notMatch(await traces(host), /vtep1042|DROVER_|RANCHER_|CATTLE_|drover0|vethr|ipsec/)
-    t.equal((await host.run('find', [`${DATA}/agent`], { acceptedExitCodes: [0, 1] })).stdout.trim(), '')
+    const other = kind === 'vxlan' ? 'routed' : 'vxlan'
+    await testChoice(t, world, other, other === 'routed' ? { routed: { provider: 'hostgw' } } : {})
+    await testRemoval(t, world, 3)
   })
 }
