@@ -8,7 +8,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { DATA, Fleet, until } from '../../lab/fleet.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
-import { rounded } from '../metadata/figures.ts'
+import { printLine, rounded } from '../figures.ts'
 
 const HOSTS = 250
 const CONTAINERS_EACH = 120
@@ -23,8 +23,8 @@ async function memoryOf(processId: number): Promise<{ resident: number; proporti
 }
 
 function print(name: string, value: number, budget?: string): void {
-  const figure = { bench: 'agent', name, value: rounded(value), unit: 'MiB' }
-  process.stdout.write(`${JSON.stringify({ ...figure, ...(budget === undefined ? {} : { budget }) })}\n`)
+  const figure = { bench: 'agent', name, value: rounded(value), unit: 'MiB' } as const
+  printLine(budget === undefined ? figure : { ...figure, budget })
 }
 
 async function benchInside(): Promise<void> {

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { median, type PrintFigure, printLine, rounded } from './figures.ts'
+import { median, type PrintFigure, printLine, rounded } from '../figures.ts'
 import { allServers, QUERY, type Running } from './servers.ts'
 
 const SECONDS = 1

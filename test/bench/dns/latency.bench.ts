@@ -5,7 +5,7 @@ import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { systemErrorCode } from '../../../kit/index.ts'
-import { median, type PrintFigure, percentile, printLine, rounded } from './figures.ts'
+import { median, type PrintFigure, percentile, printLine, rounded } from '../figures.ts'
 import { allServers, NAME, type Running } from './servers.ts'
 
 const RATE = 10_000

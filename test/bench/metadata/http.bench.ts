@@ -6,7 +6,8 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { MetadataModel, MetadataServer, Requesters, SignalBoard } from '../../../agent/metadata/index.ts'
 import { createLogger } from '../../../kit/index.ts'
-import { cluster, median, type PrintFigure, printLine, rounded } from './figures.ts'
+import { median, type PrintFigure, printLine, rounded } from '../figures.ts'
+import { cluster } from './cluster.ts'
 
 const SECONDS = 1
 const ROUNDS = 9

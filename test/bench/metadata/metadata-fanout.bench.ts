@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { RegistrationAnswer } from '../../../protocol/index.ts'
-import { type PrintFigure, printLine, rounded } from './figures.ts'
+import { type PrintFigure, printLine, rounded } from '../figures.ts'
 import { SimulatedAgent } from './simulated-agents.ts'
 
 const AGENTS = Number(process.env.FANOUT_AGENTS ?? 1_000)

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { MetadataPublisher } from '../../../server/metadata/index.ts'
 import { log, makeCluster, makeContainer, openWorld, type World } from '../../unit/server/metadata/world.ts'
-import { type PrintFigure, printLine, rounded } from './figures.ts'
+import { type PrintFigure, printLine, rounded } from '../figures.ts'
 
 const CONTAINERS = 30_000
 const AGENTS = 1_000

@@ -8,7 +8,8 @@ import { MetadataReplica, NameDirectory, Requesters, SignalBoard } from '../../.
 import { createLogger } from '../../../kit/index.ts'
 import { type MetadataObject, serverMessage } from '../../../protocol/index.ts'
 import { step } from '../../unit/agent/metadata/objects.ts'
-import { cluster, type PrintFigure, printLine, rounded } from './figures.ts'
+import { type PrintFigure, printLine, rounded } from '../figures.ts'
+import { cluster } from './cluster.ts'
 
 const CONTAINERS = 30_000
 const CHANGES = 500

@@ -10,7 +10,8 @@ import path from 'node:path'
 import { BRIDGE, type Container, IpsecHost, makeWire, until } from '../../e2e/network/ipsec-lab.ts'
 import { namespacePath, runIn } from '../../e2e/network/lab.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
-import { median, type PrintFigure, passOn, printLine, rounded } from './figures.ts'
+import { median, type PrintFigure, printLine, rounded } from '../figures.ts'
+import { passOn } from './pass-on.ts'
 
 const ROUNDS = 7
 /** Of one measurement. */

@@ -6,7 +6,8 @@ import type { Overlay, OverlayState, Peer } from '../../../netplugins/overlay/in
 import { HostGateway, RoutedOverlay } from '../../../netplugins/routed/index.ts'
 import { VxlanOverlay } from '../../../netplugins/vxlan/index.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
-import { median, type PrintFigure, passOn, printLine, rounded } from './figures.ts'
+import { median, type PrintFigure, printLine, rounded } from '../figures.ts'
+import { passOn } from './pass-on.ts'
 
 const HOSTS = 1000
 /** How many hosts are added one by one, for a median. */

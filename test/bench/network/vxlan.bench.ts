@@ -7,7 +7,8 @@ import { once } from 'node:events'
 import { namespacePath, runIn } from '../../e2e/network/lab.ts'
 import { OverlayHost, pings, startSwitch, stateOf } from '../../e2e/network/overlay/world.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
-import { median, type PrintFigure, passOn, printLine, rounded } from './figures.ts'
+import { median, type PrintFigure, printLine, rounded } from '../figures.ts'
+import { passOn } from './pass-on.ts'
 
 const ROUNDS = 7
 /** Of one measurement. */

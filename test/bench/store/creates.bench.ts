@@ -2,7 +2,8 @@
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { parseSpaceId, type RunningStore } from '../../../server/store/index.ts'
-import { inTemporaryDirectory, objectOf, type PrintFigure, printLine, rounded, withStore } from './figures.ts'
+import { type PrintFigure, printLine, rounded } from '../figures.ts'
+import { inTemporaryDirectory, objectOf, withStore } from './bench-store.ts'
 
 const MILLISECONDS = 3_000
 const WRITERS = 64

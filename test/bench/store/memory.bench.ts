@@ -1,7 +1,8 @@
 /** What objects, watches and idle spaces cost in memory, and how long it takes to load many objects. */
 import { createLogger } from '../../../kit/index.ts'
 import { openStore, parseSpaceId, type RunningStore, type Space } from '../../../server/store/index.ts'
-import { objectOf, type PrintFigure, printLine, rounded, usedHeap, withStore } from './figures.ts'
+import { type PrintFigure, printLine, rounded } from '../figures.ts'
+import { objectOf, usedHeap, withStore } from './bench-store.ts'
 
 const OBJECTS = 100_000
 const SPACES = 1_000

@@ -1,7 +1,8 @@
 /** From the acknowledgement of a write to its delivery to 1,000 watches of its kind, among 10,000 watches in all. */
 import { setTimeout } from 'node:timers/promises'
 import { parseSpaceId, type Space, type Watch } from '../../../server/store/index.ts'
-import { objectOf, type PrintFigure, percentile, printLine, rounded, withStore } from './figures.ts'
+import { type PrintFigure, percentile, printLine, rounded } from '../figures.ts'
+import { objectOf, withStore } from './bench-store.ts'
 
 const WATCHERS = 1_000
 const OTHERS = 9_000

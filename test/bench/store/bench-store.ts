@@ -1,4 +1,4 @@
-/** What the benches of the store share: a store in a directory of its own, and how figures are given. */
+/** What the benches of the store share: a store in a directory of its own. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -6,34 +6,6 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createLogger } from '../../../kit/index.ts'
 import { openStore, type RunningStore, type StoreOptions } from '../../../server/store/index.ts'
-
-/** One measured figure, printed as one line of JSON. */
-export interface Figure {
-  readonly bench: 'store'
-  readonly name: string
-  readonly value: number
-  readonly unit: string
-  /** The same work done by someone else in the same run. */
-  readonly peer?: { readonly name: string; readonly value: number; readonly ratio: number }
-  /** What must hold; absent when the figure is for information. */
-  readonly budget?: string
-}
-
-export type PrintFigure = (figure: Figure) => void
-
-export const printLine: PrintFigure = figure => {
-  process.stdout.write(`${JSON.stringify(figure)}\n`)
-}
-
-export function rounded(value: number, digits = 3): number {
-  return Number(value.toPrecision(digits))
-}
-
-/** The value below which `fraction` of the samples are. */
-export function percentile(samples: readonly number[], fraction: number): number {
-  const sorted = Float64Array.from(samples).sort()
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))] ?? Number.NaN
-}
 
 export async function inTemporaryDirectory<T>(work: (directory: string) => Promise<T>): Promise<T> {
   const directory = await mkdtemp(path.join(tmpdir(), 'store-bench-'))

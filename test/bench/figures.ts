@@ -1,8 +1,9 @@
-/** What the benches of the DNS server share: how figures are given. */
+/** What all benches share: how a figure is given, and what is made of many samples. */
 
 /** One measured figure, printed as one line of JSON. */
 export interface Figure {
-  readonly bench: 'dns'
+  /** What the bench is about: the name of its folder. */
+  readonly bench: 'agent' | 'dns' | 'metadata' | 'network' | 'store'
   readonly name: string
   readonly value: number
   readonly unit: string
@@ -18,14 +19,16 @@ export const printLine: PrintFigure = figure => {
   process.stdout.write(`${JSON.stringify(figure)}\n`)
 }
 
+export function rounded(value: number, digits = 3): number {
+  return Number(value.toPrecision(digits))
+}
+
 /** The value below which `fraction` of the samples are. */
 export function percentile(samples: readonly number[], fraction: number): number {
   const sorted = Float64Array.from(samples).sort()
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))] ?? Number.NaN
 }
 
-export function median(values: readonly number[]): number {
-  return percentile(values, 0.5)
+export function median(samples: readonly number[]): number {
+  return percentile(samples, 0.5)
 }
-
-export const rounded = (value: number) => Number(value.toPrecision(3))
