@@ -1,5 +1,6 @@
 /** Whether this host reaches anybody: asked at the moment when a verdict depends on it, not remembered. */
 import { get } from 'node:http'
+import type { HealthVerdict } from '../../protocol/index.ts'
 import { BEACON_PORT } from './check-model.ts'
 
 /** Milliseconds until somebody must have answered. */
@@ -14,9 +15,7 @@ export interface OtherHost {
 }
 
 /** Somebody who answered. */
-export interface Proof {
-  readonly hostUuid: string
-}
+type Proof = NonNullable<HealthVerdict['proof']>
 
 function shuffled<T>(values: readonly T[]): T[] {
   return values

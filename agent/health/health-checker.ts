@@ -9,24 +9,11 @@ import {
   systemClock,
 } from '../../kit/index.ts'
 import { Haproxy, type HaproxyModel, type ServerCheck, serverName } from '../../lb/index.ts'
+import type { HealthVerdict } from '../../protocol/index.ts'
 import { checkModel, serverCheckOf, slotId } from './check-model.ts'
-import { type OtherHost, type Proof, proveConnectivity } from './connectivity.ts'
+import { type OtherHost, proveConnectivity } from './connectivity.ts'
 import type { CheckTarget } from './targets.ts'
-import { decide, NEW_TARGET, readingOf, type TargetState, type Verdict } from './verdict.ts'
-
-/** What this host says of one run of a container. */
-export interface HealthVerdict {
-  readonly containerUuid: string
-  /** The container's start count: of which run this is said. */
-  readonly epoch: number
-  readonly verdict: Verdict
-  /** What HAProxy said of the newest check. */
-  readonly reason: string
-  /** Milliseconds from now after which nothing is said any more, unless it is said again. */
-  readonly validFor: number
-  /** Another host that this one reached when it said `down` of a container elsewhere. */
-  readonly proof?: Proof
-}
+import { decide, NEW_TARGET, readingOf, type TargetState } from './verdict.ts'
 
 export interface HealthCheckerOptions {
   /** For HAProxy: at most 70 bytes. */
@@ -51,7 +38,7 @@ interface Watched {
   decidableAt: number | undefined
   state: TargetState
   reason: string
-  proof: Proof | undefined
+  proof: HealthVerdict['proof']
 }
 
 export class HealthChecker implements Daemon {
@@ -184,8 +171,8 @@ export class HealthChecker implements Daemon {
   }
 
   /** Asks other hosts at most once in a look at all states, and only when something hangs on it. */
-  #proofOnce(): () => Promise<Proof | undefined> {
-    let answer: Promise<Proof | undefined> | undefined
+  #proofOnce(): () => Promise<HealthVerdict['proof']> {
+    let answer: Promise<HealthVerdict['proof']> | undefined
     return () => {
       answer ??= proveConnectivity(this.#options.others())
       return answer

@@ -1,5 +1,4 @@
 export { BEACON_PORT } from './check-model.ts'
-export type { OtherHost, Proof } from './connectivity.ts'
-export { HealthChecker, type HealthCheckerOptions, type HealthVerdict } from './health-checker.ts'
+export type { OtherHost } from './connectivity.ts'
+export { HealthChecker, type HealthCheckerOptions } from './health-checker.ts'
 export { type CheckTarget, CheckTargets } from './targets.ts'
-export type { Verdict } from './verdict.ts'

@@ -1,6 +1,8 @@
 /** What this host says of one run of a container: decisions, without clocks or sockets. */
 
-export type Verdict = 'up' | 'down' | 'unknown'
+import type { HealthVerdict } from '../../protocol/index.ts'
+
+export type Verdict = HealthVerdict['verdict']
 
 /** What HAProxy says of a server. `undecided`: too few checks so far, or none. */
 export type Reading = 'up' | 'down' | 'undecided'

@@ -4,13 +4,9 @@ import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import t from 'tap'
-import {
-  BEACON_PORT,
-  type CheckTarget,
-  HealthChecker,
-  type HealthVerdict,
-} from '../../../agent/health/index.ts'
+import { BEACON_PORT, type CheckTarget, HealthChecker } from '../../../agent/health/index.ts'
 import { createLogger } from '../../../kit/index.ts'
+import type { HealthVerdict } from '../../../protocol/index.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 
 const skip = inPrivateNetwork(import.meta.filename)
