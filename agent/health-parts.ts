@@ -1,4 +1,6 @@
 /** The health checks of a host, wired to its metadata and its link. */
+import { createHash } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { type Daemon, explainError, type Logger } from '../kit/index.ts'
 import { Haproxy } from '../lb/index.ts'
@@ -23,14 +25,18 @@ const LONGEST_DIRECTORY = 70
 export function healthDirectory(dataDirectory: string): string {
   const directory = path.join(dataDirectory, 'health')
   const fits = Buffer.byteLength(directory) <= LONGEST_DIRECTORY && /^\/[A-Za-z0-9/_.-]*$/.test(directory)
-  return fits ? directory : '/run/drover-health'
+  if (fits) return directory
+  // Two agents with different data never share one.
+  return `/run/drover-health-${createHash('sha256').update(directory).digest('hex').slice(0, 12)}`
 }
 
 /** Ends a HAProxy that an agent left running, and removes its files. */
 export async function endHealthChecks(dataDirectory: string, log: Logger): Promise<void> {
-  const haproxy = new Haproxy({ name: 'health checks', directory: healthDirectory(dataDirectory), log })
+  const directory = healthDirectory(dataDirectory)
+  const haproxy = new Haproxy({ name: 'health checks', directory, log })
   await haproxy.start()
   await haproxy.stop()
+  await rm(directory, { recursive: true, force: true })
 }
 
 /** Checks what the metadata assigns to this host, and reports what it finds. */

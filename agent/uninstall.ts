@@ -21,7 +21,6 @@ const CONTENTS = [
   'cni',
   'cni.sock',
   'metadata',
-  'health',
   'membership.json',
   'host-key.json',
   'agent-format.json',
