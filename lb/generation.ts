@@ -4,9 +4,9 @@
  *
  * Nothing is synced: no later process reads these files, because a model is always written anew at the start.
  */
+import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { runCommand } from '../kit/index.ts'
 import { lbErrors } from './errors.ts'
 import type { HaproxyModel } from './model.ts'
 import { normalizePem } from './model-check.ts'
@@ -23,19 +23,21 @@ import {
 const CONFIGURATION = 'haproxy.cfg'
 const CURRENT = 'current'
 
-/** Milliseconds that HAProxy may take to look at a configuration. */
-const CHECK_DEADLINE = 60_000
+/** Has HAProxy look at a configuration; returns what it says against it, empty when nothing. */
+export type ConfigurationCheck = (file: string) => Promise<string>
 
 export class Generations {
   readonly #directory: string
   readonly #adminSocket: string
-  readonly #program: string
+  readonly #check: ConfigurationCheck
+  /** Tells the configurations of one process of ours from those of another. */
+  readonly #origin = randomBytes(4).toString('hex')
   #number = 0
 
-  constructor(directory: string, adminSocket: string, program: string) {
+  constructor(directory: string, adminSocket: string, check: ConfigurationCheck) {
     this.#directory = directory
     this.#adminSocket = adminSocket
-    this.#program = program
+    this.#check = check
   }
 
   /** What HAProxy reads when it starts or reloads. */
@@ -50,7 +52,7 @@ export class Generations {
    */
   async write(model: HaproxyModel): Promise<ConfigurationFiles> {
     this.#number += 1
-    const directory = path.join(this.#directory, `generation-${this.#number}`)
+    const directory = path.join(this.#directory, `generation-${this.#origin}-${this.#number}`)
     const files = { directory }
     try {
       const text = renderConfiguration(model, files, this.#adminSocket)
@@ -70,7 +72,8 @@ export class Generations {
       }
       const file = path.join(directory, CONFIGURATION)
       await writeFile(file, text, { mode: 0o600 })
-      await this.#check(file, text)
+      const complaint = await this.#check(file)
+      if (complaint !== '') throw refusal(complaint, text)
       return files
     } catch (error) {
       await this.remove(files)
@@ -90,7 +93,15 @@ export class Generations {
     await rm(directory, { recursive: true, force: true })
   }
 
-  /** Removes what an earlier process left. */
+  /** Removes what an earlier process left, but not what is in use. */
+  async removeOthers({ directory }: ConfigurationFiles): Promise<void> {
+    for (const name of await readdir(this.#directory)) {
+      if (!name.startsWith('generation-') || name === path.basename(directory)) continue
+      await rm(path.join(this.#directory, name), { recursive: true, force: true })
+    }
+  }
+
+  /** Removes everything. */
   async removeAll(): Promise<void> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 })
     for (const name of await readdir(this.#directory)) {
@@ -98,14 +109,6 @@ export class Generations {
         await rm(path.join(this.#directory, name), { recursive: true, force: true })
       }
     }
-  }
-
-  async #check(file: string, text: string): Promise<void> {
-    const { exitCode, stderr } = await runCommand(this.#program, ['-c', '-f', file], {
-      deadline: CHECK_DEADLINE,
-      acceptedExitCodes: [0, 1, 2],
-    })
-    if (exitCode !== 0) throw refusal(stderr, text)
   }
 }
 
@@ -116,7 +119,7 @@ export function refusal(stderr: string, text: string): Error {
   const reason = alert
     .replace(/^\[ALERT\]\s+\(\d+\)\s*:\s*/, '')
     .replace(/(?:config : )?parsing \[[^\]]+:\d+\]\s*:\s*/, '')
-    .replaceAll(/\S*\/generation-\d+\//g, '')
+    .replaceAll(/\S*\/generation-[\w-]+\//g, '')
     .trim()
   const number = Number(/\[[^\]]+:(\d+)\]/.exec(alert)?.[1] ?? 0)
   const line = text.split('\n')[number - 1]?.trim()

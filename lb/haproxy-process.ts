@@ -3,12 +3,16 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
-import { atMost, type Logger, readLines, sleep } from '../kit/index.ts'
+import { atMost, type Logger, readLines, runCommand, sleep } from '../kit/index.ts'
 import { lbErrors } from './errors.ts'
+import type { HaproxyRunner } from './runner.ts'
 
 /** Milliseconds until a new configuration must be in use, and until a stopped HAProxy must be gone. */
 const LOAD_DEADLINE = 60_000
 const END_DEADLINE = 5_000
+
+/** Milliseconds that HAProxy may take to look at a configuration. */
+const CHECK_DEADLINE = 60_000
 
 /** Milliseconds between two looks at a process that is not our child. */
 const LOOK_INTERVAL = 20
@@ -36,7 +40,8 @@ export interface HaproxyProcessOptions {
   readonly onUnexpectedEnd: () => void
 }
 
-export class HaproxyProcess {
+export class HaproxyProcess implements HaproxyRunner {
+  readonly lasting = false
   readonly #options: HaproxyProcessOptions
   readonly #events = new EventEmitter<Events>()
   #child: ChildProcess | undefined
@@ -121,6 +126,14 @@ export class HaproxyProcess {
       child.kill('SIGKILL')
       await atMost(END_DEADLINE, 'HAProxy', gone)
     }
+  }
+
+  async check(file: string): Promise<string> {
+    const { exitCode, stderr } = await runCommand(this.#options.program, ['-c', '-f', file], {
+      deadline: CHECK_DEADLINE,
+      acceptedExitCodes: [0, 1, 2],
+    })
+    return exitCode === 0 ? '' : stderr || `exit code ${exitCode}`
   }
 
   /** Ends one that an earlier process of ours left, if there is one. */

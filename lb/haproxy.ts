@@ -17,6 +17,7 @@ import type { HaproxyModel } from './model.ts'
 import { requireModel } from './model-check.ts'
 import { commandsAfterLoading, planChange } from './plan.ts'
 import type { ConfigurationFiles } from './render.ts'
+import type { HaproxyRunner, RunnerPlace } from './runner.ts'
 import { RuntimeClient } from './runtime-client.ts'
 
 export interface HaproxyOptions {
@@ -30,6 +31,10 @@ export interface HaproxyOptions {
   /** It ended and runs again: what it knew of its servers is lost. */
   readonly onRestart?: () => void
   readonly program?: string
+  /** Makes what runs HAProxy; absent: it is a process of ours. */
+  readonly runner?: (place: RunnerPlace) => HaproxyRunner
+  /** Default: in the directory. */
+  readonly adminSocket?: string
   readonly clock?: Clock
 }
 
@@ -48,7 +53,7 @@ export class Haproxy implements Daemon {
   readonly runtime: RuntimeClient
   readonly #options: HaproxyOptions
   readonly #generations: Generations
-  readonly #process: HaproxyProcess
+  readonly #process: HaproxyRunner
   readonly #lock = new KeyedLock('HAProxy')
   readonly #backoff = new Backoff({ initial: 100, maximum: 30_000 })
   #applied: { readonly model: HaproxyModel; readonly files: ConfigurationFiles } | undefined
@@ -71,17 +76,23 @@ export class Haproxy implements Daemon {
     }
     this.name = options.name
     this.#options = options
-    const adminSocket = path.join(directory, 'admin.sock')
+    const { adminSocket = path.join(directory, 'admin.sock') } = options
     this.runtime = new RuntimeClient(adminSocket)
-    this.#generations = new Generations(directory, adminSocket, program)
-    this.#process = new HaproxyProcess({
-      program,
+    this.#generations = new Generations(directory, adminSocket, file => this.#process.check(file))
+    const place = {
       configurationFile: this.#generations.configurationFile,
-      processRecord: path.join(directory, 'master.pid'),
-      log,
-      onLine: line => options.onLine?.(line),
+      adminSocket,
       onUnexpectedEnd: () => this.#restartLater(),
-    })
+    }
+    this.#process =
+      options.runner?.(place) ??
+      new HaproxyProcess({
+        ...place,
+        program,
+        processRecord: path.join(directory, 'master.pid'),
+        log,
+        onLine: line => options.onLine?.(line),
+      })
   }
 
   /** The model that HAProxy does now. */
@@ -98,7 +109,7 @@ export class Haproxy implements Daemon {
   async start(): Promise<void> {
     this.#stopped = false
     await this.#process.endLeftOver()
-    await this.#generations.removeAll()
+    if (!this.#process.lasting) await this.#generations.removeAll()
   }
 
   async stop(): Promise<void> {
@@ -106,7 +117,7 @@ export class Haproxy implements Daemon {
     this.#cancelRestart?.()
     await this.#lock.run('process', async () => {
       await this.#process.stop()
-      await this.#generations.removeAll()
+      if (!this.#process.lasting) await this.#generations.removeAll()
       this.#applied = undefined
     })
   }
@@ -162,6 +173,7 @@ export class Haproxy implements Daemon {
     this.#cancelRestart?.()
     this.#applied = { model, files }
     if (before !== undefined) await this.#generations.remove(before.files)
+    else await this.#generations.removeOthers(files)
     const commands = commandsAfterLoading(model)
     this.#incomplete = true
     await this.runtime.change(commands)

@@ -22,6 +22,7 @@ export type {
 export { serverName } from './model.ts'
 export { requireModel } from './model-check.ts'
 export { type ChangePlan, planChange } from './plan.ts'
+export type { HaproxyRunner, RunnerPlace } from './runner.ts'
 export { RuntimeClient } from './runtime-client.ts'
 export { assignSlots, slotCountFor } from './slots.ts'
 export { parseStatistics, parseTable, type StatisticsRow, type TableEntry } from './statistics.ts'

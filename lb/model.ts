@@ -143,6 +143,8 @@ export interface HaproxyModel {
   readonly defaults: readonly string[]
   /** Further sections, line by line, as a user wrote them. */
   readonly sections: readonly string[]
+  /** Lets lines about requests into the log; which requests are logged, `defaults` says. */
+  readonly accessLog?: boolean
 }
 
 /** The weight that HAProxy is told. */

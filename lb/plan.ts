@@ -54,6 +54,7 @@ function structuralDifference(before: HaproxyModel, after: HaproxyModel): string
   )
   return (
     (lines && `the lines of ${lines} differ`) ??
+    (before.accessLog === after.accessLog ? undefined : 'the log differs') ??
     differentPart('backend', before.backends, after.backends) ??
     differentPart('frontend', before.frontends, after.frontends) ??
     differentPart('certificate', before.certificates, after.certificates) ??

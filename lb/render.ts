@@ -112,7 +112,8 @@ export function renderConfiguration(
   files: ConfigurationFiles,
   adminSocket: string,
 ): string {
-  return template()({ model, files, adminSocket: `unix@${adminSocket}` })
+  const description = path.basename(files.directory)
+  return template()({ model, files, description, adminSocket: `unix@${adminSocket}` })
 }
 
 /** The certificates of one bind: the first is the default. */
