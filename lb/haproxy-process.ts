@@ -3,8 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
-import { atMost, type Logger, readLines, runCommand, sleep } from '../kit/index.ts'
+import { atMost, type Logger, readLines, runCommand, sleep, withDeadline } from '../kit/index.ts'
 import { lbErrors } from './errors.ts'
+import { RELOAD_SIGNAL, untilReloadable } from './reload-signal.ts'
 import type { HaproxyRunner } from './runner.ts'
 
 /** Milliseconds until a new configuration must be in use, and until a stopped HAProxy must be gone. */
@@ -101,10 +102,12 @@ export class HaproxyProcess implements HaproxyRunner {
    * @throws `ReloadFailed` with what it said; the old workers go on then
    */
   async reload(): Promise<void> {
-    if (this.#child?.pid === undefined) throw lbErrors.NotRunning({ object: this.#options.program })
+    const pid = this.pid
+    if (pid === undefined) throw lbErrors.NotRunning({ object: this.#options.program })
+    await withDeadline(LOAD_DEADLINE, 'HAProxy: reload', signal => untilReloadable(pid, signal))
     this.#complaints = []
     const loaded = this.#nextLoad('reload')
-    process.kill(this.#child.pid, 'SIGUSR2')
+    process.kill(pid, RELOAD_SIGNAL)
     if (!(await loaded)) {
       throw lbErrors.ReloadFailed({
         object: 'reload',

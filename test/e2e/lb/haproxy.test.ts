@@ -255,16 +255,19 @@ t.test('HAProxy', { skip }, async t => {
       certificates: [],
     })
     const clients = [client(), client(), client(), client()]
-    for (let index = 1; index <= 60; index += 1) {
-      const how = await apply({
-        backends: [busy(index)],
-        ...(index % 10 === 0
-          ? { frontends: [frontend('http', 8080, { rules, custom: [`maxconn ${1000 + index}`] })] }
-          : {}),
-      })
-      t.equal(how, index % 10 === 0 ? 'reload' : 'commands')
+    try {
+      for (let index = 1; index <= 60; index += 1) {
+        const how = await apply({
+          backends: [busy(index)],
+          ...(index % 10 === 0
+            ? { frontends: [frontend('http', 8080, { rules, custom: [`maxconn ${1000 + index}`] })] }
+            : {}),
+        })
+        t.equal(how, index % 10 === 0 ? 'reload' : 'commands')
+      }
+    } finally {
+      running = false
     }
-    running = false
     await Promise.all(clients)
     t.equal(failed, 0, `none of ${done} failed`)
     t.ok(done > 0)
