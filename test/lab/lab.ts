@@ -86,6 +86,10 @@ export class Lab {
   /** Pulls a host's plug and starts it again, with its Docker engine and nothing else. @returns the host as it is now */
   async reboot(host: VirtualHost, number: number): Promise<VirtualHost> {
     await host.powerOff()
+    // The kernel takes its time to clear away the network of a machine that is gone, and the cable with it.
+    await this.#inSwitch('ip', ['link', 'del', linkName(this.#options.name, host.name)]).catch(
+      () => undefined,
+    )
     const options = this.hostOptions(number, host.name)
     const again = await VirtualHost.create(options)
     this.#hosts.splice(this.#hosts.indexOf(host), 1, again)
