@@ -8,6 +8,8 @@ import { buildPlugin, type CniRuntime } from '../netplugins/cni/index.ts'
 import { METADATA_ADDRESS, type NetworkAssignment } from '../protocol/index.ts'
 import { KubernetesClient } from '../protocol/kubernetes/index.ts'
 import { agentMetrics } from './agent-metrics.ts'
+import { BalancerDuty, CertificateKeeper } from './balancer/index.ts'
+import { balancerCertificatesFile, balancerContainer, balancersDirectory } from './balancer-parts.ts'
 import { ConsoleStreams } from './console/index.ts'
 import { ContainerInventory, type DockerEngine } from './docker/index.ts'
 import { HealthDuty } from './health-parts.ts'
@@ -64,6 +66,9 @@ export interface AgentContext {
 /** Milliseconds to wait for more address blocks. */
 const BLOCKS_DEADLINE = 10_000
 
+/** Milliseconds for an answer with certificates. */
+const CERTIFICATES_DEADLINE = 10_000
+
 /** Where this host finds name servers: its own file, and systemd's where that one names only a local stub. */
 const NAME_SERVER_FILES = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']
 
@@ -95,6 +100,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
     pauseImage: pauseImage.names[0],
     nodeName,
     hostIp: address,
+    balancerDirectory: uuid => path.join(balancersDirectory(dataDirectory), uuid),
     log,
     events: {
       onStatus: (pod, status) => statuses.report(pod, status),
@@ -171,6 +177,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
         reporter.sendFull()
         networkReporter.sendAgain()
         health.sendAgain()
+        certificates.connected()
       },
       onMessage: message => {
         if (message.type === 'network') configure(message.network)
@@ -196,6 +203,20 @@ export async function startAgent(context: AgentContext): Promise<void> {
     hostUuid: membership.hostUuid,
     model: replica.model,
     send: message => link.send(message),
+  })
+  const certificates: CertificateKeeper = new CertificateKeeper({
+    file: balancerCertificatesFile(dataDirectory),
+    request: service => link.request('balancer.certificates', { service }, CERTIFICATES_DEADLINE),
+    log,
+  })
+  const balancers = new BalancerDuty({
+    ...{ inventory, certificates, log },
+    directory: balancersDirectory(dataDirectory),
+    hostUuid: membership.hostUuid,
+    isOurs: container => container.labels[DOCKER_LABEL.owner] === hostId,
+    model: replica.model,
+    container: id => balancerContainer(engine, id),
+    onStateChanged: () => undefined,
   })
   inventory.onChange(() => reporter.changed())
   network.onAttachmentsChanged(() => reporter.changed())
@@ -224,6 +245,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(node)
   await supervisor.start(reporter)
   await supervisor.start(health)
+  await supervisor.start(balancers)
   await supervisor.start(link)
   await supervisor.start({
     name: 'Kubernetes client',

@@ -2,6 +2,7 @@
 import { rm, rmdir } from 'node:fs/promises'
 import path from 'node:path'
 import { type Logger, removeFileDurably } from '../kit/index.ts'
+import { removeBalancers } from './balancer-parts.ts'
 import type { DockerEngine } from './docker/index.ts'
 import { endHealthChecks } from './health-parts.ts'
 import { cniRuntime, hostNetwork } from './host-parts.ts'
@@ -43,6 +44,7 @@ export async function uninstall({ dataDirectory, engine, log }: UninstallContext
   for (const { containerId, interfaceName } of network.attachments())
     await cni.delete({ containerId, interfaceName })
   await endHealthChecks(dataDirectory, log)
+  await removeBalancers(dataDirectory)
   await network.uninstall()
   for (const name of CONTENTS) await rm(path.join(dataDirectory, name), { recursive: true, force: true })
   await removeFileDurably(path.join(dataDirectory, 'agent.lock'))

@@ -17,7 +17,8 @@ function needsLoader(elf: Buffer): boolean {
   )
 }
 
-async function staticBusybox(): Promise<Buffer> {
+/** @throws `NoStaticBusybox` */
+export async function staticBusybox(): Promise<Buffer> {
   let binary: Buffer
   try {
     binary = await readFile(BUSYBOX)

@@ -1,6 +1,7 @@
 /** The images that Drover makes by itself. */
 import type { Readable } from 'node:stream'
 import { busyboxFileSystem, pauseFileSystem } from './busybox.ts'
+import { loadBalancerFileSystem, START_SCRIPT } from './load-balancer.ts'
 
 /** An image that can be made on any host. */
 export interface LocalImage {
@@ -29,7 +30,21 @@ export const busyboxImage: LocalImage = {
   changes: ['ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'CMD ["/bin/sh"]'],
 }
 
+/** HAProxy as load balancers run it. The agent writes its configuration. */
+export const loadBalancerImage: LocalImage = {
+  names: ['drover/lb:1'],
+  purpose: 'HAProxy of load balancers',
+  fileSystem: loadBalancerFileSystem,
+  changes: [`ENTRYPOINT ["${START_SCRIPT}"]`],
+}
+
+/** Those that every host gets; others are made where they are needed for the first time. */
 export const localImages: readonly LocalImage[] = [pauseImage, busyboxImage]
+
+/** The image of that name, when Drover makes it by itself. */
+export function localImage(name: string): LocalImage | undefined {
+  return [...localImages, loadBalancerImage].find(({ names }) => names.includes(name))
+}
 
 /** An engine that images can be put into. */
 export interface ImageStore {

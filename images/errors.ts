@@ -6,4 +6,9 @@ export const imageErrors = defineErrors({
     message: 'no statically linked busybox was found',
     mend: 'install the package busybox-static',
   },
+  NoHaproxy: {
+    status: 500,
+    message: 'HAProxy was not found',
+    mend: 'install the package haproxy',
+  },
 })

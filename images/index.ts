@@ -3,6 +3,8 @@ export {
   ensureImage,
   type ImageStore,
   type LocalImage,
+  loadBalancerImage,
+  localImage,
   localImages,
   pauseImage,
 } from './catalog.ts'

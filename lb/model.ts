@@ -47,6 +47,8 @@ export interface Frontend {
   readonly binds: readonly Bind[]
   /** The first that fits decides. */
   readonly rules: readonly RoutingRule[]
+  /** In mode `http`: tells servers by X-Forwarded-* that clients came this way, unless somebody before has told them. */
+  readonly forwarded?: 'http' | 'https'
   /** Asked after the rules: a map from host to backend, which changes without a reload. */
   readonly hostMap?: string
   readonly defaultBackend?: string
@@ -110,13 +112,13 @@ export interface Backend {
   /** Tells of every change of a check's result in the log. */
   readonly logChecks?: boolean
   readonly stickiness?: Stickiness
-  /** Tells servers by X-Forwarded-* how the client came. */
-  readonly forwardedHeaders?: boolean
   readonly sendProxy?: 'v1' | 'v2'
   /** HTTP/2 without TLS to the servers, as gRPC wants it. */
   readonly http2?: boolean
   readonly tls?: { readonly alpn?: readonly string[] }
-  /** Names of hosts are asked there; without it servers are addresses. */
+  /** Further servers, whose addresses HAProxy looks up by itself and again from time to time. */
+  readonly names?: readonly { readonly host: string; readonly port: number }[]
+  /** Further directives, as a user wrote them. */
   readonly custom?: readonly string[]
   /** Parameters for every server, as a user wrote them. */
   readonly serverParameters?: string

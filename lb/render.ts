@@ -78,6 +78,14 @@ const helpers = {
   conditional: ({ host, path }: RoutingRule) => host !== undefined || path !== undefined,
   readsHost: ({ rules, hostMap, mode }: Frontend) =>
     mode === 'http' && (hostMap !== undefined || rules.some(({ host }) => host !== undefined)),
+  hostName: (host: string) => {
+    if (/^[A-Za-z0-9_.-]{1,253}$/.test(host)) return host
+    throw lbErrors.InvalidModel({
+      object: `host ${JSON.stringify(host.slice(0, 80))}`,
+      expected: 'the name of a host',
+    })
+  },
+  looksUpNames: ({ backends }: HaproxyModel) => backends.some(({ names = [] }) => names.length > 0),
   serverDefaults: ({ check, sendProxy, tls, http2 }: Backend) =>
     check !== undefined || sendProxy !== undefined || tls !== undefined || http2 === true,
   certificateList: certificateListFile,

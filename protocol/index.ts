@@ -21,6 +21,26 @@ export {
 } from './labels.ts'
 export * from './link/index.ts'
 export {
+  BACKEND_NAME,
+  BALANCER_CONFIG_LIMIT,
+  BALANCER_DIRECTORY_VARIABLE,
+  BALANCER_HEALTH_PORT,
+  BALANCER_IMAGE,
+  BALANCER_PROTOCOLS,
+  type BalancerCertificate,
+  type BalancerConfig,
+  type BalancerProtocol,
+  type BalancerTargetConfig,
+  balancerConfigProblem,
+  balancerConfigSchema,
+  balancerTargetConfigSchema,
+  certificateNames,
+  type PortRule,
+  RESERVED_BALANCER_PORTS,
+  type StickinessPolicy,
+  type TargetRule,
+} from './load-balancer.ts'
+export {
   type EnvironmentInfo,
   type HostInfo,
   type InstanceInfo,

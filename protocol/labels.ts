@@ -23,6 +23,12 @@ export const LABEL = {
   deploymentUnit: 'io.rancher.service.deployment.unit',
   launchConfig: 'io.rancher.service.launch.config',
   sidekicks: 'io.rancher.sidekicks',
+  /** `any`, `only-local` or `prefer-local`: which containers a balancer sends requests to. */
+  balancerTarget: 'io.rancher.lb_service.target',
+  /** `true`: a balancer does not ask the services that it chooses what they want. */
+  balancerSkipTargetRules: 'io.rancher.lb_service.skip_target_lb_rules',
+  /** On containers in which a balancer's HAProxy runs. */
+  balancer: 'io.drover.balancer',
   schedulerGlobal: 'io.rancher.scheduler.global',
   podUid: 'io.kubernetes.pod.uid',
   podName: 'io.kubernetes.pod.name',

@@ -5,6 +5,11 @@
  * `infoTypeId` is the API's id, whose number grows with every object that is made.
  */
 import { type Static, type TSchema, Type, validatorOf } from '../kit/index.ts'
+import {
+  balancerCertificateSchema,
+  balancerConfigSchema,
+  balancerTargetConfigSchema,
+} from './load-balancer.ts'
 
 const text = (maximum: number) => Type.String({ maxLength: maximum })
 const labels = Type.Record(Type.String(), text(16_384))
@@ -105,7 +110,12 @@ export const serviceInfoSchema = Type.Object({
   labels,
   metadata: Type.Record(Type.String(), Type.Unknown()),
   healthCheck: optional(healthCheckSchema),
-  lbConfig: optional(Type.Unknown()),
+  lbConfig: optional(balancerConfigSchema),
+  /** The certificates of `lbConfig` that there are; their secrets are asked of the server. */
+  lbCertificates: optional(Type.Array(balancerCertificateSchema)),
+  lbTargetConfig: optional(balancerTargetConfigSchema),
+  /** Milliseconds for which those that are to end are left the clients they have. */
+  drainTimeout: optional(Type.Integer()),
   createIndex: Type.Integer(),
 })
 
@@ -177,7 +187,7 @@ export type MetadataHealthCheck = Static<typeof healthCheckSchema>
  * Raised when servers convert objects differently than before: copies of the model that were made the old way are
  * replaced then.
  */
-export const METADATA_MODEL_VERSION = 3
+export const METADATA_MODEL_VERSION = 4
 
 const generation = text(128)
 const sequence = Type.Integer({ minimum: 0 })

@@ -93,7 +93,7 @@ export class DockerEngine {
   }
 
   /** Sends a signal; a container that is gone or does not run is fine. */
-  async kill(id: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  async kill(id: string, signal: 'SIGTERM' | 'SIGKILL' | 'SIGUSR2'): Promise<void> {
     await this.#unlessMissing(() =>
       this.#unlessStatus(409, () =>
         this.#call(`container ${id}`, () => this.#docker.getContainer(id).kill({ signal })),

@@ -1,4 +1,4 @@
-export { BEACON_PORT } from './check-model.ts'
+export { BEACON_PORT, serverCheckOf } from './check-model.ts'
 export type { OtherHost } from './connectivity.ts'
 export { HealthChecker, type HealthCheckerOptions } from './health-checker.ts'
 export { type CheckTarget, CheckTargets } from './targets.ts'

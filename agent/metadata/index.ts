@@ -1,7 +1,16 @@
 export { HostNameServers, type HostNameServersOptions } from './host-name-servers.ts'
 export { MetadataServer, type MetadataServerOptions, metadataErrors } from './http/index.ts'
 export { LateListener, type LateListenerOptions } from './late-listener.ts'
-export { EVERY, MetadataModel, PeerHosts, PolicyMembers, SignalBoard } from './model/index.ts'
+export {
+  EVERY,
+  linkedService,
+  MetadataModel,
+  type ModelReader,
+  nameKey,
+  PeerHosts,
+  PolicyMembers,
+  SignalBoard,
+} from './model/index.ts'
 export {
   type ClusterNames,
   KubernetesSource,
@@ -10,6 +19,7 @@ export {
 } from './names/index.ts'
 export { MetadataReplica, type MetadataReplicaOptions } from './replica/index.ts'
 export {
+  addressOf,
   LocalAddresses,
   type LocalAddressesOptions,
   Requesters,

@@ -1,7 +1,12 @@
 /** What Docker is asked to make for a pod. Pure. */
 import type { ContainerCreateOptions } from 'dockerode'
 import { parseIpv4 } from '../../kit/index.ts'
-import { CONTAINER_LABELS_ANNOTATION, LABEL, METADATA_ADDRESS } from '../../protocol/index.ts'
+import {
+  BALANCER_DIRECTORY_VARIABLE,
+  CONTAINER_LABELS_ANNOTATION,
+  LABEL,
+  METADATA_ADDRESS,
+} from '../../protocol/index.ts'
 import {
   type Container,
   type EnvironmentVariable,
@@ -19,6 +24,8 @@ export interface PodPlace {
   readonly pauseImage: string
   readonly hostIp: string
   readonly nodeName: string
+  /** Where the agent keeps the configuration of the load balancer in a container. */
+  readonly balancerDirectory: (containerUuid: string) => string
 }
 
 const DEFAULT_GRACE_PERIOD = 30
@@ -195,6 +202,23 @@ function resourceOptions(container: Container): { Memory?: number; NanoCpus?: nu
   }
 }
 
+/** The directory of the balancer that the container is to be; undefined when it is none. */
+function balancerOf({ pod, balancerDirectory }: PodPlace, container: Container): string | undefined {
+  const labels = requestedLabels(pod)[container.name]
+  const uuid = labels?.[LABEL.containerUuid] ?? ''
+  // Anybody may write annotations: the uuid becomes part of a path.
+  return labels?.[LABEL.balancer] === 'true' && /^[0-9a-f-]{36}$/.test(uuid)
+    ? balancerDirectory(uuid)
+    : undefined
+}
+
+/** HAProxy reads what the agent writes, and only its sockets are for both to write. */
+function balancerBinds(directory: string | undefined): string[] {
+  return directory === undefined
+    ? []
+    : [`${directory}:${directory}:ro`, `${directory}/sockets:${directory}/sockets`]
+}
+
 function binds(container: Container, pod: Pod, hostsFile: string): string[] {
   const paths = (container.volumeMounts ?? []).map(mount => {
     const volume = pod.spec.volumes?.find(({ name }) => name === mount.name)
@@ -241,6 +265,8 @@ export function containerOptions(place: ContainerPlace): ContainerCreateOptions 
   const security = container.securityContext ?? {}
   const user = [security.runAsUser, security.runAsGroup].filter(id => id !== undefined).join(':')
   const address = parseIpv4(podIp) === undefined ? {} : { [LABEL.containerIp]: podIp }
+  const balancer = balancerOf(place, container)
+  if (balancer !== undefined) variables.set(BALANCER_DIRECTORY_VARIABLE, balancer)
   return {
     name: dockerName(place, container, attempt),
     Image: container.image,
@@ -271,7 +297,7 @@ export function containerOptions(place: ContainerPlace): ContainerCreateOptions 
       ReadonlyRootfs: security.readOnlyRootFilesystem === true,
       CapAdd: security.capabilities?.add ?? [],
       CapDrop: security.capabilities?.drop ?? [],
-      Binds: binds(container, pod, place.hostsFile),
+      Binds: [...binds(container, pod, place.hostsFile), ...balancerBinds(balancer)],
       RestartPolicy: { Name: 'no' },
       LogConfig: { Type: 'json-file', Config: { 'max-size': '25m', 'max-file': '2' } },
       ...resourceOptions(container),

@@ -1,4 +1,5 @@
 /** Brings images to the host, a few at a time, and remembers what went wrong. */
+import { ensureImage, localImage } from '../../images/index.ts'
 import { Backoff, type Clock, type Logger, systemClock } from '../../kit/index.ts'
 import type { DockerEngine } from '../docker/index.ts'
 
@@ -19,15 +20,17 @@ interface Pull {
 
 const CONCURRENT_PULLS = 3
 
+type Engine = Pick<DockerEngine, 'hasImage' | 'pull' | 'importImage'>
+
 export class ImagePuller {
-  readonly #engine: Pick<DockerEngine, 'hasImage' | 'pull'>
+  readonly #engine: Engine
   readonly #log: Logger
   readonly #clock: Clock
   readonly #pulls = new Map<string, Pull>()
   readonly #queue: { key: string; image: string; done: () => void }[] = []
   #running = 0
 
-  constructor(engine: Pick<DockerEngine, 'hasImage' | 'pull'>, log: Logger, clock: Clock = systemClock) {
+  constructor(engine: Engine, log: Logger, clock: Clock = systemClock) {
     this.#engine = engine
     this.#log = log
     this.#clock = clock
@@ -103,7 +106,9 @@ export class ImagePuller {
 
   async #pull(pull: Pull, image: string): Promise<void> {
     try {
-      await this.#engine.pull(image)
+      const own = localImage(image)
+      if (own === undefined) await this.#engine.pull(image)
+      else await ensureImage(this.#engine, own)
       pull.state = 'done'
     } catch (error) {
       pull.state = 'failed'

@@ -48,6 +48,7 @@ export interface PodRuntimeOptions {
   readonly pauseImage: string
   readonly nodeName: string
   readonly hostIp: string
+  readonly balancerDirectory: (containerUuid: string) => string
 }
 
 /** What is remembered of a pod between two looks; losing it costs nothing but a repeated signal or message. */
@@ -411,7 +412,7 @@ export class PodRuntime implements Daemon {
   }
 
   #place(pod: Pod): PodPlace {
-    const { owner, pauseImage, hostIp, nodeName } = this.#options
-    return { pod, owner, pauseImage, hostIp, nodeName }
+    const { owner, pauseImage, hostIp, nodeName, balancerDirectory } = this.#options
+    return { pod, owner, pauseImage, hostIp, nodeName, balancerDirectory }
   }
 }

@@ -4,3 +4,4 @@ export type { NetworkPolicyInput, NetworkPolicyRuleInput, PolicyMember } from '.
 export { POLICY_CHAIN, policyChains } from './policy-chains.ts'
 export { compilePolicy, type PolicyInput } from './policy-input.ts'
 export { type CompiledPolicy, NO_POLICY, type PolicySet } from './policy-model.ts'
+export { readSelector } from './selectors.ts'

@@ -31,7 +31,9 @@ export function replacedFields(
 
 /** The service after a change of its definition. Its containers are replaced only when their own config changed. */
 export function changedService(service: Service, definition: ServiceDefinition): Service {
-  const next: Service = { ...service, ...definition }
+  // What a definition may leave out is gone when it does.
+  const { lbConfig: _config, lbTargetConfig: _target, drainTimeout: _drain, ...rest } = service
+  const next: Service = { ...rest, ...definition }
   if (isDeepStrictEqual(next, service)) return service
   return replacedFields(service, definition).length === 0
     ? next

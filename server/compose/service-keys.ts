@@ -113,6 +113,8 @@ export const serviceLevelKeys: ReadonlySet<string> = new Set([
   'external_ips',
   'metadata',
   'upgrade_strategy',
+  'lb_config',
+  'drain_timeout_ms',
 ])
 
 /** Keys that the formats know and this version does not act on. */
@@ -122,7 +124,7 @@ export const unsupportedKeys: ReadonlySet<string> = new Set(
   env_file extends group_add healthcheck image_pull_policy init ipc isolation logging log_driver log_opt mac_address
   memswap_limit mem_swappiness net networks oom_kill_disable oom_score_adj pid pids_limit profiles secrets security_opt
   shm_size stop_signal storage_opt sysctls tmpfs ulimits userns_mode uts volume_driver volumes_from deploy configs
-  lb_config load_balancer_config external_ips default_cert certs type scale_min scale_max scale_increment
+  load_balancer_config external_ips default_cert certs type scale_min scale_max scale_increment
   scale_policy create_only start_on_create retain_ip service_schemas storage_driver network_driver vcpu memory userdata
   disks drain_timeout_ms`.split(/\s+/),
 )
@@ -133,7 +135,8 @@ export const unsupportedLabels: readonly string[] = [
   'io.rancher.container.create_agent',
   'io.rancher.container.agent.',
   'io.rancher.container.requested_ip',
-  'io.rancher.lb_service.',
+  'io.rancher.lb_service.cert_dir',
+  'io.rancher.lb_service.default_cert_dir',
   'io.rancher.loadbalancer.',
   'io.rancher.service.selector.',
 ]

@@ -1,9 +1,10 @@
 /** Turns the files of a stack into the services that it should have. Pure: nothing is stored here. */
 
-import { LABEL } from '../../protocol/index.ts'
+import { type BalancerConfig, type BalancerTargetConfig, LABEL } from '../../protocol/index.ts'
 import type { LaunchConfig, Service, ServiceLink } from '../model/index.ts'
 import { composeErrors } from './errors.ts'
 import { interpolateValue } from './interpolation.ts'
+import { readBalancerConfig, readBalancerTarget } from './load-balancer.ts'
 import {
   emptyLaunchConfig,
   launchConfigReaders,
@@ -12,7 +13,13 @@ import {
   unsupportedKeys,
   unsupportedLabels,
 } from './service-keys.ts'
-import { hasContainers, isExternalAddress, isExternalName, serviceKind } from './service-kinds.ts'
+import {
+  hasContainers,
+  imageOfKind,
+  isExternalAddress,
+  isExternalName,
+  serviceKind,
+} from './service-kinds.ts'
 import { SourceFile, type ValuePath } from './source-file.ts'
 import {
   child,
@@ -32,6 +39,9 @@ export interface ServiceDefinition {
   readonly kind: Service['kind']
   readonly externalIps: readonly string[]
   readonly externalHostname?: string
+  readonly lbConfig?: BalancerConfig
+  readonly lbTargetConfig?: BalancerTargetConfig
+  readonly drainTimeout?: number
   readonly scale: number
   readonly launchConfig: LaunchConfig
   readonly secondaryLaunchConfigs: readonly LaunchConfig[]
@@ -52,6 +62,8 @@ interface SingleDefinition extends Omit<ServiceDefinition, 'secondaryLaunchConfi
 }
 
 const MAXIMUM_SCALE = 10_000
+/** Milliseconds: an hour. */
+const LONGEST_DRAIN = 3_600_000
 const SERVICE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?$/
 const TOP_LEVEL_IGNORED = new Set(['version', 'services', 'catalog', '.catalog', 'name'])
 
@@ -161,6 +173,9 @@ function readServiceLevel(at: PlacedValue): Partial<Omit<SingleDefinition, 'laun
     ...(map.external_ips === undefined
       ? {}
       : { externalIps: readList(child(at, 'external_ips')).map(readExternalAddress) }),
+    ...(map.drain_timeout_ms === undefined
+      ? {}
+      : { drainTimeout: readInteger(child(at, 'drain_timeout_ms'), 0, LONGEST_DRAIN) }),
     ...(map.metadata === undefined ? {} : { metadata: readMap(child(at, 'metadata')) }),
     ...(strategy === undefined || strategyMap.batch_size === undefined
       ? {}
@@ -180,6 +195,19 @@ function checkName(at: PlacedValue, name: string): void {
     expected:
       'at most 63 letters, digits, dots, hyphens and underscores, with a letter or digit at both ends',
   })
+}
+
+/** What a service says of balancing: a balancer how it does it, others what they want of it. */
+function readBalancing(
+  kind: Service['kind'],
+  places: readonly PlacedValue[],
+): Pick<SingleDefinition, 'lbConfig' | 'lbTargetConfig'> {
+  const place = places.findLast(at => readMap(at).lb_config !== undefined)
+  if (kind === 'loadBalancerService') {
+    const empty = { portRules: [], certificates: [] }
+    return { lbConfig: place === undefined ? empty : readBalancerConfig(child(place, 'lb_config')) }
+  }
+  return place === undefined ? {} : { lbTargetConfig: readBalancerTarget(child(place, 'lb_config')) }
 }
 
 /** One service from all the files that mention it; what comes later replaces what came before. */
@@ -215,10 +243,16 @@ function readSingle(name: string, places: readonly PlacedValue[], context: ReadC
     batchSize: 1,
     startFirst: false,
     ...level,
+    ...readBalancing(kind, places),
     ...(hasContainers(kind) ? {} : { scale: 0 }),
     ...(external && hostname !== undefined ? { externalHostname: hostname } : {}),
     name,
-    launchConfig: { ...emptyLaunchConfig, ...(external ? rest : config), name, image: config.image },
+    launchConfig: {
+      ...emptyLaunchConfig,
+      ...(external ? rest : config),
+      name,
+      image: imageOfKind(kind, config.image),
+    },
     place: first.file.placeOfKey(first.path),
   }
 }

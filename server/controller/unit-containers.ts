@@ -57,6 +57,7 @@ function newContainer(
     system: stack.system,
     labels: {
       ...config.labels,
+      ...(primary && service.kind === 'loadBalancerService' ? { [LABEL.balancer]: 'true' } : {}),
       [LABEL.containerUuid]: uuid,
       [LABEL.containerName]: name,
       [LABEL.projectName]: projectName,

@@ -4,6 +4,8 @@
  * Field names are those of the `/v3` API where it shows the field; what it does not show is said here.
  */
 import type {
+  BalancerConfig,
+  BalancerTargetConfig,
   HealthState,
   NetworkKind,
   NetworkOptions,
@@ -198,7 +200,13 @@ export interface Service extends ModelObject {
   readonly accountId: string
   readonly stackId: string
   /** `dnsService` and `externalService` have no containers: they are names for other services, or for what is outside. */
-  readonly kind: 'service' | 'dnsService' | 'externalService'
+  readonly kind: 'service' | 'loadBalancerService' | 'dnsService' | 'externalService'
+  /** Of a load balancer. */
+  readonly lbConfig?: BalancerConfig
+  /** What it asks of the balancers that choose it. */
+  readonly lbTargetConfig?: BalancerTargetConfig
+  /** Milliseconds for which containers that are to end are left the clients that balancers sent them. */
+  readonly drainTimeout?: number
   /** Of an external service: its addresses, or else its name. */
   readonly externalIps: readonly string[]
   readonly externalHostname?: string

@@ -41,6 +41,7 @@ await haproxy.apply(
           },
         ],
         defaultBackend: 'web',
+        forwarded: 'http',
       }),
     ],
     backends: [
@@ -50,7 +51,6 @@ await haproxy.apply(
           undefined,
           origins.map(port => endpoint(String(port), port)),
         ),
-        { forwardedHeaders: true },
       ),
     ],
   }),

@@ -58,7 +58,7 @@ const lb = service('lb', shop, {
   kind: 'loadBalancerService',
   ports: ['80:80/tcp'],
   lbConfig: {
-    certificateIds: [],
+    certificates: [],
     portRules: [{ sourcePort: 80, protocol: 'http', path: '/api', targetPort: 80, service: 'Shop/Web' }],
   },
 })

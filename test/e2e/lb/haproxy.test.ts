@@ -94,7 +94,7 @@ t.test('HAProxy', { skip }, async t => {
       }),
     ],
     backends: [
-      backend('a', assignSlots(undefined, [endpoint('a', a.port)]), { forwardedHeaders: true }),
+      backend('a', assignSlots(undefined, [endpoint('a', a.port)])),
       backend('b', assignSlots(undefined, [endpoint('b', b.port)])),
       backend('c', assignSlots(undefined, [endpoint('c', c.port)]), {
         check: {

@@ -1,0 +1,199 @@
+/** The load balancers of this host: keeps the HAProxy in each of their containers at what the metadata says. */
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import path from 'node:path'
+import {
+  type Daemon,
+  explainError,
+  type Logger,
+  ReconcileLoop,
+  type ReconcileResult,
+} from '../../kit/index.ts'
+import { LABEL, type ServiceInfo } from '../../protocol/index.ts'
+import type { ContainerDetails, ContainerInventory } from '../docker/index.ts'
+import type { MetadataModel } from '../metadata/index.ts'
+import type { CertificateKeeper } from './certificate-keeper.ts'
+import type { BalancerContainer } from './contained-haproxy.ts'
+import { LocalBalancer } from './local-balancer.ts'
+
+/** What is said of one balancer. */
+export interface BalancerState {
+  readonly containerUuid: string
+  readonly problems: readonly string[]
+}
+
+export interface BalancerDutyOptions {
+  /** Holds a directory for each balancer. */
+  readonly directory: string
+  readonly hostUuid: string
+  /** Whose containers are ours. */
+  readonly isOurs: (container: ContainerDetails) => boolean
+  readonly inventory: ContainerInventory
+  readonly model: MetadataModel
+  readonly certificates: CertificateKeeper
+  readonly container: (dockerId: string) => BalancerContainer
+  /** Told when something is said of a balancer that was not said before. */
+  readonly onStateChanged: () => void
+  readonly log: Logger
+}
+
+/** Milliseconds after which a balancer is looked at although nothing happened that is known to matter. */
+const LOOK_AGAIN = 60_000
+
+/** The key under which directories of gone balancers are removed. */
+const REMAINS = ''
+
+interface Run {
+  /** Docker's id, and when it started: another run is another HAProxy. */
+  readonly run: string
+  readonly balancer: LocalBalancer
+}
+
+export class BalancerDuty implements Daemon {
+  readonly name = 'load balancers'
+  readonly #options: BalancerDutyOptions
+  readonly #loop: ReconcileLoop
+  readonly #runs = new Map<string, Run>()
+  readonly #states = new Map<string, string>()
+  #endListening: (() => void) | undefined
+
+  constructor(options: BalancerDutyOptions) {
+    this.#options = options
+    this.#loop = new ReconcileLoop({
+      name: 'load balancer',
+      reconcile: uuid => (uuid === REMAINS ? this.#removeRemains() : this.#reconcile(uuid)),
+      log: options.log,
+      backoff: { initial: 200, maximum: 30_000 },
+    })
+  }
+
+  start(): Promise<void> {
+    const { inventory, model, certificates } = this.#options
+    inventory.onChange((container, previous) => this.#containerChanged(container ?? previous))
+    for (const container of inventory.all()) this.#containerChanged(container)
+    certificates.onChange(() => this.#kickAll())
+    this.#endListening = model.onChange(changes => {
+      for (const { object, previous } of changes) {
+        const changed = object ?? previous
+        if (changed === undefined || !['instance', 'service', 'stack'].includes(changed.infoType)) continue
+        if (this.#runs.has(changed.uuid)) this.#loop.kick(changed.uuid)
+        for (const [uuid, { balancer }] of this.#runs) {
+          if (balancer.concerns(changed.environmentUuid)) this.#loop.kick(uuid)
+        }
+      }
+    })
+    this.#loop.start()
+    this.#loop.kick(REMAINS)
+    return Promise.resolve()
+  }
+
+  async stop(): Promise<void> {
+    this.#endListening?.()
+    await this.#loop.stop()
+    // Their HAProxy goes on.
+    for (const { balancer } of this.#runs.values()) await balancer.release()
+  }
+
+  /** Every balancer that runs here. */
+  states(): readonly BalancerState[] {
+    return [...this.#runs].map(([containerUuid, { balancer }]) => ({
+      containerUuid,
+      problems: balancer.problems,
+    }))
+  }
+
+  /** The balancers that run here, by the uuid of their container. */
+  running(): ReadonlyMap<string, LocalBalancer> {
+    return new Map([...this.#runs].map(([uuid, { balancer }]) => [uuid, balancer]))
+  }
+
+  #containerChanged(container: ContainerDetails | undefined): void {
+    const uuid = container && this.#uuidOf(container)
+    if (uuid !== undefined) this.#loop.kick(uuid)
+  }
+
+  #uuidOf(container: ContainerDetails): string | undefined {
+    if (container.labels[LABEL.balancer] !== 'true' || !this.#options.isOurs(container)) return undefined
+    return container.labels[LABEL.containerUuid]
+  }
+
+  #kickAll(): void {
+    for (const uuid of this.#runs.keys()) this.#loop.kick(uuid)
+  }
+
+  async #reconcile(uuid: string): Promise<ReconcileResult> {
+    const containers = [...this.#options.inventory.all()].filter(each => this.#uuidOf(each) === uuid)
+    const container = containers.find(({ status }) => status === 'running')
+    if (container === undefined) {
+      await this.#release(uuid)
+      if (containers.length === 0) this.#loop.kick(REMAINS)
+      return undefined
+    }
+    const { balancer } = await this.#runOf(uuid, container)
+    const service = this.#serviceOf(uuid)
+    // The server has not told of it yet; until it does, HAProxy does what it did before.
+    if (service === undefined) return { requeueAfter: LOOK_AGAIN }
+    const certificates = await this.#options.certificates.of(service)
+    try {
+      await balancer.apply(this.#options.model, service, certificates)
+    } finally {
+      this.#noteState(uuid, balancer)
+    }
+    return { requeueAfter: LOOK_AGAIN }
+  }
+
+  async #runOf(uuid: string, container: ContainerDetails): Promise<Run> {
+    const run = `${container.id} ${container.startedAt}`
+    const present = this.#runs.get(uuid)
+    if (present?.run === run) return present
+    await this.#release(uuid)
+    const { hostUuid, log } = this.#options
+    const directory = this.#directoryOf(uuid)
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    const balancer = new LocalBalancer({
+      ...{ containerUuid: uuid, directory, hostUuid, log },
+      container: this.#options.container(container.id),
+    })
+    const made = { run, balancer }
+    this.#runs.set(uuid, made)
+    return made
+  }
+
+  async #release(uuid: string): Promise<void> {
+    const present = this.#runs.get(uuid)
+    this.#runs.delete(uuid)
+    this.#states.delete(uuid)
+    await present?.balancer.release()
+  }
+
+  #serviceOf(containerUuid: string): ServiceInfo | undefined {
+    const { model } = this.#options
+    return model.get('service', model.get('instance', containerUuid)?.serviceUuid)
+  }
+
+  #directoryOf(uuid: string): string {
+    return path.join(this.#options.directory, uuid)
+  }
+
+  #noteState(uuid: string, balancer: LocalBalancer): void {
+    const state = balancer.problems.join('\n')
+    if (this.#states.get(uuid) === state) return
+    this.#states.set(uuid, state)
+    this.#options.onStateChanged()
+  }
+
+  /** A directory goes with the last container that had it. */
+  async #removeRemains(): Promise<ReconcileResult> {
+    const { directory, inventory, log } = this.#options
+    const names = await readdir(directory).catch(() => [])
+    const present = new Set([...inventory.all()].map(container => this.#uuidOf(container)))
+    for (const name of names) {
+      if (present.has(name)) continue
+      try {
+        await rm(path.join(directory, name), { recursive: true, force: true })
+      } catch (error) {
+        log.warn({ balancer: name, reason: explainError(error) }, 'files of a balancer are left')
+      }
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,94 @@
+/** One balancer of this host: a run of its container, and the HAProxy in it. */
+import { readlink } from 'node:fs/promises'
+import path from 'node:path'
+import { explainError, type Logger } from '../../kit/index.ts'
+import { Haproxy, type HaproxyModel, type StatisticsRow } from '../../lb/index.ts'
+import type { ServiceInfo } from '../../protocol/index.ts'
+import type { ModelReader } from '../metadata/index.ts'
+import { balancerModel } from './balancer-model.ts'
+import { type BalancerContainer, ContainedHaproxy } from './contained-haproxy.ts'
+
+export interface LocalBalancerOptions {
+  readonly containerUuid: string
+  /** For its configuration; the container sees it at the same place. */
+  readonly directory: string
+  readonly container: BalancerContainer
+  readonly hostUuid: string
+  readonly log: Logger
+}
+
+export class LocalBalancer {
+  readonly #options: LocalBalancerOptions
+  readonly #haproxy: Haproxy
+  #model: HaproxyModel | undefined
+  #problems: readonly string[] = []
+  #environments: ReadonlySet<string> = new Set()
+  #reloads = 0
+
+  constructor(options: LocalBalancerOptions) {
+    const { directory, container, containerUuid, log } = options
+    this.#options = options
+    this.#haproxy = new Haproxy({
+      name: `balancer ${containerUuid.slice(0, 8)}`,
+      directory,
+      adminSocket: path.join(directory, 'sockets', 'admin.sock'),
+      log,
+      runner: place =>
+        new ContainedHaproxy(container, place, async () => await readlink(path.join(directory, 'current'))),
+    })
+  }
+
+  /** What stands in the way of what it was told to do. */
+  get problems(): readonly string[] {
+    return this.#problems
+  }
+
+  get reloads(): number {
+    return this.#reloads
+  }
+
+  /** Whether a change in an environment may matter to it. */
+  concerns(environmentUuid: string): boolean {
+    return this.#environments.has(environmentUuid)
+  }
+
+  /**
+   * Has it do what the metadata says now.
+   *
+   * @param certificates certificates with their keys, by name
+   * @throws what HAProxy did not take; it goes on with what it had
+   */
+  async apply(
+    reader: ModelReader,
+    service: ServiceInfo,
+    certificates: ReadonlyMap<string, string>,
+  ): Promise<void> {
+    const { hostUuid, log, containerUuid } = this.#options
+    const { model, problems, environments } = balancerModel({
+      ...{ service, reader, hostUuid, certificates },
+      previous: this.#model,
+    })
+    this.#environments = environments
+    this.#problems = problems
+    try {
+      const { how } = await this.#haproxy.apply(model)
+      if (how === 'reload' || how === 'start') {
+        this.#reloads += 1
+        log.info({ balancer: containerUuid, how }, 'a balancer has a new configuration')
+      }
+      this.#model = model
+    } catch (error) {
+      this.#problems = [explainError(error), ...problems]
+      throw error
+    }
+  }
+
+  async statistics(): Promise<readonly StatisticsRow[]> {
+    return await this.#haproxy.runtime.statistics()
+  }
+
+  /** Leaves it to itself. */
+  async release(): Promise<void> {
+    await this.#haproxy.stop()
+  }
+}
