@@ -17,6 +17,9 @@ const LOAD_DEADLINE = 30_000
 /** Milliseconds between two looks: HAProxy tells nobody that it has loaded. */
 const LOOK_INTERVAL = 15
 
+/** Milliseconds after which it is asked again: a master that has just loaded may not hear it. */
+const ASK_AGAIN = 1_000
+
 /** Milliseconds for one question. */
 const ASK_DEADLINE = 2_000
 
@@ -71,15 +74,15 @@ export class ContainedHaproxy implements HaproxyRunner {
   async #load(): Promise<void> {
     const wanted = await this.#wanted()
     const failures = await this.#failures()
-    let asked = false
+    let askAt = 0
     for (let waited = 0; waited < LOAD_DEADLINE; waited += LOOK_INTERVAL) {
       const used = await this.#used()
       if (used === wanted) return
-      if (used !== undefined && !asked) {
+      if (used !== undefined && waited >= askAt) {
         await this.#container.signalReload()
-        asked = true
+        askAt = waited + ASK_AGAIN
       }
-      if (asked && (await this.#failures()) > failures) break
+      if (askAt > 0 && (await this.#failures()) > failures) break
       await sleep(LOOK_INTERVAL)
     }
     throw lbErrors.ReloadFailed({
