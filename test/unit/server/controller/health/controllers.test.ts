@@ -1,7 +1,7 @@
 /** The health of containers in a real store, with time that a test moves on. */
 import path from 'node:path'
 import t, { type Test } from 'tap'
-import { atMost } from '../../../../../kit/index.ts'
+import { sleep, withDeadline } from '../../../../../kit/index.ts'
 import type { HealthVerdict } from '../../../../../protocol/index.ts'
 import { HealthController, ReplacementController } from '../../../../../server/controller/index.ts'
 import type { Container, Host, Model, Service } from '../../../../../server/model/index.ts'
@@ -90,10 +90,9 @@ async function makeScene(t: Test): Promise<Scene> {
   })
   const now = (index: number) => model.containers.get(containers[index]?.id ?? '')
   const until = async (what: string, condition: () => boolean) => {
-    const wait = async () => {
-      while (!condition()) await new Promise(resolve => setTimeout(resolve, 5))
-    }
-    await atMost(10_000, what, wait())
+    await withDeadline(10_000, what, async signal => {
+      while (!condition()) await sleep(5, signal)
+    })
   }
   const scene: Scene = {
     ...{ model, clock, health, hosts, service, containers, now, until },
@@ -150,13 +149,13 @@ t.test('a container is healthy while one checker says so', async t => {
   await until('the service is', () => model.services.get(service.id)?.healthState === 'healthy')
   await until('and the stack', () => model.stacks.get(service.stackId)?.healthState === 'healthy')
 
+  const unit = now(0)?.deploymentUnitId ?? ''
   says(c, 0, 'down', { proof: { hostUuid: c?.uuid ?? '' } })
   says(a, 0, 'down')
   says(b, 0, 'up')
   says(b, 0, 'unknown')
   await until('unhealthy', () => now(0)?.health?.state !== 'healthy' || now(0) === undefined)
-  const [unit] = model.deploymentUnits.where('service', service.id)
-  await until('replaced', () => model.deploymentUnits.get(unit?.id ?? '')?.state === 'removing')
+  await until('replaced', () => model.deploymentUnits.get(unit)?.state === 'removing')
 })
 
 t.test('who reaches nobody has no say', async t => {
