@@ -61,13 +61,15 @@ function requireProtocol(protocol: string): string {
   throw lbErrors.InvalidModel({ object: `protocol ${protocol.slice(0, 40)}`, expected: 'h2 or http/1.1' })
 }
 
-/** Values reach the file through `word`, `format`, `name`, `number`, `address`, `alpn`, `line` and `serverOf` alone; a test looks. */
+/** Values reach the file through `word`, `format`, `name`, `number`, `address`, `alpn`, `line`, `appended`, `hostName` and `serverOf` alone; a test looks. */
 const helpers = {
   word: quoted,
   format: quotedFormat,
   name: (name: string) => requireName(name, 'name'),
   number: (value: number) => String(requireInteger(value, 0, 2 ** 31, 'number')),
   line: (line: string) => requireOneLine(line, 'line'),
+  /** No block in the template: inside one, an empty slot would be taken for a level of its own. */
+  appended: (line: string | undefined) => (line === undefined ? '' : ` ${requireOneLine(line, 'line')}`),
   address: (address: string) =>
     address === '*' ? '*' : isIPv6(address) ? `[${address}]` : requireName(address, 'address'),
   serverOf,

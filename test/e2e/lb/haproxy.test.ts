@@ -59,6 +59,7 @@ t.test('HAProxy', { skip }, async t => {
   const first: HaproxyModel = model({
     frontends: [
       frontend('http', 8080, {
+        forwarded: 'http',
         rules: [
           {
             host: { kind: 'exact', value: 'a.example' },

@@ -10,14 +10,18 @@ export interface WebServer {
   close(): Promise<void>
 }
 
-/** Answers every request with its name. */
-export async function webServer(name: string, status = () => 200): Promise<WebServer> {
+/** Answers every request with its name, at a free port of the loopback unless `place` says where. */
+export async function webServer(
+  name: string,
+  status = () => 200,
+  place: { readonly host: string; readonly port: number } = { host: '127.0.0.1', port: 0 },
+): Promise<WebServer> {
   let headers: Readonly<Record<string, string | string[] | undefined>> = {}
   const server: Server = createServer((incoming, response) => {
     headers = incoming.headers
     response.writeHead(status(), { 'content-length': Buffer.byteLength(name) }).end(name)
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(place.port, place.host)
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,

@@ -20,7 +20,8 @@ t.test('what would begin a directive is refused', async t => {
 
 t.test('templates write values with helpers only', async t => {
   const directory = path.resolve(import.meta.dirname, '../../../lb/templates')
-  const writers = /^(?:word|format|name|number|address|alpn|line|serverOf) |^(?:#|\/|>|else\b)/
+  const writers =
+    /^(?:word|format|name|number|address|alpn|line|appended|hostName|serverOf) |^(?:#|\/|>|else\b)/
   for (const file of readdirSync(directory)) {
     const text = readFileSync(path.join(directory, file), 'utf8')
     for (const [, expression = ''] of text.matchAll(/\{\{+~?(.*?)~?\}\}+/g))
