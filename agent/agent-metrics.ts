@@ -2,6 +2,7 @@
 import type { QueryCounts } from '../dns/index.ts'
 import { type Metric, MetricsRegistry, type Sample } from '../kit/metrics/index.ts'
 import type { PeerState } from '../netplugins/overlay/index.ts'
+import type { BalancerReport, BalancerStatistics } from '../protocol/index.ts'
 import type { MetadataServer } from './metadata/index.ts'
 
 /** As much of the agent's parts as metrics are made of. */
@@ -19,6 +20,7 @@ export interface MeasuredParts {
     peerStates(): readonly PeerState[]
     attachments(): readonly unknown[]
   }
+  readonly balancers: { reports(): readonly BalancerReport[] }
 }
 
 const PEER_STATES: readonly PeerState['state'][] = ['up', 'connecting', 'down', 'refused']
@@ -127,6 +129,81 @@ function networkMetrics({ network }: MeasuredParts): readonly Metric[] {
   ]
 }
 
+type BalancerPart = BalancerStatistics & { readonly container: string }
+
+function balancerMetrics({ balancers }: MeasuredParts): readonly Metric[] {
+  const parts = () =>
+    balancers
+      .reports()
+      .flatMap(({ containerUuid, statistics }) =>
+        statistics.map((each): BalancerPart => ({ ...each, container: containerUuid })),
+      )
+  const labels = ({ container, kind, name }: BalancerPart) => ({ container, kind, name })
+  const of = (value: (part: BalancerPart) => number | undefined) => (): readonly Sample[] =>
+    parts().flatMap(part => {
+      const found = value(part)
+      return found === undefined ? [] : [{ labels: labels(part), value: found }]
+    })
+  return [
+    {
+      name: 'drover_balancer_problems',
+      help: 'What stands in the way of what a load balancer was told to do.',
+      type: 'gauge',
+      read: () =>
+        balancers.reports().map(({ containerUuid, problems }) => ({
+          labels: { container: containerUuid },
+          value: problems.length,
+        })),
+    },
+    {
+      name: 'drover_balancer_sessions',
+      help: 'Connections and requests in progress.',
+      type: 'gauge',
+      read: of(({ sessions }) => sessions),
+    },
+    {
+      name: 'drover_balancer_servers_up',
+      help: 'Servers of a backend that get requests.',
+      type: 'gauge',
+      read: of(({ serversUp }) => serversUp),
+    },
+    {
+      name: 'drover_balancer_requests_total',
+      help: 'HTTP requests since the newest configuration.',
+      type: 'counter',
+      read: of(({ requestsTotal }) => requestsTotal),
+    },
+    {
+      name: 'drover_balancer_bytes_total',
+      help: 'Bytes since the newest configuration, from clients and to them.',
+      type: 'counter',
+      read: () =>
+        parts().flatMap(part => [
+          { labels: { ...labels(part), direction: 'in' }, value: part.bytesIn },
+          { labels: { ...labels(part), direction: 'out' }, value: part.bytesOut },
+        ]),
+    },
+    {
+      name: 'drover_balancer_responses_total',
+      help: 'HTTP answers since the newest configuration, by the first digit of their status.',
+      type: 'counter',
+      read: () =>
+        parts().flatMap(part =>
+          Object.entries(part.responses).map(([status, value]) => ({
+            labels: { ...labels(part), status },
+            value,
+          })),
+        ),
+    },
+    {
+      name: 'drover_balancer_errors_total',
+      help: 'Connections that came to nothing since the newest configuration.',
+      type: 'counter',
+      read: of(({ connectionErrors }) => connectionErrors),
+    },
+  ]
+}
+
 const processMetrics: readonly Metric[] = [
   {
     name: 'process_resident_memory_bytes',
@@ -153,6 +230,12 @@ const processMetrics: readonly Metric[] = [
 
 export function agentMetrics(parts: MeasuredParts): MetricsRegistry {
   const registry = new MetricsRegistry()
-  registry.add(...metadataMetrics(parts), ...dnsMetrics(parts), ...networkMetrics(parts), ...processMetrics)
+  registry.add(
+    ...metadataMetrics(parts),
+    ...dnsMetrics(parts),
+    ...networkMetrics(parts),
+    ...balancerMetrics(parts),
+    ...processMetrics,
+  )
   return registry
 }

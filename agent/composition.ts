@@ -178,6 +178,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
         networkReporter.sendAgain()
         health.sendAgain()
         certificates.connected()
+        balancers.sendAgain()
       },
       onMessage: message => {
         if (message.type === 'network') configure(message.network)
@@ -209,14 +210,14 @@ export async function startAgent(context: AgentContext): Promise<void> {
     request: service => link.request('balancer.certificates', { service }, CERTIFICATES_DEADLINE),
     log,
   })
-  const balancers = new BalancerDuty({
+  const balancers: BalancerDuty = new BalancerDuty({
     ...{ inventory, certificates, log },
     directory: balancersDirectory(dataDirectory),
     hostUuid: membership.hostUuid,
     isOurs: container => container.labels[DOCKER_LABEL.owner] === hostId,
     model: replica.model,
     container: id => balancerContainer(engine, id),
-    onStateChanged: () => undefined,
+    report: reports => link.send({ type: 'balancers.report', balancers: [...reports] }),
   })
   inventory.onChange(() => reporter.changed())
   network.onAttachmentsChanged(() => reporter.changed())
@@ -232,7 +233,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await store.load()
   await supervisor.start(inventory)
   // Before the network is looked at, which takes a moment: containers that run ask all the time.
-  await startMetadata(replica, kubernetes, network, context)
+  await startMetadata(replica, kubernetes, network, balancers, context)
   await supervisor.start(network)
   await forgetGoneContainers(cni, inventory, network, log)
   network.setPeers(peers.list())
@@ -259,6 +260,7 @@ async function startMetadata(
   replica: MetadataReplica,
   kubernetes: KubernetesSource,
   network: HostNetwork,
+  balancers: BalancerDuty,
   context: AgentContext,
 ): Promise<void> {
   const { membership, supervisor, log } = context
@@ -283,7 +285,7 @@ async function startMetadata(
   // The address comes with the host's network, which may be built only when a server has said how.
   await supervisor.start(new LateListener({ daemon: http, log }))
   await supervisor.start(new LateListener({ daemon: dns, log }))
-  const registry = agentMetrics({ metadata: http, replica, dns, network })
+  const registry = agentMetrics({ metadata: http, replica, dns, network, balancers })
   const metrics = new MetricsServer({ host: '127.0.0.1', port: METRICS_PORT, registry })
   await supervisor.start(new LateListener({ daemon: metrics, log }))
 }

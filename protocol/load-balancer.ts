@@ -161,3 +161,42 @@ export function balancerConfigProblem(
 export function certificateNames({ certificates, defaultCertificate }: BalancerConfig): string[] {
   return [...new Set([...(defaultCertificate === undefined ? [] : [defaultCertificate]), ...certificates])]
 }
+
+const count = Type.Integer({ minimum: 0 })
+
+/** What one part of a balancer has done since its HAProxy took its newest configuration. */
+export const balancerStatisticsSchema = Type.Object({
+  /** A source port for a frontend, else a backend's name. */
+  name: Type.String({ maxLength: 200 }),
+  kind: Type.Union([Type.Literal('frontend'), Type.Literal('backend')]),
+  /** Connections, or requests in progress, at this moment. */
+  sessions: count,
+  sessionsTotal: count,
+  requestsTotal: count,
+  bytesIn: count,
+  bytesOut: count,
+  /** Answers by the first digit of their status. */
+  responses: Type.Object({ '2xx': count, '3xx': count, '4xx': count, '5xx': count }),
+  /** Connections that came to nothing, and requests that were tried again. */
+  connectionErrors: count,
+  retries: count,
+  /** Of a backend: servers that get requests, and milliseconds of its newest requests. */
+  serversUp: Type.Optional(count),
+  responseTime: Type.Optional(count),
+})
+
+export type BalancerStatistics = Static<typeof balancerStatisticsSchema>
+
+/** Most parts of a balancer, and most balancers of a host, that are told of. */
+export const BALANCER_PARTS_LIMIT = 500
+export const BALANCERS_LIMIT = 200
+
+/** How a balancer's container is. */
+export const balancerReportSchema = Type.Object({
+  containerUuid: Type.String({ maxLength: 64 }),
+  /** What stands in the way of what it was told to do; empty when nothing. */
+  problems: Type.Array(Type.String({ maxLength: 1_024 }), { maxItems: 20 }),
+  statistics: Type.Array(balancerStatisticsSchema, { maxItems: BALANCER_PARTS_LIMIT }),
+})
+
+export type BalancerReport = Static<typeof balancerReportSchema>

@@ -18,6 +18,8 @@ import { parseServerCommandLine, type ServerSettings } from './command-line.ts'
 import { ComposeExecutor } from './compose/index.ts'
 import {
   AddressBlocks,
+  BalancerCertificates,
+  BalancerReports,
   ClusterController,
   ContainerSync,
   HealthController,
@@ -93,6 +95,11 @@ async function run(settings: ServerSettings): Promise<void> {
     log,
   })
   const health = new HealthController(model, log)
+  const balancers = new BalancerReports(model)
+  const certificateKeys = {
+    seal: (privateKey: string) => key.seal('private key of a certificate', privateKey),
+    unseal: (sealed: string) => key.unseal('private key of a certificate', sealed),
+  }
   const links = new AgentLinks(
     {
       model,
@@ -101,6 +108,8 @@ async function run(settings: ServerSettings): Promise<void> {
       networks,
       sync: new ContainerSync(model),
       health,
+      balancers,
+      certificates: new BalancerCertificates(model, ({ sealedKey }) => certificateKeys.unseal(sealedKey)),
       metadata,
       packer: new MessagePacker(),
       log,
@@ -124,6 +133,8 @@ async function run(settings: ServerSettings): Promise<void> {
       compose: new ComposeExecutor(model),
       hostAccess: streams,
       hostNetworks: links,
+      balancers,
+      sealKey: certificateKeys.seal,
       health,
       advertisedUrl: advertise,
     },

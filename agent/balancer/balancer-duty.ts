@@ -8,18 +8,12 @@ import {
   ReconcileLoop,
   type ReconcileResult,
 } from '../../kit/index.ts'
-import { LABEL, type ServiceInfo } from '../../protocol/index.ts'
+import { BALANCERS_LIMIT, type BalancerReport, LABEL, type ServiceInfo } from '../../protocol/index.ts'
 import type { ContainerDetails, ContainerInventory } from '../docker/index.ts'
 import type { MetadataModel } from '../metadata/index.ts'
 import type { CertificateKeeper } from './certificate-keeper.ts'
 import type { BalancerContainer } from './contained-haproxy.ts'
 import { LocalBalancer } from './local-balancer.ts'
-
-/** What is said of one balancer. */
-export interface BalancerState {
-  readonly containerUuid: string
-  readonly problems: readonly string[]
-}
 
 export interface BalancerDutyOptions {
   /** Holds a directory for each balancer. */
@@ -31,13 +25,23 @@ export interface BalancerDutyOptions {
   readonly model: MetadataModel
   readonly certificates: CertificateKeeper
   readonly container: (dockerId: string) => BalancerContainer
-  /** Told when something is said of a balancer that was not said before. */
-  readonly onStateChanged: () => void
+  /** Told how all balancers are when that has changed, and from time to time. */
+  readonly report: (balancers: readonly BalancerReport[]) => void
   readonly log: Logger
 }
 
 /** Milliseconds after which a balancer is looked at although nothing happened that is known to matter. */
 const LOOK_AGAIN = 60_000
+
+/** Milliseconds between two measurements. */
+const MEASURE_INTERVAL = 10_000
+
+/** Longest text and most problems of one balancer that are told of. */
+const PROBLEM_LENGTH = 1_024
+const PROBLEMS = 20
+
+/** The key under which balancers are measured. */
+const MEASURES = 'measures'
 
 /** The key under which directories of gone balancers are removed. */
 const REMAINS = ''
@@ -60,7 +64,10 @@ export class BalancerDuty implements Daemon {
     this.#options = options
     this.#loop = new ReconcileLoop({
       name: 'load balancer',
-      reconcile: uuid => (uuid === REMAINS ? this.#removeRemains() : this.#reconcile(uuid)),
+      reconcile: key => {
+        if (key === REMAINS) return this.#removeRemains()
+        return key === MEASURES ? this.#measure() : this.#reconcile(key)
+      },
       log: options.log,
       backoff: { initial: 200, maximum: 30_000 },
     })
@@ -93,17 +100,18 @@ export class BalancerDuty implements Daemon {
     for (const { balancer } of this.#runs.values()) await balancer.release()
   }
 
-  /** Every balancer that runs here. */
-  states(): readonly BalancerState[] {
-    return [...this.#runs].map(([containerUuid, { balancer }]) => ({
-      containerUuid,
-      problems: balancer.problems,
-    }))
+  /** The server was reached: it knows nothing of what was told before. */
+  sendAgain(): void {
+    if (this.#runs.size > 0) this.#loop.kick(MEASURES)
   }
 
-  /** The balancers that run here, by the uuid of their container. */
-  running(): ReadonlyMap<string, LocalBalancer> {
-    return new Map([...this.#runs].map(([uuid, { balancer }]) => [uuid, balancer]))
+  /** How every balancer of this host is. */
+  reports(): readonly BalancerReport[] {
+    return [...this.#runs].slice(0, BALANCERS_LIMIT).map(([containerUuid, { balancer }]) => ({
+      containerUuid,
+      problems: balancer.problems.slice(0, PROBLEMS).map(problem => problem.slice(0, PROBLEM_LENGTH)),
+      statistics: [...balancer.statistics],
+    }))
   }
 
   #containerChanged(container: ContainerDetails | undefined): void {
@@ -160,9 +168,11 @@ export class BalancerDuty implements Daemon {
 
   async #release(uuid: string): Promise<void> {
     const present = this.#runs.get(uuid)
+    if (present === undefined) return
     this.#runs.delete(uuid)
     this.#states.delete(uuid)
-    await present?.balancer.release()
+    this.#loop.kick(MEASURES)
+    await present.balancer.release()
   }
 
   #serviceOf(containerUuid: string): ServiceInfo | undefined {
@@ -178,7 +188,20 @@ export class BalancerDuty implements Daemon {
     const state = balancer.problems.join('\n')
     if (this.#states.get(uuid) === state) return
     this.#states.set(uuid, state)
-    this.#options.onStateChanged()
+    this.#loop.kick(MEASURES)
+  }
+
+  async #measure(): Promise<ReconcileResult> {
+    for (const { balancer } of this.#runs.values()) {
+      try {
+        await balancer.measure()
+      } catch (error) {
+        // It may just be starting.
+        this.#options.log.debug({ reason: explainError(error) }, 'a balancer was not measured')
+      }
+    }
+    this.#options.report(this.reports())
+    return this.#runs.size === 0 ? undefined : { requeueAfter: MEASURE_INTERVAL }
   }
 
   /** A directory goes with the last container that had it. */

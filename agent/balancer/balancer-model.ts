@@ -261,8 +261,10 @@ function conditional(host: HostMatch | undefined, path: PathMatch | undefined, b
 }
 
 /** Answers whoever asks whether the balancer itself is there. */
+export const BALANCER_HEALTH_FRONTEND = 'drover-health'
+
 const HEALTH_FRONTEND: Frontend = {
-  name: 'drover-health',
+  name: BALANCER_HEALTH_FRONTEND,
   mode: 'http',
   binds: [{ address: '*', port: BALANCER_HEALTH_PORT }],
   rules: [],

@@ -1,4 +1,4 @@
-export { BalancerDuty, type BalancerDutyOptions, type BalancerState } from './balancer-duty.ts'
+export { BalancerDuty, type BalancerDutyOptions } from './balancer-duty.ts'
 export { type BalancerInput, type BalancerOutput, balancerModel } from './balancer-model.ts'
 export { CertificateKeeper, type CertificateKeeperOptions } from './certificate-keeper.ts'
 export { type BalancerContainer, ContainedHaproxy } from './contained-haproxy.ts'

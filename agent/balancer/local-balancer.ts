@@ -2,11 +2,12 @@
 import { readlink } from 'node:fs/promises'
 import path from 'node:path'
 import { explainError, type Logger } from '../../kit/index.ts'
-import { Haproxy, type HaproxyModel, type StatisticsRow } from '../../lb/index.ts'
-import type { ServiceInfo } from '../../protocol/index.ts'
+import { Haproxy, type HaproxyModel, parseStatistics } from '../../lb/index.ts'
+import type { BalancerStatistics, ServiceInfo } from '../../protocol/index.ts'
 import type { ModelReader } from '../metadata/index.ts'
 import { balancerModel } from './balancer-model.ts'
 import { type BalancerContainer, ContainedHaproxy } from './contained-haproxy.ts'
+import { measuresOf } from './measures.ts'
 
 export interface LocalBalancerOptions {
   readonly containerUuid: string
@@ -23,6 +24,7 @@ export class LocalBalancer {
   #model: HaproxyModel | undefined
   #problems: readonly string[] = []
   #environments: ReadonlySet<string> = new Set()
+  #statistics: readonly BalancerStatistics[] = []
   #reloads = 0
 
   constructor(options: LocalBalancerOptions) {
@@ -83,8 +85,16 @@ export class LocalBalancer {
     }
   }
 
-  async statistics(): Promise<readonly StatisticsRow[]> {
-    return await this.#haproxy.runtime.statistics()
+  /** What it has done until now. */
+  async measure(): Promise<void> {
+    // Frontends (1) and backends (2): of their many servers nobody wants to know.
+    const rows = parseStatistics(await this.#haproxy.runtime.ask('show stat -1 3 -1'))
+    this.#statistics = measuresOf(rows)
+  }
+
+  /** As it was measured last. */
+  get statistics(): readonly BalancerStatistics[] {
+    return this.#statistics
   }
 
   /** Leaves it to itself. */

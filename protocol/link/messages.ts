@@ -7,6 +7,7 @@
 import { type Static, type TSchema, Type, validatorOf } from '../../kit/index.ts'
 import { containerProblemSchema, containerReportSchema, containerStateSchema } from '../container-report.ts'
 import { HEALTH_REPORT_LIMIT, healthVerdictSchema } from '../health.ts'
+import { BALANCERS_LIMIT, balancerReportSchema } from '../load-balancer.ts'
 import { metadataDeltaSchema, metadataPositionSchema } from '../metadata-model.ts'
 import { networkChoiceSchema } from '../network-options.ts'
 
@@ -104,6 +105,11 @@ const healthReportSchema = message('health.report', {
   verdicts: Type.Array(healthVerdictSchema, { maxItems: HEALTH_REPORT_LIMIT }),
 })
 
+/** All balancers of the host: sent when something changes that people want to know, and from time to time. */
+const balancerReportsSchema = message('balancers.report', {
+  balancers: Type.Array(balancerReportSchema, { maxItems: BALANCERS_LIMIT }),
+})
+
 const requestSchema = message('request', {
   id: Type.Integer({ minimum: 1 }),
   method: text(64),
@@ -176,6 +182,7 @@ const agentMessageSchema = Type.Union([
   resyncSchema,
   networkReportSchema,
   healthReportSchema,
+  balancerReportsSchema,
   requestSchema,
   responseSchema,
   streamEndSchema,

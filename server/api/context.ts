@@ -1,6 +1,6 @@
 /** What the types of the API work with. */
 
-import type { NetworkReport } from '../../protocol/index.ts'
+import type { BalancerStatistics, NetworkReport } from '../../protocol/index.ts'
 import type { RegistrationTokens } from '../auth/index.ts'
 import type { ComposeExecutor } from '../compose/index.ts'
 import type { CheckerState, ClusterController } from '../controller/index.ts'
@@ -30,6 +30,11 @@ export interface ContainerChecks {
   checkerStates(container: Container): readonly CheckerState[]
 }
 
+/** What balancers have done. */
+export interface BalancerMeasures {
+  statistics(container: Container): readonly BalancerStatistics[]
+}
+
 export interface ApiContext {
   readonly model: Model
   readonly clusters: ClusterController
@@ -38,6 +43,9 @@ export interface ApiContext {
   readonly hostAccess: HostAccessIssuer
   readonly hostNetworks: HostNetworks
   readonly health: ContainerChecks
+  readonly balancers: BalancerMeasures
+  /** Encrypts the private key of a certificate for the store. */
+  readonly sealKey: (privateKey: string) => string
   /** Where agents reach this server: an https URL without a final slash. */
   readonly advertisedUrl: string
 }

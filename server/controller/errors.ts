@@ -6,4 +6,5 @@ export const controllerErrors = defineErrors({
     message: 'has no free address block',
     mend: 'remove hosts that are gone, or create the cluster with a larger block',
   },
+  NotOnHost: { status: 403, message: 'does not run on this host' },
 })

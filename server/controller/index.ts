@@ -1,4 +1,6 @@
 export { AddressBlocks } from './address-blocks.ts'
+export { BalancerCertificates, type DeliveredCertificate } from './balancer-certificates.ts'
+export { BalancerReports } from './balancer-reports.ts'
 export { ClusterController, type ClusterMaster } from './cluster-controller.ts'
 export { ContainerSync } from './container-sync.ts'
 export { controllerErrors } from './errors.ts'

@@ -33,6 +33,7 @@ export class ServiceController implements Daemon {
       if (serviceId === undefined) return
       const same =
         container?.state === previous?.state &&
+        container?.balancerProblem === previous?.balancerProblem &&
         (container && shownHealth(container)) === (previous && shownHealth(previous))
       if (same) return
       this.#loop.kick(serviceId)
@@ -126,8 +127,14 @@ export class ServiceController implements Daemon {
   async #showProgress(service: Service, settled: boolean): Promise<void> {
     const problem = this.#model.containers
       .where('service', service.id)
-      .find(container => container.state === 'error' || container.transitioningMessage !== undefined)
-    const message = problem === undefined ? undefined : `${problem.name}: ${problem.transitioningMessage}`
+      .find(
+        ({ state, transitioningMessage, balancerProblem }) =>
+          state === 'error' || transitioningMessage !== undefined || balancerProblem !== undefined,
+      )
+    const message =
+      problem === undefined
+        ? undefined
+        : `${problem.name}: ${problem.transitioningMessage ?? problem.balancerProblem}`
     await this.#model.services.update(service.id, current => {
       if (current.state === 'removing') return current
       const state = settled ? 'active' : current.state

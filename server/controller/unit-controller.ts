@@ -1,6 +1,6 @@
 /** Keeps one pod per deployment unit, and ends it with the unit. */
 import { type Daemon, type Logger, ReconcileLoop, type ReconcileResult } from '../../kit/index.ts'
-import type { Container, DeploymentUnit, Model } from '../model/index.ts'
+import { type Container, type DeploymentUnit, isServing, type Model, type Service } from '../model/index.ts'
 import { markRemoving } from './cluster-controller.ts'
 import type { PodObservation, PodWriter } from './pod-writer.ts'
 import { ensureUnitContainers } from './unit-containers.ts'
@@ -53,6 +53,8 @@ export class UnitController implements Daemon {
     const stack = this.#model.stacks.get(unit.stackId)
     const project = this.#model.projects.require(unit.accountId)
     if (unit.state === 'removing' || service === undefined || stack === undefined) {
+      const draining = stack === undefined ? 0 : await this.#drain(unit, service)
+      if (draining > 0) return { requeueAfter: draining }
       const containers = this.#model.containers.where('unit', id)
       for (const container of containers) await this.#model.containers.update(container.id, markRemoving)
       if ((await this.#pods.remove(unit, project)) === 'terminating') return undefined
@@ -65,6 +67,26 @@ export class UnitController implements Daemon {
     await this.#show(unit, containers, pod)
     // A refused pod has no changes to watch; what it was refused for may be mended all the same.
     return pod.problem === undefined ? undefined : { requeueAfter: REFUSED_RETRY }
+  }
+
+  /**
+   * Leaves the containers of a unit that is to end the clients they have, for as long as the service says.
+   *
+   * @returns milliseconds that are left
+   */
+  async #drain(unit: DeploymentUnit, service: Service | undefined): Promise<number> {
+    const { drainTimeout = 0 } = service ?? {}
+    const containers = this.#model.containers.where('unit', unit.id)
+    // One that does not work has no clients to be left.
+    const serves = containers.some(container => isServing(container, false))
+    if (drainTimeout === 0 || !serves) return 0
+    if (unit.drainUntil !== undefined) return Date.parse(unit.drainUntil) - Date.now()
+    for (const { id } of containers) {
+      await this.#model.containers.update(id, current => ({ ...current, draining: true as const }))
+    }
+    const drainUntil = new Date(Date.now() + drainTimeout).toISOString()
+    await this.#model.deploymentUnits.update(unit.id, current => ({ ...current, drainUntil }))
+    return drainTimeout
   }
 
   async #show(unit: DeploymentUnit, containers: readonly Container[], pod: PodObservation): Promise<void> {

@@ -1,6 +1,16 @@
 /** Which objects of the metadata model one change of a construct may alter. */
 import { isDeepStrictEqual } from 'node:util'
-import type { AddressBlock, Cluster, Container, Host, Model, ModelObject, Service } from '../model/index.ts'
+import { certificateNames } from '../../protocol/index.ts'
+import type {
+  AddressBlock,
+  Certificate,
+  Cluster,
+  Container,
+  Host,
+  Model,
+  ModelObject,
+  Service,
+} from '../model/index.ts'
 import type { ChangeEvent } from '../store/index.ts'
 import { isShownKind, type ShownKind } from './convert.ts'
 
@@ -107,6 +117,16 @@ function affectedByBlock(model: Model, { before, after }: Versions<AddressBlock>
   return host && { clusterId: host.clusterId, objects: [asAffected('host')(host)] }
 }
 
+/** Balancers show what their certificates say of themselves. */
+function affectedByCertificate(model: Model, { before, after }: Versions<Certificate>): Affected | undefined {
+  const certificate = after ?? before
+  if (certificate === undefined) return undefined
+  const services = model.services
+    .where('project', certificate.accountId)
+    .filter(({ lbConfig }) => lbConfig !== undefined && certificateNames(lbConfig).includes(certificate.name))
+  return { clusterId: certificate.clusterId, objects: services.map(asAffected('service')) }
+}
+
 /**
  * What `event` may alter: never too little, sometimes too much.
  *
@@ -116,6 +136,7 @@ export function affectedBy(event: ChangeEvent, model: Model): Affected | undefin
   const { kind } = event.type === 'deleted' ? event.previous.key : event.object.key
   if (kind === 'cluster') return affectedByCluster(model, versionsOf<Cluster>(event))
   if (kind === 'addressBlock') return affectedByBlock(model, versionsOf<AddressBlock>(event))
+  if (kind === 'certificate') return affectedByCertificate(model, versionsOf<Certificate>(event))
   if (!isShownKind(kind)) return undefined
   const versions = versionsOf<Stored>(event)
   const object = versions.after ?? versions.before

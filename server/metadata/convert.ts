@@ -1,5 +1,5 @@
 /** Finds what an object belongs to, and converts it; decides which objects metadata shows at all. */
-import { LABEL, type MetadataObject } from '../../protocol/index.ts'
+import { certificateNames, LABEL, type MetadataObject } from '../../protocol/index.ts'
 import type { Cluster, Container, Model, ModelObject, ObjectOfKind } from '../model/index.ts'
 import {
   type ContainerRelations,
@@ -79,7 +79,12 @@ export class Conversion {
     const environment = this.#environmentOf(service)
     if (service === undefined || environment === undefined) return undefined
     const stack = this.#model.stacks.get(service.stackId)
-    return stack && serviceInfo(service, environment, stack.uuid, this.#serviceToken(service.uuid))
+    const certificates = (service.lbConfig === undefined ? [] : certificateNames(service.lbConfig)).flatMap(
+      name => this.#model.certificates.find('name', `${service.accountId}/${name}`) ?? [],
+    )
+    return (
+      stack && serviceInfo(service, environment, stack.uuid, this.#serviceToken(service.uuid), certificates)
+    )
   }
 
   #container(container: Container | undefined): MetadataObject | undefined {

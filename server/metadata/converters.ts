@@ -14,6 +14,7 @@ import {
   type StackInfo,
 } from '../../protocol/index.ts'
 import {
+  type Certificate,
   type Container,
   type HealthCheck,
   type Host,
@@ -83,7 +84,7 @@ export function instanceInfo(container: Container, relations: ContainerRelations
     environmentUuid: relations.environmentUuid,
     name: container.name,
     hostname: container.hostname ?? '',
-    state: container.state,
+    state: container.draining && container.state === 'running' ? 'stopping' : container.state,
     createIndex: container.createIndex,
     startCount: container.startCount,
     nativeContainer: container.nativeContainer,
@@ -120,12 +121,16 @@ function portText({ address, publicPort, privatePort, protocol }: PortSpecificat
   return `${address === undefined ? '' : `${address}:`}${publicPort}:${privatePort}/${protocol}`
 }
 
-/** @param token secret; containers of this service, and nobody else, may read it */
+/**
+ * @param token secret; containers of this service, and nobody else, may read it
+ * @param certificates those of the environment that a balancer names
+ */
 export function serviceInfo(
   service: Service,
   environmentUuid: string,
   stackUuid: string,
   token: string,
+  certificates: readonly Pick<Certificate, 'name' | 'fingerprint'>[] = [],
 ): ServiceInfo {
   const { launchConfig } = service
   return {
@@ -146,6 +151,10 @@ export function serviceInfo(
       healthState: service.healthState,
       healthCheck: metadataHealthCheck(launchConfig.healthCheck),
       lbConfig: service.lbConfig,
+      lbCertificates:
+        certificates.length === 0
+          ? undefined
+          : certificates.map(({ name, fingerprint }) => ({ name, fingerprint })),
       lbTargetConfig: service.lbTargetConfig,
       drainTimeout: service.drainTimeout,
     }),

@@ -8,6 +8,7 @@ export type {
   ApiKey,
   ApiKeyRole,
   BindMount,
+  Certificate,
   Cluster,
   Container,
   ContainerHealth,

@@ -58,6 +58,7 @@ export const kinds = {
     indexes: {
       project: service => service.accountId,
       stack: service => service.stackId,
+      uuid: service => service.uuid,
       name: service => `${service.stackId}/${service.name}`,
     },
   },
@@ -84,6 +85,14 @@ export const kinds = {
     letters: 'n',
     scope: network => network.clusterId,
     indexes: { cluster: network => network.clusterId },
+  },
+  certificate: {
+    letters: 'cert',
+    scope: certificate => certificate.accountId,
+    indexes: {
+      project: certificate => certificate.accountId,
+      name: certificate => `${certificate.accountId}/${certificate.name}`,
+    },
   },
   addressBlock: {
     letters: 'ab',

@@ -68,6 +68,10 @@ export class Model implements Daemon {
     return this.#collections.addressBlock
   }
 
+  get certificates(): Collection<'certificate'> {
+    return this.#collections.certificate
+  }
+
   /** A collection by the name of its kind. */
   of<Kind extends ModelKind>(kind: Kind): Collection<Kind> {
     return this.#collections[kind] as Collection<Kind>

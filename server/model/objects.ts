@@ -242,6 +242,8 @@ export interface DeploymentUnit extends ModelObject {
   /** 1 to scale. */
   readonly serviceIndex: number
   readonly launchVersion: string
+  /** While it is to end, and its containers are left the clients they have: until when. ISO 8601. */
+  readonly drainUntil?: string
   /** The pod's name. */
   readonly externalId: string
   readonly hostId?: string
@@ -298,6 +300,10 @@ export interface Container extends ModelObject {
   readonly system: boolean
   /** Present while it has a health check. Shown as `healthState` and `healthcheckStates`. */
   readonly health?: ContainerHealth
+  /** Gets no new clients from balancers: it is to end. */
+  readonly draining?: true
+  /** Of a load balancer: what stands in the way of what it was told to do. */
+  readonly balancerProblem?: string
   /** What Kubernetes says of its readiness; absent when Kubernetes says nothing. */
   readonly ready?: boolean
 }
@@ -325,6 +331,20 @@ export interface AddressBlock extends ModelObject {
   readonly hostId: string
 }
 
+/** A certificate of an environment, for its load balancers. */
+export interface Certificate extends ModelObject {
+  readonly state: 'active'
+  readonly clusterId: string
+  readonly accountId: string
+  /** PEM: the certificate, and those between it and its authority. */
+  readonly cert: string
+  readonly certChain: string
+  /** Sealed; not shown. */
+  readonly sealedKey: string
+  /** SHA-256 of the certificate, hex. */
+  readonly fingerprint: string
+}
+
 /** Every kind of stored construct. */
 export interface ObjectOfKind {
   cluster: Cluster
@@ -338,6 +358,7 @@ export interface ObjectOfKind {
   container: Container
   network: Network
   addressBlock: AddressBlock
+  certificate: Certificate
 }
 
 export type ModelKind = keyof ObjectOfKind

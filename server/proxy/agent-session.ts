@@ -17,6 +17,8 @@ import {
 } from '../../protocol/index.ts'
 import type {
   AddressBlocks,
+  BalancerCertificates,
+  BalancerReports,
   ContainerSync,
   HealthController,
   HostRegistry,
@@ -32,6 +34,8 @@ export interface AgentSessionContext {
   readonly networks: NetworkAssignments
   readonly sync: ContainerSync
   readonly health: HealthController
+  readonly certificates: BalancerCertificates
+  readonly balancers: BalancerReports
   readonly metadata: MetadataSource
   /** Shared by all sessions, because they are sent the same. */
   readonly packer: MessagePacker
@@ -105,7 +109,7 @@ export class AgentSession {
   }
 
   #receive(message: OwnMessage<AgentMessage>): void {
-    const { sync, health, log } = this.#context
+    const { sync, health, balancers, log } = this.#context
     if (message.type === 'hello') {
       void this.#greet(message).catch(error => {
         log.warn({ err: error, host: this.hostId }, 'refused an agent')
@@ -128,6 +132,11 @@ export class AgentSession {
         return
       case 'health.report':
         health.take(this.hostId, message.verdicts)
+        return
+      case 'balancers.report':
+        balancers
+          .take(this.hostId, message.balancers)
+          .catch(error => log.error({ err: error, host: this.hostId }, 'a report of balancers was lost'))
         return
       case 'metadata.resync':
         this.#metadata?.resync(message.reason)
@@ -169,6 +178,10 @@ export class AgentSession {
   }
 
   async #answer(method: string, params: unknown): Promise<unknown> {
+    if (method === 'balancer.certificates') {
+      const service = (params as { service?: unknown } | null)?.service
+      return { certificates: this.#context.certificates.forHost(this.hostId, String(service)) }
+    }
     if (method !== 'network.more')
       throw protocolErrors.RequestFailed({ message: `there is no method ${method}` })
     const host = this.#host()

@@ -1,4 +1,5 @@
 /** Containers, whoever started them. */
+import { LABEL } from '../../../protocol/index.ts'
 import { type Container, healthCheckOf, shownHealth } from '../../model/index.ts'
 import type { ApiContext } from '../context.ts'
 import { apiErrors } from '../errors.ts'
@@ -30,7 +31,12 @@ function logParams(input: unknown): Record<string, unknown> {
   return { follow, lines }
 }
 
-export function containerType({ model, health, hostAccess }: ApiContext): ResourceType<'container'> {
+export function containerType({
+  model,
+  health,
+  hostAccess,
+  balancers,
+}: ApiContext): ResourceType<'container'> {
   const hasDocker = (container: Container) =>
     container.externalId !== undefined && container.hostId !== undefined
   return {
@@ -64,6 +70,8 @@ export function containerType({ model, health, hostAccess }: ApiContext): Resour
       healthState: { type: 'string' },
       healthcheckStates: { type: 'array[json]' },
       ready: { type: 'boolean' },
+      balancerProblem: { type: 'string' },
+      balancerStatistics: { type: 'array[json]' },
       nativeContainer: { type: 'boolean' },
       system: { type: 'boolean' },
     },
@@ -97,6 +105,12 @@ export function containerType({ model, health, hostAccess }: ApiContext): Resour
         .checkerStates(container)
         .map(state => ({ type: 'healthcheckState', ...state })),
       ready: container.ready ?? null,
+      ...(container.labels[LABEL.balancer] === 'true'
+        ? {
+            balancerProblem: container.balancerProblem ?? null,
+            balancerStatistics: balancers.statistics(container),
+          }
+        : {}),
       nativeContainer: container.nativeContainer,
       system: container.system,
     }),

@@ -1,5 +1,6 @@
 import type { ApiContext } from '../context.ts'
 import type { ResourceType } from '../resource-type.ts'
+import { certificateType } from './certificate.ts'
 import { containerType } from './container.ts'
 import { apiKeyType } from './credentials.ts'
 import { clusterType, hostType, projectType, registrationTokenType } from './infrastructure.ts'
@@ -20,6 +21,7 @@ export function resourceTypes(context: ApiContext): ReadonlyMap<string, Resource
     deploymentUnitType(),
     containerType(context),
     apiKeyType(context.model),
+    certificateType(context),
   ]
   // Each type is sound for its own kind of object; the map forgets which, and looks the kind up again.
   return new Map(all.map(type => [type.plural, type as unknown as ResourceType]))

@@ -5,6 +5,7 @@ import { KeyedLock } from '../../../kit/index.ts'
 import {
   changedService,
   hasContainers,
+  imageOfKind,
   isExternalAddress,
   type ServiceDefinition,
   serviceKind,
@@ -14,6 +15,7 @@ import type { ApiContext } from '../context.ts'
 import { apiErrors } from '../errors.ts'
 import { parseHealthCheck, showHealthCheck } from '../health-check.ts'
 import { parseLaunchConfig, showLaunchConfig } from '../launch-config.ts'
+import { BalancerConfigs } from '../load-balancer.ts'
 import type { ResourceType } from '../resource-type.ts'
 
 const SERVICE_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$/
@@ -33,7 +35,11 @@ function withHealthCheck(
 }
 
 /** A service's definition after `input` was laid over it. */
-function serviceDefinition(input: Record<string, unknown>, present: Service | undefined): ServiceDefinition {
+function serviceDefinition(
+  input: Record<string, unknown>,
+  present: Service | undefined,
+  balancing: (kind: Service['kind']) => Pick<ServiceDefinition, 'lbConfig' | 'lbTargetConfig'>,
+): ServiceDefinition {
   const name = present?.name ?? String(input.name)
   const links = (input.serviceLinks ?? present?.serviceLinks ?? []) as { name: string; alias?: string }[]
   const launchConfig = withHealthCheck(
@@ -44,17 +50,17 @@ function serviceDefinition(input: Record<string, unknown>, present: Service | un
     present?.launchConfig,
   )
   const kind = serviceKind(launchConfig.image)
+  const drainTimeout = (input.drainTimeoutMs ?? present?.drainTimeout) as number | undefined
   const externalHostname = input.hostname ?? present?.externalHostname
   return {
     name,
     kind,
     externalIps: (input.externalIps ?? present?.externalIps ?? []) as string[],
     ...(typeof externalHostname === 'string' ? { externalHostname } : {}),
-    ...(present?.lbConfig === undefined ? {} : { lbConfig: present.lbConfig }),
-    ...(present?.lbTargetConfig === undefined ? {} : { lbTargetConfig: present.lbTargetConfig }),
-    ...(present?.drainTimeout === undefined ? {} : { drainTimeout: present.drainTimeout }),
+    ...balancing(kind),
+    ...(drainTimeout === undefined ? {} : { drainTimeout }),
     scale: hasContainers(kind) ? ((input.scale ?? present?.scale ?? 1) as number) : 0,
-    launchConfig,
+    launchConfig: { ...launchConfig, image: imageOfKind(kind, launchConfig.image) },
     secondaryLaunchConfigs: present?.secondaryLaunchConfigs ?? [],
     serviceLinks: links.map(link => ({ name: link.name, alias: (link.alias ?? link.name).toLowerCase() })),
     dependsOn: present?.dependsOn ?? [],
@@ -94,6 +100,21 @@ function checkLinks(value: unknown): void {
 
 export function serviceType({ model }: ApiContext): ResourceType<'service'> {
   const lock = new KeyedLock('service', 100)
+  const configs = new BalancerConfigs(model)
+  /** What a service says of balancing, once it is known what kind of service it is. */
+  const balancing =
+    (input: Record<string, unknown>, accountId: string, present: Service | undefined) =>
+    (kind: Service['kind']): Pick<ServiceDefinition, 'lbConfig' | 'lbTargetConfig'> => {
+      if (kind === 'loadBalancerService') {
+        if (input.lbConfig !== undefined) return { lbConfig: configs.parse(input.lbConfig, accountId) }
+        return { lbConfig: present?.lbConfig ?? { portRules: [], certificates: [] } }
+      }
+      const target =
+        input.lbTargetConfig === undefined
+          ? present?.lbTargetConfig
+          : configs.parseTarget(input.lbTargetConfig)
+      return target === undefined ? {} : { lbTargetConfig: target }
+    }
   const create = async (input: Record<string, unknown>): Promise<Service> => {
     checkLinks(input.serviceLinks)
     checkExternalAddresses(input.externalIps)
@@ -101,7 +122,7 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
     if (stack === undefined || stack.state === 'removing') {
       throw apiErrors.InvalidReference({ object: `stack ${input.stackId}`, field: 'stackId' })
     }
-    const definition = serviceDefinition(input, undefined)
+    const definition = serviceDefinition(input, undefined, balancing(input, stack.accountId, undefined))
     if (model.services.find('name', `${stack.id}/${definition.name}`) !== undefined) {
       throw modelErrors.NotUnique({ object: `service ${definition.name}`, field: 'name' })
     }
@@ -139,6 +160,9 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
       metadata: { type: 'map[json]', create: true, update: true },
       externalIps: { type: 'array[string]', create: true, update: true },
       hostname: { type: 'string', create: true, update: true, nullable: true, maxLength: 253 },
+      lbConfig: { type: 'json', create: true, update: true, nullable: true },
+      lbTargetConfig: { type: 'json', create: true, update: true, nullable: true },
+      drainTimeoutMs: { type: 'int', create: true, update: true, min: 0, max: 3_600_000, nullable: true },
       batchSize: { type: 'int', create: true, update: true, min: 1, max: 10_000, default: 1 },
       startFirst: { type: 'boolean', create: true, update: true, default: false },
       healthCheck: { type: 'instanceHealthCheck', create: true, update: true, nullable: true },
@@ -162,6 +186,9 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
         metadata: service.metadata,
         externalIps: service.externalIps,
         hostname: service.externalHostname ?? null,
+        lbConfig: configs.show(service.lbConfig, service),
+        lbTargetConfig: service.lbTargetConfig ?? null,
+        drainTimeoutMs: service.drainTimeout ?? null,
         batchSize: service.batchSize,
         startFirst: service.startFirst,
         healthCheck: showHealthCheck(service.launchConfig.healthCheck),
@@ -185,7 +212,7 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
         }
         return changedService(
           typeof input.description === 'string' ? { ...current, description: input.description } : current,
-          serviceDefinition(input, current),
+          serviceDefinition(input, current, balancing(input, current.accountId, current)),
         )
       })
     },

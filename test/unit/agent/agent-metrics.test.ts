@@ -31,6 +31,21 @@ t.test('all of them', async t => {
     metadata: server,
     replica: { model, position: { sequence: 42 }, fullSyncs: 2 },
     dns: resolver,
+    balancers: {
+      reports: () => [
+        {
+          containerUuid: 'c1',
+          problems: ['a "problem"'],
+          statistics: [
+            {
+              ...{ name: '80', kind: 'backend', sessions: 3, sessionsTotal: 9, requestsTotal: 8 },
+              ...{ bytesIn: 1, bytesOut: 2, connectionErrors: 0, retries: 0, serversUp: 2 },
+              responses: { '2xx': 7, '3xx': 0, '4xx': 1, '5xx': 0 },
+            },
+          ],
+        },
+      ],
+    },
     network: {
       kind: 'vxlan',
       failure: 'firewall: is gone',
@@ -51,6 +66,15 @@ t.test('all of them', async t => {
   }
   const requests = (outcome: string) => value(`drover_metadata_requests_total{outcome="${outcome}"}`)
   const queries = (outcome: string) => value(`drover_dns_queries_total{outcome="${outcome}"}`)
+
+  await t.test('balancers', async t => {
+    const part = 'container="c1",kind="backend",name="80"'
+    t.equal(value('drover_balancer_problems{container="c1"}'), 1)
+    t.equal(value(`drover_balancer_sessions{${part}}`), 3)
+    t.equal(value(`drover_balancer_servers_up{${part}}`), 2)
+    t.equal(value(`drover_balancer_responses_total{${part},status="4xx"}`), 1)
+    t.equal(value(`drover_balancer_bytes_total{${part},direction="out"}`), 2)
+  })
 
   await t.test('metadata', async t => {
     t.equal(requests('answered'), 0)
