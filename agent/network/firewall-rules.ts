@@ -4,13 +4,13 @@
  *
  * Rules are in the words of iptables-save, because that is how they are recognised.
  */
-import type { ChainRules, DesiredRules, Jump } from '../../netplugins/iptables/index.ts'
+import { type ChainRules, type DesiredRules, type Jump, NO_RULES } from '../../netplugins/iptables/index.ts'
 import type { OverlayRules } from '../../netplugins/overlay/index.ts'
 import { POLICY_CHAIN } from '../../netplugins/policy/index.ts'
 import { ANY_ADDRESS, type Attachment, isLoopbackOnly, type PublishedPort } from './attachment.ts'
 import type { NetworkPlan, NetworkSettings } from './settings.ts'
 
-/** Mark of packets to a published port (4200); Kubernetes has 0x4000 and 0x8000. */
+/** Mark of the first packet of a connection to a published port (4200); Kubernetes has 0x4000 and 0x8000. */
 export const PUBLISHED_MARK = '0x1068'
 
 /** Docker's own bridge, of which containers ask metadata whether it is there yet or not. */
@@ -23,7 +23,8 @@ const LOCAL = '-m addrtype --dst-type LOCAL'
 
 /** The first rules of the built-in chains, in order. */
 export const JUMPS: Readonly<Record<keyof DesiredRules, readonly Jump[]>> = {
-  raw: [{ from: 'PREROUTING', rule: `${LOCAL} -j CATTLE_RAW_PREROUTING` }],
+  // None: every packet would pass them, those of established connections between containers too.
+  raw: [],
   nat: [
     { from: 'PREROUTING', rule: `${LOCAL} -j CATTLE_PREROUTING` },
     { from: 'OUTPUT', rule: `${LOCAL} -j CATTLE_OUTPUT` },
@@ -31,6 +32,7 @@ export const JUMPS: Readonly<Record<keyof DesiredRules, readonly Jump[]>> = {
     { from: 'POSTROUTING', rule: '-j CATTLE_HOSTPORTS_POSTROUTING' },
   ],
   filter: [
+    { from: 'INPUT', rule: '-j CATTLE_INPUT' },
     { from: 'FORWARD', rule: `-j ${USER_CHAIN}` },
     { from: 'FORWARD', rule: '-j CATTLE_FORWARD' },
   ],
@@ -38,9 +40,10 @@ export const JUMPS: Readonly<Record<keyof DesiredRules, readonly Jump[]>> = {
 
 /** After the user's rules, before ours accept anything. */
 function forwardJumps(policy: ReadonlyMap<string, ChainRules>): readonly Jump[] {
-  const [user, ...others] = JUMPS.filter
-  if (policy.size === 0 || user === undefined) return JUMPS.filter
-  return [user, { from: 'FORWARD', rule: `-j ${POLICY_CHAIN}` }, ...others]
+  if (policy.size === 0) return JUMPS.filter
+  return JUMPS.filter.flatMap(jump =>
+    jump.rule.endsWith(USER_CHAIN) ? [jump, { from: 'FORWARD', rule: `-j ${POLICY_CHAIN}` }] : [jump],
+  )
 }
 
 /** A published port and the container behind it. */
@@ -89,16 +92,10 @@ export function toHostPort(port: Publication, unlimited = ''): string {
  * Only containers and the host itself reach the metadata address: for everybody else it does not exist. (A neighbour
  * could route packets for it to this host, CVE-2020-8558.)
  */
-function rawRules(input: FirewallInput, publications: readonly Publication[]): string[] {
-  const toMetadata = `-d ${input.plan.settings.metadata.address}/32`
-  const flat = input.flatLink === undefined ? [] : [input.flatLink]
-  const bridges = [...new Set([input.bridgeName, DOCKER_BRIDGE, ...flat, ...input.dockerBridges.toSorted()])]
-  return [
-    ...[...bridges, 'lo'].map(link => `${toMetadata} -i ${link} -j RETURN`),
-    `${toMetadata} -j DROP`,
-    ...(input.overlay?.raw ?? []),
-    ...publications.map(port => `${toHostPort(port)} -j MARK --set-xmark ${PUBLISHED_MARK}/0xffffffff`),
-  ]
+function metadataGate({ bridgeName, flatLink, dockerBridges }: FirewallInput): readonly string[] {
+  const flat = flatLink === undefined ? [] : [flatLink]
+  const bridges = new Set([bridgeName, DOCKER_BRIDGE, ...flat, ...dockerBridges.toSorted()])
+  return [...[...bridges, 'lo'].map(link => `-i ${link} -j RETURN`), '-j DROP']
 }
 
 /** Sends containers to the ports on which metadata and DNS really listen, and keeps published ports off the address. */
@@ -119,6 +116,15 @@ export function metadataRules({ address, httpPort, dnsPort }: NetworkSettings['m
 
 export function toContainer(port: Publication): string {
   return `-j DNAT --to-destination ${port.address}:${port.containerPort}`
+}
+
+/**
+ * Leads packets from elsewhere to the container, and marks them. The mark is on the first packet of a connection, the only
+ * one that passes here: the others are known by their connection.
+ */
+export function fromElsewhere(port: Publication): string[] {
+  const match = toHostPort(port)
+  return [`${match} -j MARK --set-xmark ${PUBLISHED_MARK}/0xffffffff`, `${match} ${toContainer(port)}`]
 }
 
 /** A container that reached another (or itself) by way of the host must get its answers by way of the host. */
@@ -151,27 +157,18 @@ function forwardRules({ bridgeName, overlay }: FirewallInput): string[] {
 /** Everything of ours in the tables of this host. */
 export function firewallRules(input: FirewallInput): DesiredRules {
   const publications = publicationsOf(input.attachments)
-  const { clusterBlock } = input.plan.settings
+  const { clusterBlock, metadata } = input.plan.settings
+  const gate = 'CATTLE_METADATA'
   const { policy = new Map<string, ChainRules>() } = input
   return {
-    raw: {
-      chains: new Map([['CATTLE_RAW_PREROUTING', rawRules(input, publications)]]),
-      userChains: [],
-      jumps: JUMPS.raw,
-    },
+    raw: NO_RULES.raw,
     nat: {
       chains: new Map([
-        [
-          'CATTLE_PREROUTING',
-          [
-            ...metadataRules(input.plan.settings.metadata),
-            ...publications.map(port => `${toHostPort(port)} ${toContainer(port)}`),
-          ],
-        ],
+        ['CATTLE_PREROUTING', [...metadataRules(metadata), ...publications.flatMap(fromElsewhere)]],
         [
           'CATTLE_OUTPUT',
           [
-            ...metadataRules(input.plan.settings.metadata),
+            ...metadataRules(metadata),
             ...publications.map(port => `${toHostPort(port, '! -d 127.0.0.0/8 ')} ${toContainer(port)}`),
           ],
         ],
@@ -185,7 +182,12 @@ export function firewallRules(input: FirewallInput): DesiredRules {
       jumps: JUMPS.nat,
     },
     filter: {
-      chains: new Map([['CATTLE_FORWARD', forwardRules(input)], ...policy]),
+      chains: new Map([
+        ['CATTLE_INPUT', [...(input.overlay?.input ?? []), `-d ${metadata.address}/32 -g ${gate}`]],
+        [gate, metadataGate(input)],
+        ['CATTLE_FORWARD', forwardRules(input)],
+        ...policy,
+      ]),
       userChains: [USER_CHAIN],
       jumps: forwardJumps(policy),
     },

@@ -2,9 +2,10 @@
  * The rules of a host whose network is somebody else's (an imported cluster): published ports, and the way to metadata and
  * DNS. Nothing about containers' own traffic.
  */
-import type { DesiredRules } from '../../netplugins/iptables/index.ts'
+import { type DesiredRules, NO_RULES } from '../../netplugins/iptables/index.ts'
 import type { Attachment } from './attachment.ts'
 import {
+  fromElsewhere,
   JUMPS,
   metadataRules,
   PUBLISHED_MARK,
@@ -25,25 +26,10 @@ export interface ImportedRulesInput {
 export function importedRules({ metadata, published, uplinks }: ImportedRulesInput): DesiredRules {
   const ports = publicationsOf(published)
   return {
-    raw: {
-      chains: new Map([
-        [
-          'CATTLE_RAW_PREROUTING',
-          [
-            ...uplinks.toSorted().map(link => `-d ${metadata.address}/32 -i ${link} -j DROP`),
-            ...ports.map(port => `${toHostPort(port)} -j MARK --set-xmark ${PUBLISHED_MARK}/0xffffffff`),
-          ],
-        ],
-      ]),
-      userChains: [],
-      jumps: JUMPS.raw,
-    },
+    raw: NO_RULES.raw,
     nat: {
       chains: new Map([
-        [
-          'CATTLE_PREROUTING',
-          [...metadataRules(metadata), ...ports.map(port => `${toHostPort(port)} ${toContainer(port)}`)],
-        ],
+        ['CATTLE_PREROUTING', [...metadataRules(metadata), ...ports.flatMap(fromElsewhere)]],
         [
           'CATTLE_OUTPUT',
           [
@@ -68,16 +54,21 @@ export function importedRules({ metadata, published, uplinks }: ImportedRulesInp
     },
     filter: {
       chains: new Map([
+        ['CATTLE_INPUT', uplinks.toSorted().map(link => `-d ${metadata.address}/32 -i ${link} -j DROP`)],
         [
           'CATTLE_FORWARD',
           [
             `-m mark --mark ${PUBLISHED_MARK} -j ACCEPT`,
-            // Answers of published ports.
+            // What follows on the first packets, and answers.
             ...new Set(
-              ports.map(
-                ({ address, protocol, containerPort }) =>
-                  `-s ${address}/32 -p ${protocol} -m ${protocol} --sport ${containerPort} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
-              ),
+              ports.flatMap(({ address, protocol, containerPort }) => {
+                const known = '-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT'
+                const by = `-p ${protocol} -m ${protocol}`
+                return [
+                  `-d ${address}/32 ${by} --dport ${containerPort} ${known}`,
+                  `-s ${address}/32 ${by} --sport ${containerPort} ${known}`,
+                ]
+              }),
             ),
           ],
         ],

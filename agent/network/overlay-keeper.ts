@@ -69,7 +69,7 @@ interface Current {
   readonly overlay: Overlay
 }
 
-const NO_RULES: OverlayRules = { raw: [], forward: [], nat: [] }
+const NO_RULES: OverlayRules = { input: [], forward: [], nat: [] }
 
 function overlayKind(kind: NetworkChoice['kind']): OverlayKind | undefined {
   return kind === 'vxlan' || kind === 'ipsec' || kind === 'routed' ? kind : undefined

@@ -134,7 +134,7 @@ export class FlatNetwork {
    */
   rules(): OverlayRules {
     const forward = this.#isMacvlan ? [] : [`-i ${FLAT_BRIDGE} -o ${FLAT_BRIDGE} -j ACCEPT`]
-    return { raw: [], forward, nat: [] }
+    return { input: [], forward, nat: [] }
   }
 
   /**

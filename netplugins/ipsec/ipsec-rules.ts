@@ -11,7 +11,7 @@ export function ipsecRules(state: OverlayState): OverlayRules {
   const within = `-s ${clusterBlock} -d ${clusterBlock}`
   const hostAddress = hostAddressOf(clusterBlock, state.blocks)
   return {
-    raw: [],
+    input: [],
     forward: [
       // Before anything is accepted: connections learn the length of packets that fit through.
       `-o ${TUNNEL_LINKS} -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu`,

@@ -45,13 +45,13 @@ export interface PeerState {
 }
 
 /**
- * Firewall rules, in exactly the words of iptables-save, without the chain. `raw`: on packets to an address of this host,
- * before anything else (table raw, PREROUTING) · `forward`: on forwarded packets, the first in our chain of the table
+ * Firewall rules, in exactly the words of iptables-save, without the chain. `input`: on packets to an address of this host,
+ * before anybody else's · `forward`: on forwarded packets, the first in our chain of the table
  * filter: what may pass although the policy is DROP, TCPMSS · `nat`: on packets that leave, before containers are hidden
  * behind the host's address (POSTROUTING).
  */
 export interface OverlayRules {
-  readonly raw: readonly string[]
+  readonly input: readonly string[]
   readonly forward: readonly string[]
   readonly nat: readonly string[]
 }

@@ -20,7 +20,7 @@ export interface RoutedRulesInput {
 export function routedRules({ bridgeName, subnets, hosts, hasSets }: RoutedRulesInput): OverlayRules {
   if (hasSets) {
     return {
-      raw: [],
+      input: [],
       forward: [
         `-o ${bridgeName} -m set --match-set ${NO_NAT_SET} src -j ACCEPT`,
         `-o ${bridgeName} -m set --match-set ${HOST_SET} src -j ACCEPT`,
@@ -30,7 +30,7 @@ export function routedRules({ bridgeName, subnets, hosts, hasSets }: RoutedRules
   }
   const sources = [...subnets, ...hosts.map(host => `${host}/32`)]
   return {
-    raw: [],
+    input: [],
     forward: sources.map(source => `-s ${source} -o ${bridgeName} -j ACCEPT`),
     nat: subnets.map(subnet => `-d ${subnet} -j RETURN`),
   }

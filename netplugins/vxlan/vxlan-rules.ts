@@ -17,13 +17,14 @@ const TUNNEL = `-p udp -m udp --dport ${VXLAN_PORT}`
 export function vxlanRules(state: OverlayState, peers: readonly string[], hasSet: boolean): OverlayRules {
   const { clusterBlock, bridgeName, gateway } = state
   return {
-    raw: hasSet
+    input: hasSet
       ? [`${TUNNEL} -m set ! --match-set ${PEER_SET} src -j DROP`]
       : [...peers.map(peer => `-s ${peer}/32 ${TUNNEL} -j RETURN`), `${TUNNEL} -j DROP`],
+    // What nearly all packets are comes first.
     forward: [
-      `! -s ${clusterBlock} -i ${VTEP_NAME} -j DROP`,
-      `-i ${VTEP_NAME} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
-      `-i ${VTEP_NAME} -o ${bridgeName} -j ACCEPT`,
+      `-s ${clusterBlock} -i ${VTEP_NAME} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+      `-i ${bridgeName} -o ${VTEP_NAME} -j ACCEPT`,
+      `-s ${clusterBlock} -i ${VTEP_NAME} -o ${bridgeName} -j ACCEPT`,
       `-i ${VTEP_NAME} -j DROP`,
     ],
     // Answers must find back through the tunnel: to senders outside of the cluster's network, and to the bridge's

@@ -118,11 +118,16 @@ for (const backend of ['nft', 'legacy']) {
         'CATTLE_PREROUTING',
       )
       run('iptables', '-t', 'nat', '-I', 'PREROUTING', '1', '-p', 'tcp', '--dport', '2', '-j', 'RETURN')
+      // As earlier versions had it.
+      run('iptables', '-t', 'raw', '-N', 'CATTLE_RAW_PREROUTING')
+      const earlier = ['-m', 'addrtype', '--dst-type', 'LOCAL', '-j', 'CATTLE_RAW_PREROUTING']
+      run('iptables', '-t', 'raw', '-A', 'PREROUTING', ...earlier)
       t.ok((await firewall.verify(desired([one, two]))) > 0)
       t.equal(await firewall.verify(desired([one, two])), 0)
       const chain = (name: string) => rules('').filter(rule => rule.startsWith(`-A ${name} `))
       t.match(chain('FORWARD').slice(0, 2), [/CATTLE_USER/, /CATTLE_FORWARD/])
       t.equal(rules('-j CATTLE_PREROUTING').length, 1)
+      t.notMatch(run('iptables-save', '-t', 'raw'), 'CATTLE_')
     })
     await t.test('what iptables refuses is told, with the rule', async t => {
       const bad = rulesFor([one])

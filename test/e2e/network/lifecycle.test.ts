@@ -268,7 +268,8 @@ t.test('what others break is repaired', { skip }, async t => {
     run('iptables', '-I', 'FORWARD', '1', '-p', 'tcp', '--dport', '2', '-j', 'ACCEPT')
     run('iptables', '-A', 'CATTLE_FORWARD', '-j', 'DROP')
     run('iptables', '-A', 'CATTLE_USER', '-p', 'tcp', '--dport', '3', '-j', 'DROP')
-    run('iptables', '-t', 'raw', '-F')
+    run('iptables', '-D', 'INPUT', '1')
+    run('iptables', '-A', 'INPUT', '-j', 'CATTLE_INPUT')
     run('iptables', '-t', 'nat', '-A', 'POSTROUTING', '-j', 'CATTLE_NAT_POSTROUTING')
     await network.reconcileNow('docker restarted')
     network.requireReady()
@@ -284,7 +285,8 @@ t.test('what others break is repaired', { skip }, async t => {
       "the chain of the user is the user's",
     )
     const first = (chain: string) => repaired.find(rule => rule.startsWith(`-A ${chain} `))
-    t.match(first('PREROUTING'), 'CATTLE_RAW_PREROUTING')
+    t.match(first('PREROUTING'), 'CATTLE_PREROUTING')
+    t.match(first('INPUT'), 'CATTLE_INPUT')
     t.match(first('FORWARD'), 'CATTLE_USER')
     run('iptables', '-t', 'nat', '-D', 'PREROUTING', '-j', 'FOREIGN')
     run('iptables', '-t', 'nat', '-F', 'FOREIGN')
@@ -294,7 +296,7 @@ t.test('what others break is repaired', { skip }, async t => {
   await t.test('rules flushed, and nobody says so', async t => {
     const ours = () => rules().filter(rule => rule.includes('CATTLE_') && !rule.includes('--dport 3'))
     const wanted = good.filter(rule => rule.includes('CATTLE_'))
-    for (const table of ['raw', 'nat', 'filter']) run('iptables', '-t', table, '-F')
+    for (const table of ['nat', 'filter']) run('iptables', '-t', table, '-F')
     run('iptables', '-P', 'FORWARD', 'DROP')
     await until(() => JSON.stringify(ours()) === JSON.stringify(wanted))
     run('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'lo')
@@ -321,7 +323,7 @@ t.test('what others break is repaired', { skip }, async t => {
   })
   await t.test('a Docker network made and removed', async () => {
     const accepts = () =>
-      run('iptables-save', '-t', 'raw').includes(`-d ${METADATA}/32 -i br-0123456789ab -j RETURN`)
+      run('iptables-save', '-t', 'filter').includes('-A CATTLE_METADATA -i br-0123456789ab -j RETURN')
     run('ip', 'link', 'add', 'br-0123456789ab', 'type', 'bridge')
     await until(accepts)
     run('ip', 'link', 'delete', 'br-0123456789ab')

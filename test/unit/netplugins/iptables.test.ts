@@ -68,6 +68,17 @@ t.test('jumps come first, and rules of others keep their order', async () => {
   )
 })
 
+t.test('a jump of an earlier version is replaced', async t => {
+  t.strictSame(
+    jumpEdits(
+      'PREROUTING',
+      ['-p tcp -j ACCEPT', '-m addrtype --dst-type LOCAL -j CATTLE_A'],
+      [{ from: 'PREROUTING', rule: '-j CATTLE_A' }],
+    ),
+    ['-D PREROUTING 2', '-I PREROUTING 1 -j CATTLE_A'],
+  )
+})
+
 const desiredTable: fc.Arbitrary<DesiredTable> = fc.record({
   chains: fc
     .uniqueArray(fc.constantFrom('CATTLE_A', 'CATTLE_B', 'CATTLE_C'))

@@ -194,7 +194,10 @@ t.test('the VXLAN network', { skip }, async t => {
     // A kernel without sets.
     h1.installRules({
       ...(await h1.rules(withoutThird)),
-      raw: [`-s ${h2.address}/32 -p udp -m udp --dport 4789 -j RETURN`, '-p udp -m udp --dport 4789 -j DROP'],
+      input: [
+        `-s ${h2.address}/32 -p udp -m udp --dport 4789 -j RETURN`,
+        '-p udp -m udp --dport 4789 -j DROP',
+      ],
     })
     t.ok(pings(h2.containerName, h1.container))
     t.notOk(pings(h3.containerName, h1.container))

@@ -1,13 +1,17 @@
 /**
  * Several hosts in namespaces, joined by a switch, each with a bridge and one container: what overlays connect.
  *
- * The hosts are made by hand, as the agent would make them, with a firewall that forwards nothing by itself; only the
- * overlay is under test.
+ * The hosts are made by hand, as the agent would make them, with the agent's firewall rules and a policy that forwards
+ * nothing by itself; only the overlay is under test.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import type { Test } from 'tap'
+import { firewallRules } from '../../../../agent/network/firewall-rules.ts'
+import { planOf } from '../../../../agent/network/settings.ts'
+import { TABLE_NAMES } from '../../../../netplugins/iptables/ruleset.ts'
+import { restoreDocument, tableEdits } from '../../../../netplugins/iptables/table-edits.ts'
 import type { OverlayRules, OverlayState, PeerState } from '../../../../netplugins/overlay/index.ts'
 import { addNamespace, deleteNamespace, namespacePath, run, runIn } from '../lab.ts'
 import type { OverlayAnswer, OverlayOrder } from './host-process.ts'
@@ -37,30 +41,13 @@ function ipBatch(namespace: string, commands: readonly string[]): void {
   })
 }
 
-/** What a host's agent does beside the overlay. */
-function baseRules({ raw, forward, nat }: OverlayRules): string {
-  const lines = (chain: string, rules: readonly string[]) => rules.map(rule => `-A ${chain} ${rule}`)
-  return [
-    '*raw',
-    ':PREROUTING ACCEPT',
-    ':OVERLAY -',
-    '-A PREROUTING -m addrtype --dst-type LOCAL -j OVERLAY',
-    ...lines('OVERLAY', raw),
-    'COMMIT',
-    '*filter',
-    ':FORWARD DROP',
-    ...lines('FORWARD', forward),
-    `-A FORWARD -i ${BRIDGE} -j ACCEPT`,
-    `-A FORWARD -o ${BRIDGE} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
-    'COMMIT',
-    '*nat',
-    ':POSTROUTING ACCEPT',
-    ...lines('POSTROUTING', nat),
-    `-A POSTROUTING -s ${CLUSTER} -d ${CLUSTER} -j RETURN`,
-    `-A POSTROUTING -s ${CLUSTER} ! -o ${BRIDGE} -j MASQUERADE`,
-    'COMMIT',
-    '',
-  ].join('\n')
+/** All firewall rules of a host's agent, where nothing else is forwarded. */
+function rulesDocument(block: string, overlay: OverlayRules): string {
+  const metadata = { address: '169.254.169.250', httpPort: 9346, dnsPort: 53 }
+  const plan = planOf({ clusterBlock: CLUSTER, blocks: [block], metadata })
+  const desired = firewallRules({ plan, bridgeName: BRIDGE, attachments: [], dockerBridges: [], overlay })
+  const edits = TABLE_NAMES.map(table => [table, tableEdits(new Map(), desired[table])] as const)
+  return restoreDocument(new Map(edits)).replace('*filter\n', '*filter\n:FORWARD DROP\n')
 }
 
 export interface HostOptions {
@@ -152,13 +139,13 @@ export class OverlayHost {
   }
 
   async remove(): Promise<void> {
-    this.installRules({ raw: [], forward: [], nat: [] })
+    this.installRules({ input: [], forward: [], nat: [] })
     await this.#order({ kind: 'remove' })
   }
 
   installRules(rules: OverlayRules): void {
     execFileSync('nsenter', [`--net=${namespacePath(this.name)}`, 'iptables-restore'], {
-      input: baseRules(rules),
+      input: rulesDocument(this.block, rules),
     })
   }
 

@@ -6,6 +6,7 @@ import { firewallRules } from '../../../../agent/network/firewall-rules.ts'
 import { isDockerBridge, needsAttention } from '../../../../agent/network/kernel-watch.ts'
 import { type NetworkSettings, planOf } from '../../../../agent/network/settings.ts'
 import { formatIpv4Block } from '../../../../kit/index.ts'
+import { NO_RULES } from '../../../../netplugins/iptables/index.ts'
 import type { Link } from '../../../../netplugins/netlink/index.ts'
 
 const SETTINGS: NetworkSettings = {
@@ -55,9 +56,7 @@ t.test("on the hosts' own network", async t => {
 
   const input = { plan, bridgeName: 'drover0', attachments: [], dockerBridges: [], flatLink: 'flatbr0' }
   t.ok(
-    firewallRules(input)
-      .raw.chains.get('CATTLE_RAW_PREROUTING')
-      ?.includes('-d 169.254.169.250/32 -i flatbr0 -j RETURN'),
+    firewallRules(input).filter.chains.get('CATTLE_METADATA')?.includes('-i flatbr0 -j RETURN'),
     'containers there reach metadata',
   )
 
@@ -151,17 +150,19 @@ t.test('rules for one published port', async t => {
     attachments: [attachment],
     dockerBridges: ['br-0123456789ab'],
   })
-  t.strictSame(raw.chains.get('CATTLE_RAW_PREROUTING'), [
-    '-d 169.254.169.250/32 -i drover0 -j RETURN',
-    '-d 169.254.169.250/32 -i docker0 -j RETURN',
-    '-d 169.254.169.250/32 -i br-0123456789ab -j RETURN',
-    '-d 169.254.169.250/32 -i lo -j RETURN',
-    '-d 169.254.169.250/32 -j DROP',
-    '-p tcp -m tcp --dport 80 -j MARK --set-xmark 0x1068/0xffffffff',
+  t.strictSame(raw, NO_RULES.raw, 'established connections between containers pass no rule there')
+  t.strictSame(filter.chains.get('CATTLE_INPUT'), ['-d 169.254.169.250/32 -g CATTLE_METADATA'])
+  t.strictSame(filter.chains.get('CATTLE_METADATA'), [
+    '-i drover0 -j RETURN',
+    '-i docker0 -j RETURN',
+    '-i br-0123456789ab -j RETURN',
+    '-i lo -j RETURN',
+    '-j DROP',
   ])
   t.strictSame(nat.chains.get('CATTLE_PREROUTING'), [
     '-d 169.254.169.250/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 169.254.169.250:9346',
     '-d 169.254.169.250/32 -j RETURN',
+    '-p tcp -m tcp --dport 80 -j MARK --set-xmark 0x1068/0xffffffff',
     '-p tcp -m tcp --dport 80 -j DNAT --to-destination 10.42.0.66:8080',
   ])
   t.equal(
@@ -174,7 +175,7 @@ t.test('rules for one published port', async t => {
   t.equal(nat.chains.get('CATTLE_NAT_POSTROUTING')?.at(-1), '-s 10.42.0.0/16 ! -o drover0 -j MASQUERADE')
   t.strictSame(
     filter.jumps.map(jump => jump.rule),
-    ['-j CATTLE_USER', '-j CATTLE_FORWARD'],
+    ['-j CATTLE_INPUT', '-j CATTLE_USER', '-j CATTLE_FORWARD'],
   )
 })
 

@@ -233,8 +233,8 @@ t.test('an address of the host in each of its blocks', async t => {
 })
 
 t.test('firewall: through the tunnel or not at all', async t => {
-  const { forward, nat, raw } = ipsecRules(STATE)
-  t.same(raw, [])
+  const { forward, nat, input } = ipsecRules(STATE)
+  t.same(input, [])
   t.match(forward[0], /TCPMSS --clamp-mss-to-pmtu$/)
   t.equal(forward.at(-1), '-s 10.42.0.0/16 -d 10.42.0.0/16 -j DROP')
   t.same(nat, [

@@ -50,26 +50,26 @@ t.test('only peers get in', async t => {
     peers: [],
   }
   const peers = ['192.0.2.2', '192.0.2.3']
-  t.strictSame(vxlanRules(state, peers, true).raw, [
+  t.strictSame(vxlanRules(state, peers, true).input, [
     '-p udp -m udp --dport 4789 -m set ! --match-set DROVER_VXLAN_PEERS src -j DROP',
   ])
-  t.strictSame(vxlanRules(state, peers, false).raw, [
+  t.strictSame(vxlanRules(state, peers, false).input, [
     '-s 192.0.2.2/32 -p udp -m udp --dport 4789 -j RETURN',
     '-s 192.0.2.3/32 -p udp -m udp --dport 4789 -j RETURN',
     '-p udp -m udp --dport 4789 -j DROP',
   ])
-  t.strictSame(vxlanRules(state, [], false).raw, ['-p udp -m udp --dport 4789 -j DROP'])
+  t.strictSame(vxlanRules(state, [], false).input, ['-p udp -m udp --dport 4789 -j DROP'])
   t.equal(vxlanRules(state, peers, true).forward.at(-1), '-i vtep1042 -j DROP')
 })
 
 t.test('routed networks keep addresses', async t => {
   const input = { bridgeName: 'drover0', subnets: ['10.42.1.0/26'], hosts: ['192.0.2.2'] }
   t.match(routedRules({ ...input, hasSets: true }), {
-    raw: [],
+    input: [],
     nat: ['-m set --match-set RANCHER_DISABLE_HOST_NAT_IPSET dst -j RETURN'],
   })
   t.strictSame(routedRules({ ...input, hasSets: false }), {
-    raw: [],
+    input: [],
     forward: ['-s 10.42.1.0/26 -o drover0 -j ACCEPT', '-s 192.0.2.2/32 -o drover0 -j ACCEPT'],
     nat: ['-d 10.42.1.0/26 -j RETURN'],
   })
