@@ -8,14 +8,11 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { BRIDGE, type Container, IpsecHost, makeWire, until } from '../../e2e/network/ipsec-lab.ts'
-import { namespacePath, runIn } from '../../e2e/network/lab.ts'
+import { namespacePath } from '../../e2e/network/lab.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
-import { median, type PrintFigure, printLine, rounded } from '../figures.ts'
+import { type PrintFigure, printLine, rounded } from '../figures.ts'
 import { passOn } from './pass-on.ts'
-
-const ROUNDS = 7
-/** Of one measurement. */
-const SECONDS = 1
+import { throughputInTurns } from './throughput.ts'
 
 /** As one would write it after reading the manual of kernel-libipsec. */
 function strongswanConf(directory: string): string {
@@ -92,13 +89,6 @@ function swanctl(host: IpsecHost, ...args: string[]): boolean {
   }
 }
 
-/** @returns Gbit/s */
-function throughput(from: Container, to: Container): number {
-  const text = runIn(from.name, 'iperf3', '-J', '-c', to.address, '-t', String(SECONDS))
-  const report = JSON.parse(text) as { end: { sum_received: { bits_per_second: number } } }
-  return report.end.sum_received.bits_per_second / 1e9
-}
-
 async function benchInside(print: PrintFigure): Promise<void> {
   makeWire()
   const keys = { kind: 'psk', current: 'a-secret-of-the-bench' } as const
@@ -119,19 +109,14 @@ async function benchInside(print: PrintFigure): Promise<void> {
       [cx, cy],
     ] as const)
       await from.peer.ask('tcp', to.address, 80)
-    const ours: number[] = []
-    const theirs: number[] = []
-    for (let round = 0; round < ROUNDS; round += 1) {
-      ours.push(throughput(ca, cb))
-      theirs.push(throughput(cx, cy))
-    }
-    const [value, peer] = [median(ours), median(theirs)]
+    const way = (from: Container, to: Container) => ({ from: from.name, to: to.address })
+    const { value, peer, ratio } = await throughputInTurns(way(ca, cb), way(cx, cy))
     print({
       bench: 'network',
       name: 'ipsec (userspace): TCP between containers of two hosts',
       value: rounded(value),
       unit: 'Gbit/s',
-      peer: { name: 'strongSwan by hand', value: rounded(peer), ratio: rounded(value / peer) },
+      peer: { name: 'strongSwan by hand', value: rounded(peer), ratio: rounded(ratio) },
       budget: 'ratio >= 0.95',
     })
   } finally {

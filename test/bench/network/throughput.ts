@@ -1,0 +1,51 @@
+/**
+ * Two ways between containers, measured against each other by iperf3. What else a machine does comes and goes within
+ * seconds: each measurement is short, and each is compared with the one beside it.
+ */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { namespacePath } from '../../e2e/network/lab.ts'
+import { median } from '../figures.ts'
+
+const ROUNDS = 40
+/** Of one measurement: a third of a second or so. */
+const BYTES = '128M'
+
+/** From a namespace to an address, where an iperf3 listens. */
+export interface Way {
+  readonly from: string
+  readonly to: string
+}
+
+/** @returns Gbit/s */
+async function throughput({ from, to }: Way): Promise<number> {
+  const client = [`--net=${namespacePath(from)}`, 'iperf3', '-J', '-c', to, '-n', BYTES]
+  const { stdout } = await promisify(execFile)('nsenter', client)
+  const report = JSON.parse(stdout) as { end: { sum_received: { bits_per_second: number } } }
+  return report.end.sum_received.bits_per_second / 1e9
+}
+
+/**
+ * Measures both in turns, each as often first as second.
+ *
+ * @returns Gbit/s, and the median of the rounds' ratios
+ */
+export async function throughputInTurns(
+  ours: Way,
+  theirs: Way,
+): Promise<{ value: number; peer: number; ratio: number }> {
+  const rounds: { readonly value: number; readonly peer: number }[] = []
+  // The first connection finds caches and queues cold.
+  for (const way of [ours, theirs]) await throughput(way)
+  while (rounds.length < ROUNDS) {
+    const value = await throughput(ours)
+    rounds.push({ value, peer: await throughput(theirs) })
+    const peer = await throughput(theirs)
+    rounds.push({ peer, value: await throughput(ours) })
+  }
+  return {
+    value: median(rounds.map(round => round.value)),
+    peer: median(rounds.map(round => round.peer)),
+    ratio: median(rounds.map(round => round.value / round.peer)),
+  }
+}
