@@ -12,6 +12,8 @@ import { BalancerDuty, CertificateKeeper } from './balancer/index.ts'
 import { balancerCertificatesFile, balancerContainer, balancersDirectory } from './balancer-parts.ts'
 import { ConsoleStreams } from './console/index.ts'
 import { ContainerInventory, type DockerEngine } from './docker/index.ts'
+import { HostCredentialsKeeper, HostExchange } from './exchange/index.ts'
+import { EdgeHealth } from './health/index.ts'
 import { HealthDuty } from './health-parts.ts'
 import { currentLoad, hostFacts, type MachineFacts } from './host/index.ts'
 import {
@@ -178,6 +180,8 @@ export async function startAgent(context: AgentContext): Promise<void> {
         networkReporter.sendAgain()
         health.sendAgain()
         certificates.connected()
+        edge.serverConnected()
+        void hostCredentials.connected()
         balancers.sendAgain()
       },
       onMessage: message => {
@@ -199,11 +203,31 @@ export async function startAgent(context: AgentContext): Promise<void> {
   }
   policies.onChange(applyPolicy)
   const networkReporter: NetworkReporter = new NetworkReporter(network, message => link.send(message))
-  const health = new HealthDuty({
+  const health: HealthDuty = new HealthDuty({
     ...{ dataDirectory, address, log },
     hostUuid: membership.hostUuid,
     model: replica.model,
     send: message => link.send(message),
+    unsent: verdicts => edge.found(verdicts),
+  })
+  const hostCredentials = new HostCredentialsKeeper({
+    file: path.join(dataDirectory, 'host-certificate.json'),
+    hostUuid: membership.hostUuid,
+    request: () => link.request('host.certificate', {}, CERTIFICATES_DEADLINE),
+    log,
+  })
+  const exchange: HostExchange = new HostExchange({
+    ...{ address, log },
+    credentials: hostCredentials,
+    partners: () => health.others(),
+    onVerdicts: (hostUuid, verdicts) => edge.heard(hostUuid, verdicts),
+  })
+  const edge: EdgeHealth = new EdgeHealth({
+    hostUuid: membership.hostUuid,
+    model: replica.model,
+    connected: () => link.connected,
+    send: verdicts => exchange.send(verdicts),
+    log,
   })
   const certificates: CertificateKeeper = new CertificateKeeper({
     file: balancerCertificatesFile(dataDirectory),
@@ -245,6 +269,8 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(pods)
   await supervisor.start(node)
   await supervisor.start(reporter)
+  await supervisor.start(exchange)
+  await supervisor.start(edge)
   await supervisor.start(health)
   await supervisor.start(balancers)
   await supervisor.start(link)

@@ -15,6 +15,8 @@ export interface HealthDutyOptions {
   readonly model: MetadataModel
   /** False when the server is not being talked to: it is told everything when it is again. */
   readonly send: (message: OwnMessage<AgentMessage>) => boolean
+  /** Told what the server was not. */
+  readonly unsent: (verdicts: readonly HealthVerdict[]) => void
   readonly log: Logger
 }
 
@@ -46,13 +48,15 @@ export class HealthDuty implements Daemon {
   readonly #model: MetadataModel
   readonly #hostUuid: string
   readonly #send: HealthDutyOptions['send']
+  readonly #unsent: HealthDutyOptions['unsent']
   readonly #log: Logger
   #targets: CheckTargets | undefined
 
-  constructor({ dataDirectory, hostUuid, address, model, send, log }: HealthDutyOptions) {
+  constructor({ dataDirectory, hostUuid, address, model, send, unsent, log }: HealthDutyOptions) {
     this.#model = model
     this.#hostUuid = hostUuid
     this.#send = send
+    this.#unsent = unsent
     this.#log = log
     this.#checker = new HealthChecker({
       directory: healthDirectory(dataDirectory),
@@ -81,6 +85,11 @@ export class HealthDuty implements Daemon {
     await this.#checker.stop()
   }
 
+  /** The hosts that can be told something. */
+  others(): readonly OtherHost[] {
+    return this.#others()
+  }
+
   /** The server was reached: it knows nothing of what was found out before. */
   sendAgain(): void {
     this.#report(this.#checker.verdicts())
@@ -94,6 +103,6 @@ export class HealthDuty implements Daemon {
   }
 
   #report(verdicts: readonly HealthVerdict[]): void {
-    for (const message of healthReports(verdicts)) this.#send(message)
+    for (const message of healthReports(verdicts)) if (!this.#send(message)) this.#unsent(message.verdicts)
   }
 }

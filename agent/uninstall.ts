@@ -24,6 +24,7 @@ const CONTENTS = [
   'metadata',
   'membership.json',
   'host-key.json',
+  'host-certificate.json',
   'agent-format.json',
 ]
 

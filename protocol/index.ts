@@ -14,6 +14,14 @@ export {
   healthReports,
 } from './health.ts'
 export {
+  HOST_EXCHANGE_LIMIT,
+  HOST_EXCHANGE_PORT,
+  type HostCredentials,
+  hostCredentials,
+  hostVerdicts,
+  VERDICTS_PATH,
+} from './host-exchange.ts'
+export {
   CONTAINER_LABELS_ANNOTATION,
   LABEL,
   METADATA_ADDRESS,

@@ -56,6 +56,11 @@ export const instanceInfoSchema = Type.Object({
   hostname: text(256),
   state: text(32),
   healthState: optional(text(32)),
+  /**
+   * What the server said of its health, while hosts have found out otherwise among themselves; never sent by a server. Empty
+   * when it said nothing.
+   */
+  serverHealthState: optional(text(32)),
   externalId: optional(text(64)),
   primaryIp: optional(text(45)),
   primaryMacAddress: optional(text(17)),

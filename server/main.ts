@@ -13,7 +13,13 @@ import {
 import { MessagePacker } from '../protocol/index.ts'
 import { writeAdminAccess } from './admin-access.ts'
 import { DroverApi, RegistrationApi } from './api/index.ts'
-import { Authenticator, loadCertificates, RegistrationTokens, ServerKey } from './auth/index.ts'
+import {
+  Authenticator,
+  HostCertificates,
+  loadCertificates,
+  RegistrationTokens,
+  ServerKey,
+} from './auth/index.ts'
 import { parseServerCommandLine, type ServerSettings } from './command-line.ts'
 import { ComposeExecutor } from './compose/index.ts'
 import {
@@ -109,6 +115,7 @@ async function run(settings: ServerSettings): Promise<void> {
       sync: new ContainerSync(model),
       health,
       balancers,
+      hostCertificates: new HostCertificates(path.join(directory, 'hosts')),
       certificates: new BalancerCertificates(model, ({ sealedKey }) => certificateKeys.unseal(sealedKey)),
       metadata,
       packer: new MessagePacker(),

@@ -1,4 +1,5 @@
 export { BEACON_PORT, serverCheckOf } from './check-model.ts'
 export type { OtherHost } from './connectivity.ts'
+export { EdgeHealth, type EdgeHealthOptions, withOpinion } from './edge-health.ts'
 export { HealthChecker, type HealthCheckerOptions } from './health-checker.ts'
 export { type CheckTarget, CheckTargets } from './targets.ts'

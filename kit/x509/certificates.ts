@@ -33,7 +33,8 @@ export interface CertificateRequest {
   readonly organizations?: readonly string[]
   readonly dnsNames?: readonly string[]
   readonly ipAddresses?: readonly string[]
-  readonly usage: 'server' | 'client'
+  /** `peer`: both. */
+  readonly usage: 'server' | 'client' | 'peer'
   readonly validDays: number
 }
 
@@ -102,7 +103,8 @@ export async function issueCertificate(authority: KeyPair, request: CertificateR
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
       new ExtendedKeyUsageExtension([
-        request.usage === 'server' ? ExtendedKeyUsage.serverAuth : ExtendedKeyUsage.clientAuth,
+        ...(request.usage === 'client' ? [] : [ExtendedKeyUsage.serverAuth]),
+        ...(request.usage === 'server' ? [] : [ExtendedKeyUsage.clientAuth]),
       ]),
       await AuthorityKeyIdentifierExtension.create(issuer),
       await SubjectKeyIdentifierExtension.create(keys.publicKey),

@@ -25,7 +25,7 @@ export interface ServerCertificates {
   readonly server: KeyPair
 }
 
-async function readPair(directory: string, name: string): Promise<KeyPair | undefined> {
+export async function readPair(directory: string, name: string): Promise<KeyPair | undefined> {
   try {
     const [certificate, privateKey] = await Promise.all([
       readFile(path.join(directory, `${name}.crt`), 'utf8'),
@@ -38,7 +38,7 @@ async function readPair(directory: string, name: string): Promise<KeyPair | unde
   }
 }
 
-async function writePair(directory: string, name: string, pair: KeyPair): Promise<void> {
+export async function writePair(directory: string, name: string, pair: KeyPair): Promise<void> {
   // The key first: a certificate without its key would be taken for a complete pair after a crash.
   await writeFileDurably(path.join(directory, `${name}.key`), pair.privateKey)
   await writeFileDurably(path.join(directory, `${name}.crt`), pair.certificate, 0o644)

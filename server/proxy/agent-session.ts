@@ -15,6 +15,7 @@ import {
   protocolErrors,
   type ServerMessage,
 } from '../../protocol/index.ts'
+import type { HostCertificates } from '../auth/index.ts'
 import type {
   AddressBlocks,
   BalancerCertificates,
@@ -36,6 +37,7 @@ export interface AgentSessionContext {
   readonly health: HealthController
   readonly certificates: BalancerCertificates
   readonly balancers: BalancerReports
+  readonly hostCertificates: HostCertificates
   readonly metadata: MetadataSource
   /** Shared by all sessions, because they are sent the same. */
   readonly packer: MessagePacker
@@ -181,6 +183,13 @@ export class AgentSession {
     if (method === 'balancer.certificates') {
       const service = (params as { service?: unknown } | null)?.service
       return { certificates: this.#context.certificates.forHost(this.hostId, String(service)) }
+    }
+    if (method === 'host.certificate') {
+      const { clusterId, uuid } = this.#host()
+      return await this.#context.hostCertificates.issue(
+        this.#context.model.clusters.require(clusterId).uuid,
+        uuid,
+      )
     }
     if (method !== 'network.more')
       throw protocolErrors.RequestFailed({ message: `there is no method ${method}` })

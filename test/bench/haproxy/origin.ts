@@ -42,6 +42,8 @@ export async function plainHaproxy(
   await writeFile(file, HEAD + sections)
   const child: ChildProcess = spawn('haproxy', ['-W', '-db', '-f', file], {
     stdio: ['ignore', 'ignore', 'pipe'],
+    // A session of its own, as ours have: the kernel divides processors among sessions first.
+    detached: true,
   })
   const end = async () => {
     const exit = once(child, 'exit')
