@@ -6,8 +6,8 @@ import { healthCheckView, portView } from './object-views.ts'
 import { shownName, type Version } from './versions.ts'
 import type { PlainMap } from './view-value.ts'
 
-/** Views that are kept; the oldest go first. */
-const CAPACITY = 4_096
+/** Views that are kept; the oldest go first. No more than the model keeps made: others are made anew anyway. */
+const CAPACITY = 1_024
 
 interface Kept {
   /** What it was made from. Objects of the model are never changed, only replaced. */

@@ -9,7 +9,7 @@ import type {
   ServiceInfo,
   StackInfo,
 } from '../../../protocol/index.ts'
-import { linkedService, type ModelReader, nameKey } from '../model/index.ts'
+import { linkedService, type ModelReader, nameKey, type ObjectSequence, sequenceOf } from '../model/index.ts'
 import type { ContainerViews } from './container-views.ts'
 import { hasHostId, listsNames, shownName, showsHostAddress, type Version } from './versions.ts'
 import { LazyMap, ObjectList, type PlainMap, type PlainValue, type ViewValue } from './view-value.ts'
@@ -96,26 +96,26 @@ function serviceContainers(service: ServiceInfo, context: ViewContext): ViewValu
     .list('instance', 'service', service.uuid)
     .filter(({ sidekick }) => sidekick === undefined)
   if (listsNames(context.version)) return own.map(({ name }) => name)
-  return containerList(own, context)
+  return containerList(sequenceOf(own), context)
 }
 
 export function containerList(
-  instances: readonly InstanceInfo[],
+  instances: ObjectSequence<InstanceInfo>,
   context: ViewContext,
   findByName?: (name: string) => InstanceInfo | undefined,
 ): ObjectList {
   const { version, containers, reader } = context
   return ObjectList.of(instances, {
     show: instance => containers.show(instance, reader, version),
-    nameOf: ({ name }) => shownName(name, version),
+    shownName: name => shownName(name, version),
     ...(findByName === undefined ? {} : { findByName }),
   })
 }
 
-export function serviceList(services: readonly ServiceInfo[], context: ViewContext): ObjectList {
+export function serviceList(services: ObjectSequence<ServiceInfo>, context: ViewContext): ObjectList {
   return ObjectList.of(services, {
     show: service => serviceView(service, context),
-    nameOf: ({ name }) => shownName(name, context.version),
+    shownName: name => shownName(name, context.version),
   })
 }
 
@@ -130,17 +130,16 @@ export function stackView(stack: StackInfo, context: ViewContext): LazyMap {
     health_state: stack.healthState ?? null,
     system: stack.system,
   }
-  const services = () => reader.list('service', 'stack', stack.uuid)
+  const services = () => reader.sequence('service', 'stack', stack.uuid)
   return new LazyMap(fields, {
-    services: () =>
-      listsNames(version) ? services().map(({ name }) => name) : serviceList(services(), context),
+    services: () => (listsNames(version) ? services().names() : serviceList(services(), context)),
   })
 }
 
-export function stackList(stacks: readonly StackInfo[], context: ViewContext): ObjectList {
+export function stackList(stacks: ObjectSequence<StackInfo>, context: ViewContext): ObjectList {
   return ObjectList.of(stacks, {
     show: stack => stackView(stack, context),
-    nameOf: ({ name }) => shownName(name, context.version),
+    shownName: name => shownName(name, context.version),
   })
 }
 

@@ -63,8 +63,8 @@ function containerSelf(instance: InstanceInfo, context: RootContext): LazyMap {
 function sharedParts({ reader, version }: RootContext): Record<string, () => ViewValue> {
   return {
     hosts: () =>
-      ObjectList.of(reader.list('host', 'every', EVERY), { show: host => hostView(host, version) }),
-    networks: () => ObjectList.of(reader.list('network', 'every', EVERY), { show: networkView }),
+      ObjectList.of(reader.sequence('host', 'every', EVERY), { show: host => hostView(host, version) }),
+    networks: () => ObjectList.of(reader.sequence('network', 'every', EVERY), { show: networkView }),
   }
 }
 
@@ -81,9 +81,9 @@ function clusterRoot(context: RootContext): LazyMap {
   const { reader, dataVersion } = context
   const environment = reader.list('environment', 'system', 'true')[0]
   return new LazyMap(rootFields(environment), {
-    containers: () => containerList(reader.list('instance', 'every', EVERY), context),
-    services: () => serviceList(reader.list('service', 'every', EVERY), context),
-    stacks: () => stackList(reader.list('stack', 'every', EVERY), context),
+    containers: () => containerList(reader.sequence('instance', 'every', EVERY), context),
+    services: () => serviceList(reader.sequence('service', 'every', EVERY), context),
+    stacks: () => stackList(reader.sequence('stack', 'every', EVERY), context),
     ...sharedParts(context),
     ...existing({ environment: environment && (() => environmentView(environment)) }),
     self: () => hostSelf(context),
@@ -98,12 +98,12 @@ function environmentRoot(instance: InstanceInfo, context: RootContext): LazyMap 
   return new LazyMap(rootFields(environment), {
     containers: () =>
       containerList(
-        reader.list('instance', 'environment', environmentUuid),
+        reader.sequence('instance', 'environment', environmentUuid),
         context,
         containerFinder(reader, environmentUuid),
       ),
-    services: () => serviceList(reader.list('service', 'environment', environmentUuid), context),
-    stacks: () => stackList(reader.list('stack', 'environment', environmentUuid), context),
+    services: () => serviceList(reader.sequence('service', 'environment', environmentUuid), context),
+    stacks: () => stackList(reader.sequence('stack', 'environment', environmentUuid), context),
     ...sharedParts(context),
     ...existing({ environment: environment && (() => environmentView(environment)) }),
     self: () => containerSelf(instance, context),

@@ -2,6 +2,7 @@
  * What a path can lead to. Large things are not made before something in them is asked for: a map or a list of objects
  * knows how to make its parts.
  */
+import type { ObjectSequence } from '../model/index.ts'
 
 export type Scalar = string | number | boolean | null
 export type PlainValue = Scalar | readonly PlainValue[] | { readonly [key: string]: PlainValue }
@@ -18,17 +19,11 @@ export class LazyMap {
   }
 }
 
-/** Something with a name that is shown as a map. */
-interface Named {
-  readonly name: string
-  readonly uuid: string
-}
-
 /** How the objects of a list are shown. */
-export interface ListOptions<T extends Named> {
+export interface ListOptions<T> {
   readonly show: (object: T) => PlainMap | LazyMap
-  /** As this version of the service shows names; as they are when absent. */
-  readonly nameOf?: (object: T) => string
+  /** A name as this version of the service shows it; as it is when absent. */
+  readonly shownName?: (name: string) => string
   /** Where there is a faster way than to look at all of them. The name may be in any case. */
   readonly findByName?: (name: string) => T | undefined
 }
@@ -40,7 +35,7 @@ export class ObjectList {
   readonly at: (index: number) => PlainMap | LazyMap | undefined
   /** By name without regard to case, or by uuid. */
   readonly find: (name: string) => PlainMap | LazyMap | undefined
-  /** All of them as the list is now, one after the other. */
+  /** All of them that are in the list now, one after the other. */
   readonly views: () => Generator<PlainMap | LazyMap>
 
   private constructor(parts: Pick<ObjectList, 'names' | 'at' | 'find' | 'views'>) {
@@ -50,23 +45,20 @@ export class ObjectList {
     this.views = parts.views
   }
 
-  static of<T extends Named>(objects: readonly T[], options: ListOptions<T>): ObjectList {
-    const { show, nameOf = ({ name }) => name } = options
-    const byName =
-      options.findByName ?? (name => objects.find(object => object.name.toLowerCase() === name.toLowerCase()))
+  static of<T>(objects: ObjectSequence<T>, options: ListOptions<T>): ObjectList {
+    const { show, shownName = name => name, findByName = name => objects.withName(name) } = options
     return new ObjectList({
-      names: () => objects.map(nameOf),
+      names: () => objects.names().map(shownName),
       at: index => {
-        const object = objects[index]
+        const object = objects.at(index)
         return object && show(object)
       },
       find: name => {
-        const object = byName(name) ?? objects.find(({ uuid }) => uuid === name.toLowerCase())
+        const object = findByName(name) ?? objects.withUuid(name.toLowerCase())
         return object && show(object)
       },
       *views() {
-        // A copy: the list may change while what is made of it is on its way.
-        for (const object of [...objects]) yield show(object)
+        for (const object of objects) yield show(object)
       },
     })
   }

@@ -23,11 +23,16 @@ export class PolicyMembers {
   input(): NetworkPolicyInput | undefined {
     const network = this.#network()
     if (network === undefined || isOpen(network)) return undefined
+    const members: PolicyMember[] = []
+    for (const instance of this.#model.sequence('instance', 'every', EVERY)) {
+      const member = this.#member(instance)
+      if (member !== undefined) members.push(member)
+    }
     return {
       defaultAction: network.defaultPolicyAction === 'deny' ? 'deny' : 'allow',
       // Whoever reads the rules says what is wrong with them.
       rules: network.policy as NetworkPolicyRuleInput[],
-      members: this.#model.list('instance', 'every', EVERY).flatMap(instance => this.#member(instance)),
+      members,
     }
   }
 
@@ -58,12 +63,12 @@ export class PolicyMembers {
     return this.#model.list('network', 'every', EVERY).find(network => network.default)
   }
 
-  #member(instance: InstanceInfo): PolicyMember[] {
+  #member(instance: InstanceInfo): PolicyMember | undefined {
     const { primaryIp: address, labels, stackUuid, serviceUuid, system } = instance
-    if (address === undefined) return []
+    if (address === undefined) return undefined
     const service = this.#model.get('service', serviceUuid)
     const linked = service?.links.flatMap(({ name }) => linkedService(this.#model, service, name)?.uuid ?? [])
-    return [{ address, labels, stackUuid, serviceUuid, system, linkedServiceUuids: linked ?? [] }]
+    return { address, labels, stackUuid, serviceUuid, system, linkedServiceUuids: linked ?? [] }
   }
 }
 

@@ -7,6 +7,7 @@
 import type { MetadataObject } from '../../../protocol/index.ts'
 import { type IndexOf, type InfoOf, type InfoType, indexes } from './indexes.ts'
 import { changedObject, type MetadataModel, type ModelReader, type ObjectChange } from './metadata-model.ts'
+import type { ObjectSequence } from './object-sequence.ts'
 
 export class Signal {
   #version = 0
@@ -161,6 +162,15 @@ export class Reading implements ModelReader {
   list<Type extends InfoType>(type: Type, index: IndexOf<Type>, key: string): readonly InfoOf<Type>[] {
     this.#note(() => this.#board.group(type, index, key))
     return this.#model.list(type, index, key)
+  }
+
+  sequence<Type extends InfoType>(
+    type: Type,
+    index: IndexOf<Type>,
+    key: string,
+  ): ObjectSequence<InfoOf<Type>> {
+    this.#note(() => this.#board.group(type, index, key))
+    return this.#model.sequence(type, index, key)
   }
 
   #note(signal: () => Signal): void {

@@ -8,7 +8,7 @@ import {
   systemClock,
 } from '../../../kit/index.ts'
 import type { MetadataDelta, MetadataPart, MetadataPosition, MetadataStep } from '../../../protocol/index.ts'
-import { MetadataModel } from '../model/index.ts'
+import { MetadataModel, type Replacement } from '../model/index.ts'
 import { followsFrom, isOldNews, positionAfter } from './position.ts'
 import { ReplicaFiles } from './replica-files.ts'
 
@@ -25,8 +25,7 @@ export interface MetadataReplicaOptions {
 interface Reception {
   readonly generation: string
   readonly sequence: number
-  /** uuids of what came so far. */
-  readonly seen: Set<string>
+  readonly replacement: Replacement
   nextPart: number
 }
 
@@ -48,7 +47,7 @@ export class MetadataReplica implements Daemon {
     this.#clock = options.clock ?? systemClock
     this.#files = new ReplicaFiles({
       directory: options.directory,
-      content: () => ({ position: this.#position, objects: [...this.model.all()] }),
+      content: () => ({ position: this.#position, objects: this.model.snapshot() }),
       log: options.log,
       clock: this.#clock,
     })
@@ -67,13 +66,15 @@ export class MetadataReplica implements Daemon {
   /** Reads back what is on disk. @throws the system's error when the directory cannot be used */
   async start(): Promise<void> {
     const { log, directory } = this.#options
-    const { objects, position, problems, fragmented } = await this.#files.load()
+    const { position, problems, fragmented } = await this.#files.load(this.model)
     this.#position = position
-    this.model.apply([...objects.values()], [])
     if (fragmented) this.#files.snapshot()
     for (const problem of problems)
       log.warn({ directory, problem }, 'the metadata on disk is not as it was written')
-    log.info({ objects: objects.size, sequence: position?.sequence }, 'knows the metadata that was on disk')
+    log.info(
+      { objects: this.model.size, sequence: position?.sequence },
+      'knows the metadata that was on disk',
+    )
   }
 
   async stop(): Promise<void> {
@@ -124,8 +125,7 @@ export class MetadataReplica implements Daemon {
       return
     }
     reception.nextPart += 1
-    for (const { uuid } of part.updates) reception.seen.add(uuid)
-    this.model.apply(part.updates, [])
+    reception.replacement.take(part.updates)
     if (!part.more) this.#finish(reception)
   }
 
@@ -133,16 +133,15 @@ export class MetadataReplica implements Daemon {
     this.#cancelResync()
     if (this.#position !== undefined) this.#files.appendVoid()
     this.#position = undefined
-    this.#reception = { generation, sequence, seen: new Set(), nextPart: 0 }
+    this.#reception = { generation, sequence, replacement: this.model.replacement(), nextPart: 0 }
   }
 
-  #finish({ generation, sequence, seen }: Reception): void {
+  #finish({ generation, sequence, replacement }: Reception): void {
     this.#reception = undefined
     this.#fullSyncs += 1
     this.#backoff.reset()
-    const gone = [...this.model.all()].filter(({ uuid }) => !seen.has(uuid)).map(({ uuid }) => uuid)
     this.#position = { generation, sequence }
-    this.model.apply([], gone)
+    replacement.end()
     this.#files.snapshot()
     this.#options.log.info({ objects: this.model.size, sequence }, 'received all metadata')
   }

@@ -19,8 +19,12 @@ import { followsFrom, positionAfter } from './position.ts'
 /** Raised when an older agent would misread what a newer one wrote. */
 export const REPLICA_FORMAT = 1
 
+/** Takes what is read, a few objects after the other: there is never a second model in memory. */
+export interface RecoveryTarget {
+  apply(updates: readonly MetadataObject[], removes: readonly string[]): void
+}
+
 export interface Recovered {
-  readonly objects: ReadonlyMap<string, MetadataObject>
   /** Undefined when the objects are not the model of any moment, or there are none. */
   readonly position: MetadataPosition | undefined
   /** What was not as it was written, for the log. */
@@ -32,10 +36,13 @@ export interface Recovered {
 }
 
 interface State {
-  readonly objects: Map<string, MetadataObject>
+  readonly target: RecoveryTarget
   position: MetadataPosition | undefined
   readonly problems: string[]
 }
+
+/** Objects that are handed over at once. */
+const RUN = 500
 
 const FILE_NAME = /^(snapshot|journal)-(\d{1,12})$/
 
@@ -92,20 +99,28 @@ async function loadSnapshot(directory: string, number: number, state: State): Pr
   let header: SnapshotHeader | undefined
   let bytes = 0
   let bad = 0
+  let good = 0
   let announced: number | undefined
   let first = true
+  let run: MetadataObject[] = []
   for await (const line of readLines(snapshotFile(directory, number))) {
     if (line.kind === 'value') {
       bytes += line.bytes
       if (first) header = readHeader(line.value)
-      else if (metadataObject.accepts(line.value)) state.objects.set(line.value.uuid, line.value)
+      else if (metadataObject.accepts(line.value)) run.push(line.value)
       else announced = (line.value as { end?: number } | null)?.end ?? announced
     } else bad += 1
     first = false
+    if (run.length < RUN) continue
+    good += run.length
+    state.target.apply(run, [])
+    run = []
   }
-  const complete = header !== undefined && bad === 0 && announced === state.objects.size
+  good += run.length
+  state.target.apply(run, [])
+  const complete = header !== undefined && bad === 0 && announced === good
   if (complete) state.position = header?.position ?? undefined
-  else state.problems.push(`snapshot ${number} is damaged: ${state.objects.size} objects of it are used`)
+  else state.problems.push(`snapshot ${number} is damaged: ${good} objects of it are used`)
   return bytes
 }
 
@@ -129,23 +144,26 @@ async function loadJournal(directory: string, number: number, state: State): Pro
       state.problems.push(`journal ${number} does not follow from what was before it`)
       return
     }
-    for (const object of step.updates) state.objects.set(object.uuid, object)
-    for (const uuid of step.removes) state.objects.delete(uuid)
+    state.target.apply(step.updates, step.removes)
     if (state.position !== undefined) state.position = positionAfter(state.position, step)
   }
 }
 
-/** @throws the system's error for a file that is there and cannot be read */
-export async function recover(directory: string): Promise<Recovered> {
+/**
+ * @param target is given all objects that are known, and nothing before
+ * @throws the system's error for a file that is there and cannot be read
+ */
+export async function recover(directory: string, target: RecoveryTarget): Promise<Recovered> {
   const { snapshots, journals } = await listReplicaFiles(directory)
-  const state: State = { objects: new Map(), position: undefined, problems: [] }
+  const state: State = { target, position: undefined, problems: [] }
   // Snapshots appear complete, or not at all: the newest is the one that counts.
   const base = snapshots.at(-1)
   const snapshotBytes = base === undefined ? 0 : await loadSnapshot(directory, base, state)
   const since = journals.filter(number => number >= (base ?? 0))
   for (const number of since) await loadJournal(directory, number, state)
+  const { position, problems } = state
   return {
-    ...state,
+    ...{ position, problems },
     number: Math.max(0, ...snapshots, ...journals),
     journals: since.length,
     snapshotBytes,

@@ -22,6 +22,7 @@ import {
   listReplicaFiles,
   REPLICA_FORMAT,
   type Recovered,
+  type RecoveryTarget,
   recover,
   snapshotFile,
 } from './recovery.ts'
@@ -29,7 +30,8 @@ import {
 /** What a snapshot holds. */
 export interface ReplicaContent {
   readonly position: MetadataPosition | undefined
-  readonly objects: readonly MetadataObject[]
+  /** As they are at that moment; read while they are written. */
+  readonly objects: Iterable<MetadataObject> & { end(): void }
 }
 
 export interface ReplicaFilesOptions {
@@ -60,14 +62,16 @@ function* snapshotChunks(
   count: (bytes: number) => void,
 ): Generator<string> {
   let chunk = encodeLine(JSON.stringify({ format: REPLICA_FORMAT, position: position ?? null }))
+  let written = 0
   for (const object of objects) {
+    written += 1
     chunk += encodeLine(JSON.stringify(object))
     if (chunk.length < CHUNK) continue
     count(chunk.length)
     yield chunk
     chunk = ''
   }
-  yield chunk + encodeLine(JSON.stringify({ end: objects.length }))
+  yield chunk + encodeLine(JSON.stringify({ end: written }))
 }
 
 export class ReplicaFiles {
@@ -94,14 +98,15 @@ export class ReplicaFiles {
   /**
    * Reads back what was kept; call it once, before anything else.
    *
+   * @param target is given what is known
    * @returns `fragmented`: there are so many journals that a snapshot is worth it
    * @throws the system's error
    */
-  async load(): Promise<Recovered & { readonly fragmented: boolean }> {
+  async load(target: RecoveryTarget): Promise<Recovered & { readonly fragmented: boolean }> {
     const { directory } = this.#options
     await makePrivateDirectory(directory)
     await this.#removeUnfinished()
-    const recovered = await recover(directory)
+    const recovered = await recover(directory, target)
     // A journal may end in half a line: nothing is ever written behind what an earlier process wrote.
     this.#number = recovered.number + 1
     this.#snapshotBytes = recovered.snapshotBytes
@@ -198,10 +203,15 @@ export class ReplicaFiles {
     this.#number += 1
     this.#journalBytes = 0
     let bytes = 0
-    const chunks = snapshotChunks(content(), size => {
+    const held = content()
+    const chunks = snapshotChunks(held, size => {
       bytes += size
     })
-    await writeFileDurably(snapshotFile(directory, this.#number), chunks)
+    try {
+      await writeFileDurably(snapshotFile(directory, this.#number), chunks)
+    } finally {
+      held.objects.end()
+    }
     this.#snapshotBytes = bytes
     this.#backoff.reset()
     await this.#removeBefore(this.#number)

@@ -123,6 +123,42 @@ t.test('whatever a reading has seen change, its signals say so', async t => {
   t.pass()
 })
 
+t.test('a snapshot shows one moment, whatever happens while it is read', async t => {
+  await fc.assert(
+    fc.property(
+      fc.array(change, { minLength: 1, maxLength: 5 }),
+      fc.array(fc.tuple(fc.nat(4), change), { maxLength: 12 }),
+      (before, meanwhile) => {
+        const model = new MetadataModel()
+        const apply = ({ updates, removes }: (typeof before)[number]) =>
+          model.apply(
+            updates.map(objectOf),
+            removes.map(at => pool[at]?.uuid ?? ''),
+          )
+        for (const each of before) apply(each)
+        const texts = (objects: Iterable<MetadataObject>) =>
+          [...objects].map(object => JSON.stringify(object)).toSorted()
+        const then = texts(model.all())
+        const snapshot = model.snapshot()
+        const reading = snapshot[Symbol.iterator]()
+        const read: MetadataObject[] = []
+        for (const [count, each] of meanwhile) {
+          apply(each)
+          for (let left = count; left > 0; left -= 1) {
+            const next = reading.next()
+            if (next.done !== true) read.push(next.value)
+          }
+        }
+        read.push(...reading)
+        snapshot.end()
+        return texts(read).join() === then.join()
+      },
+    ),
+    { numRuns: 500 },
+  )
+  t.pass()
+})
+
 t.test('listeners hear of what differs, once per application', async t => {
   const model = new MetadataModel()
   const heard: string[][] = []

@@ -1,0 +1,2 @@
+export { KeyTable } from './key-table.ts'
+export { ObjectStore } from './object-store.ts'
