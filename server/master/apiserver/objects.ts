@@ -321,3 +321,288 @@ export interface DeleteOptions {
   dryRun?: string[]
   preconditions?: { uid?: string; resourceVersion?: string }
 }
+
+// --- Workloads
+
+export interface LabelSelector {
+  matchLabels?: Record<string, string>
+  matchExpressions?: { key: string; operator: string; values?: string[] }[]
+}
+
+export interface PodTemplateSpec {
+  metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }
+  spec: PodSpec
+}
+
+export interface Workload extends KubernetesObject {
+  spec: {
+    replicas?: number
+    minReadySeconds?: number
+    revisionHistoryLimit?: number
+    selector?: LabelSelector
+    template: PodTemplateSpec
+  }
+  status?: {
+    replicas?: number
+    readyReplicas?: number
+    availableReplicas?: number
+    observedGeneration?: number
+    conditions?: Condition[]
+  }
+}
+
+export interface Deployment extends Workload {
+  spec: Workload['spec'] & {
+    paused?: boolean
+    progressDeadlineSeconds?: number
+    strategy?: {
+      type?: string
+      rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string }
+    }
+  }
+  status?: Workload['status'] & { updatedReplicas?: number; unavailableReplicas?: number }
+}
+
+export interface ReplicaSet extends Workload {
+  status?: Workload['status'] & { fullyLabeledReplicas?: number }
+}
+
+export interface StatefulSet extends Workload {
+  spec: Workload['spec'] & {
+    serviceName?: string
+    podManagementPolicy?: string
+    updateStrategy?: {
+      type?: string
+      rollingUpdate?: { partition?: number; maxUnavailable?: number | string }
+    }
+    volumeClaimTemplates?: PersistentVolumeClaim[]
+    ordinals?: { start?: number }
+  }
+  status?: Workload['status'] & {
+    currentReplicas?: number
+    updatedReplicas?: number
+    currentRevision?: string
+    updateRevision?: string
+    collisionCount?: number
+  }
+}
+
+export interface DaemonSet extends Workload {
+  spec: Workload['spec'] & {
+    updateStrategy?: {
+      type?: string
+      rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string }
+    }
+  }
+  status?: Workload['status'] & {
+    currentNumberScheduled?: number
+    desiredNumberScheduled?: number
+    numberMisscheduled?: number
+    numberReady?: number
+    updatedNumberScheduled?: number
+    numberAvailable?: number
+    numberUnavailable?: number
+  }
+}
+
+export interface ReplicationController extends KubernetesObject {
+  spec: {
+    replicas?: number
+    minReadySeconds?: number
+    selector?: Record<string, string>
+    template?: PodTemplateSpec
+  }
+  status?: { replicas?: number; readyReplicas?: number; availableReplicas?: number }
+}
+
+export interface JobSpec {
+  completions?: number
+  parallelism?: number
+  backoffLimit?: number
+  backoffLimitPerIndex?: number
+  completionMode?: string
+  managedBy?: string
+  manualSelector?: boolean
+  podFailurePolicy?: object
+  podReplacementPolicy?: string
+  selector?: LabelSelector
+  successPolicy?: object
+  suspend?: boolean
+  template: PodTemplateSpec
+}
+
+export interface Job extends KubernetesObject {
+  spec: JobSpec
+  status?: {
+    active?: number
+    succeeded?: number
+    failed?: number
+    startTime?: string
+    completionTime?: string
+    conditions?: Condition[]
+  }
+}
+
+export interface CronJob extends KubernetesObject {
+  spec: {
+    schedule: string
+    timeZone?: string
+    suspend?: boolean
+    jobTemplate: { metadata?: object; spec: JobSpec }
+  }
+  status?: { active?: object[]; lastScheduleTime?: string; lastSuccessfulTime?: string }
+}
+
+export interface HorizontalPodAutoscaler extends KubernetesObject {
+  spec: {
+    scaleTargetRef: { kind: string; name: string; apiVersion?: string }
+    minReplicas?: number
+    maxReplicas: number
+    metrics?: MetricSpec[]
+  }
+  status?: { currentReplicas?: number; desiredReplicas?: number; currentMetrics?: object[] }
+}
+
+export interface MetricSpec {
+  type: string
+  resource?: { name: string; target: { type: string; averageUtilization?: number } }
+}
+
+export interface PodDisruptionBudget extends KubernetesObject {
+  spec: { minAvailable?: number | string; maxUnavailable?: number | string; selector?: LabelSelector }
+  status?: {
+    disruptionsAllowed?: number
+    currentHealthy?: number
+    desiredHealthy?: number
+    expectedPods?: number
+  }
+}
+
+// --- Access, networking, storage, quotas
+
+export interface PolicyRule {
+  verbs: string[]
+  apiGroups?: string[]
+  resources?: string[]
+  resourceNames?: string[]
+  nonResourceURLs?: string[]
+}
+
+export interface Role extends KubernetesObject {
+  rules: PolicyRule[] | null
+  aggregationRule?: { clusterRoleSelectors?: LabelSelector[] }
+}
+
+export interface Subject {
+  kind: string
+  name: string
+  namespace?: string
+  apiGroup?: string
+}
+
+export interface RoleBinding extends KubernetesObject {
+  roleRef: { apiGroup: string; kind: string; name: string }
+  subjects?: Subject[]
+}
+
+export interface Ingress extends KubernetesObject {
+  spec: {
+    ingressClassName?: string
+    defaultBackend?: object
+    tls?: object[]
+    rules?: { host?: string; http?: { paths: { path?: string; pathType?: string }[] } }[]
+  }
+  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } }
+}
+
+export interface IngressClass extends KubernetesObject {
+  spec?: { controller?: string; parameters?: { kind: string; name: string; apiGroup?: string } }
+}
+
+export interface NetworkPolicy extends KubernetesObject {
+  spec: { podSelector?: LabelSelector; ingress?: object[]; egress?: object[]; policyTypes?: string[] }
+}
+
+export interface PersistentVolume extends KubernetesObject {
+  spec: {
+    capacity?: Record<string, string>
+    accessModes?: string[]
+    persistentVolumeReclaimPolicy?: string
+    claimRef?: ObjectReference
+    storageClassName?: string
+    volumeAttributesClassName?: string
+    volumeMode?: string
+  }
+  status?: { phase?: string; reason?: string }
+}
+
+export interface PersistentVolumeClaim extends KubernetesObject {
+  spec: {
+    accessModes?: string[]
+    resources?: ResourceRequirements
+    storageClassName?: string
+    volumeAttributesClassName?: string
+    volumeMode?: string
+    volumeName?: string
+  }
+  status?: { phase?: string; capacity?: Record<string, string>; accessModes?: string[] }
+}
+
+export interface StorageClass extends KubernetesObject {
+  provisioner: string
+  reclaimPolicy?: string
+  volumeBindingMode?: string
+  allowVolumeExpansion?: boolean
+}
+
+export interface PriorityClass extends KubernetesObject {
+  value: number
+  globalDefault?: boolean
+  preemptionPolicy?: string
+}
+
+export interface ResourceQuota extends KubernetesObject {
+  spec: { hard?: Record<string, string>; scopes?: string[] }
+  status?: { hard?: Record<string, string>; used?: Record<string, string> }
+}
+
+export interface LimitRangeItem {
+  type: string
+  max?: Record<string, string>
+  min?: Record<string, string>
+  default?: Record<string, string>
+  defaultRequest?: Record<string, string>
+  maxLimitRequestRatio?: Record<string, string>
+}
+
+export interface LimitRange extends KubernetesObject {
+  spec: { limits: LimitRangeItem[] }
+}
+
+export interface CertificateSigningRequest extends KubernetesObject {
+  spec: {
+    request: string
+    signerName: string
+    usages?: string[]
+    expirationSeconds?: number
+    username?: string
+    uid?: string
+    groups?: string[]
+    extra?: Record<string, string[]>
+  }
+  status?: { certificate?: string; conditions?: Condition[] }
+}
+
+export interface Endpoints extends KubernetesObject {
+  subsets?: {
+    addresses?: { ip: string }[]
+    notReadyAddresses?: { ip: string }[]
+    ports?: { name?: string; port: number; protocol: string }[]
+  }[]
+}
+
+/** `autoscaling/v1` Scale. */
+export interface Scale extends KubernetesObject {
+  spec: { replicas: number }
+  status: { replicas: number; selector?: string }
+}

@@ -112,7 +112,7 @@ t.test('kubectl', { skip, timeout: 240_000 }, async t => {
     t.match(await master.ok('get', 'secrets'), /hidden +Opaque +1/)
     t.match(await master.ok('get', 'sa'), /robot +0/)
     t.match(await master.fails('get', 'pod', 'absent'), /pods "absent" not found/)
-    t.match(await master.fails('get', 'deployments'), /doesn't have a resource type "deployments"/)
+    t.match(await master.fails('get', 'widgets'), /doesn't have a resource type "widgets"/)
     for (const [kind, name, text] of [
       ['pod', 'one', /Service Account:\s+default/],
       ['service', 'one', /Type:\s+ClusterIP/],

@@ -4,19 +4,47 @@
  */
 import type { JsonObject } from '../json.ts'
 import {
+  autoscalerStrategy,
+  certificateRequestStrategy,
+  claimStrategy,
+  clusterRoleBindingStrategy,
+  clusterRoleStrategy,
   configMapStrategy,
+  cronJobStrategy,
+  daemonSetStrategy,
+  deploymentStrategy,
+  disruptionBudgetStrategy,
   endpointSliceStrategy,
+  endpointsStrategy,
   eventStrategy,
   fromEventsFace,
+  fromFirstAutoscaler,
+  ingressClassStrategy,
+  ingressStrategy,
+  ipAddressStrategy,
+  jobStrategy,
   type KindStrategy,
   leaseStrategy,
+  limitRangeStrategy,
   namespaceStrategy,
+  networkPolicyStrategy,
   nodeStrategy,
+  plain,
   podStrategy,
+  priorityClassStrategy,
+  quotaStrategy,
+  replicaSetStrategy,
+  replicationControllerStrategy,
+  roleBindingStrategy,
+  roleStrategy,
   secretStrategy,
   serviceAccountStrategy,
   serviceStrategy,
+  statefulSetStrategy,
+  storageClassStrategy,
   toEventsFace,
+  toFirstAutoscaler,
+  volumeStrategy,
 } from '../kinds/index.ts'
 
 /** Another group's view of objects that are kept in a different form. */
@@ -34,6 +62,22 @@ export interface EnabledResource {
   readonly subresources?: readonly string[]
   readonly face?: Face
 }
+
+const STATUS = ['status']
+const SCALED = ['scale', 'status']
+
+const ADMISSION: readonly (readonly [
+  name: string,
+  strategy: KindStrategy,
+  subresources: readonly string[],
+])[] = [
+  ['mutatingadmissionpolicies', plain.admissionPolicyStrategy, []],
+  ['mutatingadmissionpolicybindings', plain.admissionPolicyBindingStrategy, []],
+  ['mutatingwebhookconfigurations', plain.webhookStrategy, []],
+  ['validatingadmissionpolicies', plain.admissionPolicyStrategy, STATUS],
+  ['validatingadmissionpolicybindings', plain.admissionPolicyBindingStrategy, []],
+  ['validatingwebhookconfigurations', plain.webhookStrategy, []],
+]
 
 export const ENABLED: readonly EnabledResource[] = [
   { path: '/v1/namespaces', strategy: namespaceStrategy, subresources: ['status', 'finalize'] },
@@ -55,4 +99,76 @@ export const ENABLED: readonly EnabledResource[] = [
   },
   { path: 'coordination.k8s.io/v1/leases', strategy: leaseStrategy },
   { path: 'discovery.k8s.io/v1/endpointslices', strategy: endpointSliceStrategy },
+  { path: '/v1/endpoints', strategy: endpointsStrategy },
+  { path: '/v1/limitranges', strategy: limitRangeStrategy },
+  { path: '/v1/persistentvolumeclaims', strategy: claimStrategy, subresources: STATUS },
+  { path: '/v1/persistentvolumes', strategy: volumeStrategy, subresources: STATUS },
+  { path: '/v1/podtemplates', strategy: plain.plainStrategy },
+  { path: '/v1/replicationcontrollers', strategy: replicationControllerStrategy, subresources: SCALED },
+  { path: '/v1/resourcequotas', strategy: quotaStrategy, subresources: STATUS },
+  { path: 'apiregistration.k8s.io/v1/apiservices', strategy: plain.apiServiceStrategy, subresources: STATUS },
+  { path: 'apps/v1/controllerrevisions', strategy: plain.controllerRevisionStrategy },
+  { path: 'apps/v1/daemonsets', strategy: daemonSetStrategy, subresources: STATUS },
+  { path: 'apps/v1/deployments', strategy: deploymentStrategy, subresources: SCALED },
+  { path: 'apps/v1/replicasets', strategy: replicaSetStrategy, subresources: SCALED },
+  { path: 'apps/v1/statefulsets', strategy: statefulSetStrategy, subresources: SCALED },
+  { path: 'autoscaling/v2/horizontalpodautoscalers', strategy: autoscalerStrategy, subresources: STATUS },
+  {
+    path: 'autoscaling/v1/horizontalpodautoscalers',
+    strategy: autoscalerStrategy,
+    subresources: STATUS,
+    face: {
+      kept: 'autoscaling/v2/horizontalpodautoscalers',
+      toKept: fromFirstAutoscaler,
+      fromKept: toFirstAutoscaler,
+    },
+  },
+  { path: 'batch/v1/cronjobs', strategy: cronJobStrategy, subresources: STATUS },
+  { path: 'batch/v1/jobs', strategy: jobStrategy, subresources: STATUS },
+  {
+    path: 'certificates.k8s.io/v1/certificatesigningrequests',
+    strategy: certificateRequestStrategy,
+    subresources: ['approval', 'status'],
+  },
+  { path: 'networking.k8s.io/v1/ingressclasses', strategy: ingressClassStrategy },
+  { path: 'networking.k8s.io/v1/ingresses', strategy: ingressStrategy, subresources: STATUS },
+  { path: 'networking.k8s.io/v1/ipaddresses', strategy: ipAddressStrategy },
+  { path: 'networking.k8s.io/v1/networkpolicies', strategy: networkPolicyStrategy },
+  { path: 'networking.k8s.io/v1/servicecidrs', strategy: plain.serviceCidrStrategy, subresources: STATUS },
+  { path: 'policy/v1/poddisruptionbudgets', strategy: disruptionBudgetStrategy, subresources: STATUS },
+  { path: 'rbac.authorization.k8s.io/v1/clusterrolebindings', strategy: clusterRoleBindingStrategy },
+  { path: 'rbac.authorization.k8s.io/v1/clusterroles', strategy: clusterRoleStrategy },
+  { path: 'rbac.authorization.k8s.io/v1/rolebindings', strategy: roleBindingStrategy },
+  { path: 'rbac.authorization.k8s.io/v1/roles', strategy: roleStrategy },
+  { path: 'storage.k8s.io/v1/csidrivers', strategy: plain.csiDriverStrategy },
+  { path: 'storage.k8s.io/v1/csinodes', strategy: plain.csiNodeStrategy },
+  { path: 'storage.k8s.io/v1/csistoragecapacities', strategy: plain.csiCapacityStrategy },
+  { path: 'storage.k8s.io/v1/storageclasses', strategy: storageClassStrategy },
+  {
+    path: 'storage.k8s.io/v1/volumeattachments',
+    strategy: plain.volumeAttachmentStrategy,
+    subresources: STATUS,
+  },
+  { path: 'storage.k8s.io/v1/volumeattributesclasses', strategy: plain.attributesClassStrategy },
+  ...ADMISSION.map(([name, strategy, subresources]) => ({
+    path: `admissionregistration.k8s.io/v1/${name}`,
+    strategy,
+    subresources,
+  })),
+  { path: 'scheduling.k8s.io/v1/priorityclasses', strategy: priorityClassStrategy },
+  { path: 'node.k8s.io/v1/runtimeclasses', strategy: plain.runtimeClassStrategy },
+  { path: 'resource.k8s.io/v1/deviceclasses', strategy: plain.countedStrategy },
+  { path: 'resource.k8s.io/v1/resourceclaims', strategy: plain.plainStrategy, subresources: STATUS },
+  { path: 'resource.k8s.io/v1/resourceclaimtemplates', strategy: plain.plainStrategy },
+  { path: 'resource.k8s.io/v1/resourceslices', strategy: plain.resourceSliceStrategy },
+  {
+    path: 'flowcontrol.apiserver.k8s.io/v1/flowschemas',
+    strategy: plain.flowSchemaStrategy,
+    subresources: STATUS,
+  },
+  {
+    path: 'flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations',
+    strategy: plain.priorityLevelStrategy,
+    subresources: STATUS,
+  },
 ]

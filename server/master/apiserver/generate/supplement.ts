@@ -31,6 +31,14 @@ const CONTAINER = {
 const FILE_MODE = { defaultMode: { default: 420, zero: true } } as const
 const OWNERS = { runAsUser: ZERO, runAsGroup: ZERO }
 
+const WEBHOOK = {
+  failurePolicy: { default: 'Fail', enum: ['Fail', 'Ignore'] },
+  matchPolicy: { default: 'Equivalent', enum: ['Equivalent', 'Exact'] },
+  timeoutSeconds: { default: 10 },
+  namespaceSelector: { default: {} },
+  objectSelector: { default: {} },
+} as const
+
 /** By definition, then field. */
 export const SUPPLEMENT: Readonly<Record<string, Readonly<Record<string, FieldSupplement>>>> = {
   'api.core.v1.PodSpec': {
@@ -109,6 +117,129 @@ export const SUPPLEMENT: Readonly<Record<string, Readonly<Record<string, FieldSu
   'api.core.v1.DownwardAPIVolumeFile': { mode: ZERO },
   'api.core.v1.PersistentVolumeClaimSpec': { storageClassName: ZERO },
   'api.coordination.v1.LeaseSpec': { leaseDurationSeconds: ZERO, leaseTransitions: ZERO },
+  'api.core.v1.ReplicationControllerSpec': { replicas: { default: 1, zero: true } },
+  'api.core.v1.PersistentVolumeSpec': {
+    persistentVolumeReclaimPolicy: { default: 'Retain', enum: ['Delete', 'Recycle', 'Retain'] },
+    volumeMode: { default: 'Filesystem', enum: ['Block', 'Filesystem'] },
+  },
+  'api.core.v1.PersistentVolumeClaimStatus': { phase: { enum: ['', 'Bound', 'Lost', 'Pending'] } },
+  'api.core.v1.EndpointPort': { protocol: { default: 'TCP', enum: ['SCTP', 'TCP', 'UDP'] } },
+  'api.core.v1.LimitRangeItem': { type: { enum: ['Container', 'PersistentVolumeClaim', 'Pod'] } },
+  'api.apps.v1.DeploymentSpec': {
+    replicas: { default: 1, zero: true },
+    revisionHistoryLimit: { default: 10, zero: true },
+    progressDeadlineSeconds: { default: 600, zero: true },
+    strategy: { default: {} },
+  },
+  'api.apps.v1.DeploymentStrategy': {
+    type: { default: 'RollingUpdate', enum: ['Recreate', 'RollingUpdate'] },
+  },
+  'api.apps.v1.RollingUpdateDeployment': { maxSurge: { default: '25%' }, maxUnavailable: { default: '25%' } },
+  'api.apps.v1.ReplicaSetSpec': { replicas: { default: 1, zero: true } },
+  'api.apps.v1.StatefulSetSpec': {
+    replicas: { default: 1, zero: true },
+    revisionHistoryLimit: { default: 10, zero: true },
+    podManagementPolicy: { default: 'OrderedReady', enum: ['OrderedReady', 'Parallel'] },
+    updateStrategy: { default: {} },
+    persistentVolumeClaimRetentionPolicy: { default: {} },
+  },
+  'api.apps.v1.StatefulSetUpdateStrategy': {
+    type: { default: 'RollingUpdate', enum: ['OnDelete', 'RollingUpdate'] },
+  },
+  'api.apps.v1.RollingUpdateStatefulSetStrategy': { partition: { default: 0, zero: true } },
+  'api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy': {
+    whenDeleted: { default: 'Retain', enum: ['Delete', 'Retain'] },
+    whenScaled: { default: 'Retain', enum: ['Delete', 'Retain'] },
+  },
+  'api.apps.v1.DaemonSetSpec': {
+    revisionHistoryLimit: { default: 10, zero: true },
+    updateStrategy: { default: {} },
+  },
+  'api.apps.v1.DaemonSetUpdateStrategy': {
+    type: { default: 'RollingUpdate', enum: ['OnDelete', 'RollingUpdate'] },
+  },
+  'api.apps.v1.RollingUpdateDaemonSet': { maxSurge: { default: 0 }, maxUnavailable: { default: 1 } },
+  'api.batch.v1.JobSpec': {
+    backoffLimit: ZERO,
+    completions: ZERO,
+    parallelism: ZERO,
+    ttlSecondsAfterFinished: ZERO,
+    completionMode: { default: 'NonIndexed', enum: ['Indexed', 'NonIndexed'] },
+    suspend: { default: false, zero: true },
+  },
+  'api.batch.v1.CronJobSpec': {
+    concurrencyPolicy: { default: 'Allow', enum: ['Allow', 'Forbid', 'Replace'] },
+    suspend: { default: false, zero: true },
+    successfulJobsHistoryLimit: { default: 3, zero: true },
+    failedJobsHistoryLimit: { default: 1, zero: true },
+    startingDeadlineSeconds: ZERO,
+  },
+  'api.autoscaling.v2.HorizontalPodAutoscalerSpec': { minReplicas: { default: 1, zero: true } },
+  'api.autoscaling.v1.HorizontalPodAutoscalerSpec': { minReplicas: { default: 1, zero: true } },
+  'api.networking.v1.HTTPIngressPath': {
+    pathType: { enum: ['Exact', 'ImplementationSpecific', 'Prefix'] },
+  },
+  'api.networking.v1.NetworkPolicyPort': { protocol: { default: 'TCP', enum: ['SCTP', 'TCP', 'UDP'] } },
+  'api.storage.v1.StorageClass': {
+    reclaimPolicy: { default: 'Delete', enum: ['Delete', 'Recycle', 'Retain'] },
+    volumeBindingMode: { default: 'Immediate', enum: ['Immediate', 'WaitForFirstConsumer'] },
+  },
+  'api.storage.v1.CSIDriverSpec': {
+    attachRequired: { default: true, zero: true },
+    podInfoOnMount: { default: false, zero: true },
+    storageCapacity: { default: false, zero: true },
+    requiresRepublish: { default: false, zero: true },
+    seLinuxMount: { default: false, zero: true },
+    fsGroupPolicy: {
+      default: 'ReadWriteOnceWithFSType',
+      enum: ['File', 'None', 'ReadWriteOnceWithFSType'],
+    },
+    volumeLifecycleModes: { default: ['Persistent'] },
+  },
+  'api.scheduling.v1.PriorityClass': {
+    preemptionPolicy: { default: 'PreemptLowerPriority', enum: ['Never', 'PreemptLowerPriority'] },
+  },
+  'api.policy.v1.PodDisruptionBudgetSpec': {
+    unhealthyPodEvictionPolicy: { enum: ['AlwaysAllow', 'IfHealthyBudget'] },
+  },
+  'api.rbac.v1.RoleRef': { apiGroup: { default: 'rbac.authorization.k8s.io' } },
+  'api.admissionregistration.v1.ServiceReference': { port: { default: 443, zero: true } },
+  'api.admissionregistration.v1.ValidatingWebhook': WEBHOOK,
+  'api.admissionregistration.v1.MutatingWebhook': {
+    ...WEBHOOK,
+    reinvocationPolicy: { default: 'Never', enum: ['IfNeeded', 'Never'] },
+  },
+  'api.admissionregistration.v1.RuleWithOperations': {
+    scope: { default: '*', enum: ['*', 'Cluster', 'Namespaced'] },
+  },
+  'api.admissionregistration.v1.NamedRuleWithOperations': {
+    scope: { default: '*', enum: ['*', 'Cluster', 'Namespaced'] },
+  },
+  'api.admissionregistration.v1.MatchResources': {
+    matchPolicy: { default: 'Equivalent', enum: ['Equivalent', 'Exact'] },
+    namespaceSelector: { default: {} },
+    objectSelector: { default: {} },
+  },
+  'api.admissionregistration.v1.ValidatingAdmissionPolicySpec': {
+    failurePolicy: { default: 'Fail', enum: ['Fail', 'Ignore'] },
+  },
+  'api.admissionregistration.v1.MutatingAdmissionPolicySpec': {
+    failurePolicy: { default: 'Fail', enum: ['Fail', 'Ignore'] },
+  },
+  'api.flowcontrol.v1.FlowSchemaSpec': { matchingPrecedence: { default: 1000 } },
+  'api.flowcontrol.v1.LimitedPriorityLevelConfiguration': {
+    nominalConcurrencyShares: { default: 30, zero: true },
+    lendablePercent: { default: 0, zero: true },
+  },
+  'api.flowcontrol.v1.QueuingConfiguration': {
+    queues: { default: 64 },
+    handSize: { default: 8 },
+    queueLengthLimit: { default: 50 },
+  },
+  'api.flowcontrol.v1.ExemptPriorityLevelConfiguration': {
+    nominalConcurrencyShares: { default: 0, zero: true },
+    lendablePercent: { default: 0, zero: true },
+  },
   'apimachinery.pkg.apis.meta.v1.ObjectMeta': { deletionGracePeriodSeconds: ZERO },
   'apimachinery.pkg.apis.meta.v1.DeleteOptions': { gracePeriodSeconds: ZERO },
   'api.core.v1.Secret': { type: { default: 'Opaque' } },

@@ -3,7 +3,7 @@ import { type Attributes, type Authorizer, type Identity, requireAccess, type Ve
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
 import type { NodeGateway } from '../nodes.ts'
-import type { DeleteOptions, Pod } from '../objects.ts'
+import type { DeleteOptions, Pod, Scale } from '../objects.ts'
 import {
   bindPod,
   createObject,
@@ -15,6 +15,9 @@ import {
   type Outcome,
   type Part,
   patchObject,
+  type ScaleChange,
+  scaleObject,
+  scaleOf,
   updateObject,
   type WriteContext,
 } from '../operations/index.ts'
@@ -101,7 +104,7 @@ export class ResourceVerbs {
       requiredField: field => selection.requiredValue(field),
     }
     await requireAccess(this.#authorizer, attributes, cluster)
-    if (subresource !== undefined && subresource.name !== 'status' && subresource.name !== 'finalize') {
+    if (subresource !== undefined && !PARTS.has(subresource.name)) {
       await this.#subresource(request, subresource.name)
       return
     }
@@ -236,6 +239,19 @@ export class ResourceVerbs {
     return { options, context: { ...context, dryRun } }
   }
 
+  async #scale({ answer, cluster, target }: ResourceRequest, context: WriteContext): Promise<Scale> {
+    const { resource, namespace, name } = target
+    const { request } = answer
+    if (request.method === 'GET') {
+      return scaleOf(context, cluster.read(getObject(cluster, resource, namespace, name)))
+    }
+    const change: ScaleChange =
+      request.method === 'PUT'
+        ? { type: 'replace', body: await requireObject(request, cluster.catalog.schemas) }
+        : await readPatch(request).then(({ type, patch }) => ({ type: 'patch', patchType: type, patch }))
+    return scaleOf(context, cluster.read(await scaleObject(context, namespace, name, change)))
+  }
+
   /** Subresources that are not a part of the object. */
   async #subresource(request: ResourceRequest, name: string): Promise<void> {
     const { answer, cluster, target } = request
@@ -257,6 +273,8 @@ export class ResourceVerbs {
           await requireObject(answer.request, cluster.catalog.schemas),
         )
         return await answer.send(201, JSON.stringify(successObject(undefined, 201)))
+      case 'scale':
+        return await answer.send(200, JSON.stringify(await this.#scale(request, context)))
       case 'log': {
         const stored = getObject(cluster, target.resource, target.namespace, target.name)
         const pod = cluster.read(stored) as Frozen<Pod>
@@ -270,8 +288,11 @@ export class ResourceVerbs {
 
 const NO_SELECTORS = { labelSelector: undefined, fieldSelector: undefined }
 
+/** Subresources that are parts of the object itself. */
+const PARTS: ReadonlySet<string> = new Set<Part>(['status', 'finalize', 'approval'])
+
 function partOf({ subresource }: ResourceTarget): Part {
-  return subresource?.name === 'status' || subresource?.name === 'finalize' ? subresource.name : ''
+  return subresource !== undefined && PARTS.has(subresource.name) ? (subresource.name as Part) : ''
 }
 
 function deletedStatus({ cluster, target }: ResourceRequest, { stored }: Outcome): string {

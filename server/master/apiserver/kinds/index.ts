@@ -1,3 +1,6 @@
+export { autoscalerStrategy, fromFirstAutoscaler, toFirstAutoscaler } from './autoscaling.ts'
+export { cronJobStrategy, jobStrategy } from './batch.ts'
+export { certificateRequestStrategy } from './certificates.ts'
 export {
   leaseStrategy,
   NAMESPACE_FINALIZER,
@@ -8,13 +11,37 @@ export {
 export { configMapStrategy, secretStrategy } from './configuration.ts'
 export { endpointSliceStrategy } from './endpoint-slices.ts'
 export { eventStrategy, fromEventsFace, toEventsFace } from './events.ts'
+export {
+  endpointsStrategy,
+  ingressClassStrategy,
+  ingressStrategy,
+  ipAddressStrategy,
+  networkPolicyStrategy,
+} from './networking.ts'
+export * as plain from './plain.ts'
 export { podStrategy } from './pods.ts'
+export {
+  disruptionBudgetStrategy,
+  limitRangeStrategy,
+  priorityClassStrategy,
+  quotaStrategy,
+} from './policies.ts'
+export { clusterRoleBindingStrategy, clusterRoleStrategy, roleBindingStrategy, roleStrategy } from './rbac.ts'
 export { KUBERNETES_SERVICE_ADDRESS, ServiceAddresses } from './service-addresses.ts'
 export { serviceStrategy } from './services.ts'
+export { claimStrategy, storageClassStrategy, volumeStrategy } from './storage.ts'
 export {
   type ClusterPools,
   defineStrategy,
   type KindStrategy,
   type Reservation,
   type ReserveResult,
+  type ScaleAccess,
 } from './strategy.ts'
+export {
+  daemonSetStrategy,
+  deploymentStrategy,
+  replicaSetStrategy,
+  replicationControllerStrategy,
+  statefulSetStrategy,
+} from './workloads.ts'

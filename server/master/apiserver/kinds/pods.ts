@@ -46,12 +46,18 @@ function completeContainer(container: Container, hostNetwork: boolean): void {
   for (const port of container.ports ?? []) port.hostPort ??= port.containerPort
 }
 
-function completePod(pod: Pod): void {
-  const { spec } = pod
-  const account = spec.serviceAccountName ?? spec.serviceAccount ?? 'default'
-  spec.serviceAccountName = account
-  // The old name of the same field; clients of either read it.
-  spec.serviceAccount = account
+/**
+ * Defaults that depend on other fields.
+ *
+ * @param use templates leave the account open: it is each pod's to have one
+ */
+export function completePodSpec(spec: PodSpec, use: 'pod' | 'template'): void {
+  const account = spec.serviceAccountName ?? spec.serviceAccount ?? (use === 'pod' ? 'default' : undefined)
+  if (account !== undefined) {
+    spec.serviceAccountName = account
+    // The old name of the same field; clients of either read it.
+    spec.serviceAccount = account
+  }
   for (const container of spec.containers ?? []) completeContainer(container, spec.hostNetwork === true)
   for (const container of spec.initContainers ?? []) completeContainer(container, spec.hostNetwork === true)
   for (const volume of spec.volumes ?? []) {
@@ -94,7 +100,7 @@ export const podStrategy = defineStrategy<Pod>({
       ]
     }
   },
-  complete: completePod,
+  complete: pod => completePodSpec(pod.spec, 'pod'),
   validate: validatePod,
   validateUpdate: validatePodUpdate,
   gracePeriod,

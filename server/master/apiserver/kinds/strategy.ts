@@ -1,4 +1,5 @@
 /** What a kind does beyond its table: how it is named, completed, checked, changed, deleted and shown. */
+import type { Identity } from '../access/index.ts'
 import type { Frozen } from '../json.ts'
 import { checkDnsSubdomain, type FormCheck } from '../names.ts'
 import type { DeleteOptions, KubernetesObject } from '../objects.ts'
@@ -24,6 +25,17 @@ export type ReserveResult =
   | { readonly kind: 'reserved'; readonly reservation: Reservation }
   | { readonly kind: 'refused'; readonly problems: readonly FieldProblem[] }
 
+/** Replicas of a scaled object. */
+export interface ScaleAccess {
+  read(object: Frozen<KubernetesObject>): {
+    readonly wanted: number
+    readonly actual: number
+    /** As text; empty for none. */
+    readonly selector: string
+  }
+  write(object: KubernetesObject, replicas: number): void
+}
+
 /**
  * Methods that take an object may change it, except where it is `Frozen`. They are called in the order
  * prepare… → complete → validate… → reserve.
@@ -41,8 +53,11 @@ export interface KindStrategy<T extends KubernetesObject = KubernetesObject> {
   /** Whether the answer to a delete shows the object, not a bare success. */
   readonly showsDeleted: boolean
 
+  /** How the scale subresource sees objects; undefined for kinds that are not scaled. */
+  readonly scale: ScaleAccess | undefined
+
   /** Sets what a new object starts with; with a status subresource that includes its status. */
-  prepareCreate(object: T): void
+  prepareCreate(object: T, creator: Identity): void
   /** Restores what an update of the object itself must not change; the status is restored already. */
   prepareUpdate(object: T, old: Frozen<T>): void
   /** Defaults that depend on other fields. */
@@ -70,6 +85,7 @@ const DEFAULTS: KindStrategy = {
   unconditionalUpdate: true,
   createOnUpdate: false,
   showsDeleted: false,
+  scale: undefined,
   prepareCreate: () => undefined,
   prepareUpdate: () => undefined,
   complete: () => undefined,

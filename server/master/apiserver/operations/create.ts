@@ -138,6 +138,6 @@ export async function createObject(
   prepareMetadata(context, namespace, object)
   requireName(context, object)
   requireOpenNamespace(context, namespace, object.metadata.name ?? '')
-  strategy.prepareCreate(object)
+  strategy.prepareCreate(object, context.identity)
   return await new Creation(context, namespace, object).run()
 }

@@ -14,7 +14,7 @@ import { decodeToKept } from './decode-body.ts'
 import { modifyObject, type Next, type Outcome, requireVersion } from './modify.ts'
 
 /** The part of an object that a request may change. */
-export type Part = '' | 'status' | 'finalize'
+export type Part = '' | 'status' | 'finalize' | 'approval'
 
 export type PatchType = 'json' | 'merge' | 'strategic'
 
@@ -70,7 +70,7 @@ function restoreOtherParts(
   }
   if (part === '' && resource.subresources.has('status')) restore('status')
   if (part === 'finalize') restore('status')
-  if (part !== 'status') return
+  if (part !== 'status' && part !== 'approval') return
   for (const field of new Set([...Object.keys(next), ...Object.keys(old)])) {
     if (!NOT_WISHES.has(field)) restore(field)
   }

@@ -1,4 +1,4 @@
-export type { Column, Printer } from './column.ts'
+export { type Column, numberColumn, type Printer, textColumn } from './column.ts'
 export {
   configMapPrinter,
   eventPrinter,
@@ -11,6 +11,36 @@ export {
   servicePrinter,
 } from './core.ts'
 export { humanDuration, since } from './duration.ts'
-export { endpointSlicePrinter } from './network.ts'
+export {
+  endpointSlicePrinter,
+  endpointsPrinter,
+  ingressClassPrinter,
+  ingressPrinter,
+  networkPolicyPrinter,
+} from './network.ts'
 export { podPrinter } from './pods.ts'
+export {
+  certificateRequestPrinter,
+  claimPrinter,
+  columnsPrinter,
+  definitionPrinter,
+  limitRangePrinter,
+  priorityClassPrinter,
+  quotaPrinter,
+  roleBindingPrinter,
+  rolePrinter,
+  storageClassPrinter,
+  volumePrinter,
+} from './policies.ts'
 export { type IncludeObject, partialObject, type TableMetadata, tableObject, tableRow } from './table.ts'
+export {
+  autoscalerPrinter,
+  cronJobPrinter,
+  daemonSetPrinter,
+  deploymentPrinter,
+  disruptionBudgetPrinter,
+  jobPrinter,
+  replicaSetPrinter,
+  replicationControllerPrinter,
+  statefulSetPrinter,
+} from './workloads.ts'

@@ -1,4 +1,5 @@
 export { type LabelRequirement, type Labels, matchesLabels, parseLabelSelector } from './labels.ts'
+export { isEmptySelector, selectorMatches, selectorText } from './object-selectors.ts'
 export {
   type FieldReader,
   type ObjectReader,

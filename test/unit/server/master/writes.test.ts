@@ -80,7 +80,7 @@ t.test('create', async t => {
       [`${MAPS}?dryRun=Some`, map('x'), 400, /dryRun/],
       [`${MAPS}?fieldValidation=Perhaps`, map('x'), 400, /fieldValidation/],
       ['/api/v1/nowhere', {}, 404, /could not find the requested resource/],
-      ['/apis/apps/v1/namespaces/default/deployments', {}, 404, /could not find the requested resource/],
+      ['/apis/apps/v2/namespaces/default/deployments', {}, 404, /could not find the requested resource/],
     ]
     for (const [path, body, status, message] of cases) {
       const answer = await ask(path, { method: 'POST', body })
