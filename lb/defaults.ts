@@ -1,6 +1,13 @@
 /** Lines of `global` and `defaults` that go well with what is generated. A user's lines may take their place. */
 
+/**
+ * Of each start and reload, three quarters go into reading the system's authorities for an HTTP client that only scripts
+ * (`lua-load`) use.
+ */
+export const NO_HTTP_CLIENT = 'httpclient.ssl.verify none'
+
 export const DEFAULT_GLOBAL: readonly string[] = [
+  NO_HTTP_CLIENT,
   'maxconn 4096',
   'maxpipes 1024',
   'hard-stop-after 1h',

@@ -132,7 +132,9 @@ export class HaproxyProcess implements HaproxyRunner {
   }
 
   async check(file: string): Promise<string> {
-    const { exitCode, stderr } = await runCommand(this.#options.program, ['-c', '-f', file], {
+    // It can wait: the requests that are being answered cannot.
+    const command = ['-n', '19', this.#options.program, '-c', '-f', file]
+    const { exitCode, stderr } = await runCommand('nice', command, {
       deadline: CHECK_DEADLINE,
       acceptedExitCodes: [0, 1, 2],
     })

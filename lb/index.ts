@@ -1,5 +1,5 @@
 export { parseCheckRequest } from './check-request.ts'
-export { DEFAULT_DEFAULTS, DEFAULT_GLOBAL } from './defaults.ts'
+export { DEFAULT_DEFAULTS, DEFAULT_GLOBAL, NO_HTTP_CLIENT } from './defaults.ts'
 export { lbErrors } from './errors.ts'
 export { type Applied, Haproxy, type HaproxyOptions } from './haproxy.ts'
 export type {

@@ -10,6 +10,7 @@ import {
   type Frontend,
   type HaproxyModel,
   type HostMatch,
+  NO_HTTP_CLIENT,
   type PathMatch,
   type RoutingRule,
   type ServerCheck,
@@ -274,6 +275,12 @@ const HEALTH_FRONTEND: Frontend = {
 /** The worker needs no rights once it listens. */
 const GLOBAL = [...DEFAULT_GLOBAL, 'user haproxy', 'group haproxy']
 
+/** Scripts of a user's own may speak HTTP, and then look whom they speak to. */
+function globalLines(custom: CustomConfig): readonly string[] {
+  const scripts = custom.global.some(line => line.startsWith('lua-'))
+  return scripts ? GLOBAL.filter(line => line !== NO_HTTP_CLIENT) : GLOBAL
+}
+
 export function balancerModel(input: BalancerInput): BalancerOutput {
   const { service, reader, certificates } = input
   const targeted = targetedRules(reader, service)
@@ -300,7 +307,7 @@ export function balancerModel(input: BalancerInput): BalancerOutput {
         return pem === undefined ? [] : [{ name, pem }]
       }),
       maps: [],
-      global: mergeLines(GLOBAL, custom.global),
+      global: mergeLines(globalLines(custom), custom.global),
       defaults: mergeLines([...DEFAULT_DEFAULTS, ...(accessLog ? ['log global'] : [])], custom.defaults),
       sections: custom.sections,
       ...(accessLog ? { accessLog } : {}),

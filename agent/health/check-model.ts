@@ -4,6 +4,7 @@ import {
   assignSlots,
   type Backend,
   type HaproxyModel,
+  NO_HTTP_CLIENT,
   parseCheckRequest,
   type ServerCheck,
 } from '../../lb/index.ts'
@@ -97,7 +98,7 @@ export function checkModel({ targets, up, address, previous }: CheckModelInput):
     ],
     backends,
     ...{ certificates: [], maps: [], sections: [] },
-    global: ['maxconn 1000', 'hard-stop-after 5s'],
+    global: [NO_HTTP_CLIENT, 'maxconn 1000', 'hard-stop-after 5s'],
     defaults: ['timeout connect 2s', 'timeout client 5s', 'timeout server 5s', 'timeout http-request 2s'],
   }
 }
