@@ -10,6 +10,7 @@ import type {
   StackInfo,
 } from '../../../protocol/index.ts'
 import { linkedService, type ModelReader, nameKey, type ObjectSequence, sequenceOf } from '../model/index.ts'
+import { balancerView } from './balancer-view.ts'
 import type { ContainerViews } from './container-views.ts'
 import { hasHostId, listsNames, shownName, showsHostAddress, type Version } from './versions.ts'
 import { LazyMap, ObjectList, type PlainMap, type PlainValue, type ViewValue } from './view-value.ts'
@@ -86,6 +87,7 @@ export function serviceView(service: ServiceInfo, context: ViewContext, token = 
     token,
     ...(service.vip === undefined ? {} : { vip: service.vip }),
     ...healthCheckView(service.healthCheck),
+    ...balancerView(service, reader),
   }
   return new LazyMap(fields, { containers: () => serviceContainers(service, context) })
 }
