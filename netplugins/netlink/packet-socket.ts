@@ -1,5 +1,5 @@
 /** Ethernet frames of one kind on one link (packet(7)), past everything that the kernel does with them. */
-import { closeSync } from 'node:fs'
+import { close, closeSync } from 'node:fs'
 import { networkErrors } from '../errors.ts'
 import { cLibrary } from './c-library.ts'
 import { inNetworkNamespace } from './network-namespace.ts'
@@ -33,9 +33,9 @@ export class PacketSocket {
    */
   static open(link: number, etherType: number, namespace?: string): PacketSocket {
     const { socket, bind } = cLibrary()
-    // The kernel wants the type in network order, as a number.
-    const protocol = ((etherType & 255) << 8) | (etherType >> 8)
-    const open = () => socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol)
+    // Without a protocol, or frames of all links would arrive until it is bound, and binding would wait for every
+    // processor to let go of them.
+    const open = () => socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
     const file = namespace === undefined ? open() : inNetworkNamespace(namespace, open)
     const object = `packet socket on link ${link}`
     if (file < 0) throw networkErrors.KernelRefused({ object, message: 'cannot be opened' })
@@ -67,6 +67,8 @@ export class PacketSocket {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    closeSync(this.#file)
+    // Not by this thread: the kernel waits for every processor (10 to 30 ms were measured). There is nothing to be done
+    // about an error, the number is free in any case.
+    close(this.#file, () => undefined)
   }
 }

@@ -84,23 +84,42 @@ interface Times {
   readonly delete: number[]
 }
 
-/** Adds containers one after the other, so that the last ones meet a host that has some; then deletes them. */
-function measure(contestant: Contestant): Times {
-  const times: Times = { add: [], delete: [] }
-  const timed = <T>(samples: number[], work: () => T): T => {
-    const begin = performance.now()
-    const result = work()
-    samples.push(performance.now() - begin)
-    return result
+interface Entrant {
+  readonly contestant: Contestant
+  readonly prefix: string
+  readonly times: Times
+}
+
+function timed<T>(samples: number[], work: () => T): T {
+  const begin = performance.now()
+  const result = work()
+  samples.push(performance.now() - begin)
+  return result
+}
+
+/**
+ * Adds containers one after the other, so that the last ones meet a host that has some; then deletes them. Contestants take
+ * turns, because what else the machine does changes within seconds.
+ */
+function measure(...contestants: readonly Contestant[]): Times[] {
+  const entrants = contestants.map((contestant, index): Entrant => {
+    return { contestant, prefix: `bench-${index}`, times: { add: [], delete: [] } }
+  })
+  const containers = Array.from({ length: CONTAINERS }, (_, container) => container)
+  const all = containers.flatMap(container =>
+    (container % 2 === 0 ? entrants : entrants.toReversed()).map(entrant => {
+      return { ...entrant, container, name: `${entrant.prefix}-${container}` }
+    }),
+  )
+  for (const { name } of all) addNamespace(name)
+  const results = all.map(({ contestant, name, container, times }) =>
+    timed(times.add, () => add(contestant, name, container)),
+  )
+  for (const [index, { contestant, name, container, times }] of all.entries()) {
+    timed(times.delete, () => remove(contestant, name, container, results[index]))
   }
-  const names = Array.from({ length: CONTAINERS }, (_, container) => `bench-${container}`)
-  names.forEach(addNamespace)
-  const results = names.map((name, container) => timed(times.add, () => add(contestant, name, container)))
-  for (const [container, name] of names.entries()) {
-    timed(times.delete, () => remove(contestant, name, container, results[container]))
-  }
-  names.forEach(deleteNamespace)
-  return times
+  for (const { name } of all) deleteNamespace(name)
+  return entrants.map(({ times }) => times)
 }
 
 function quantile(samples: readonly number[], fraction: number): number {
@@ -168,8 +187,9 @@ async function benchInside(print: (figure: Figure) => void): Promise<void> {
           { type: 'drover', socket: directories.cniSocket, ...(isPublished ? portMappings(container) : {}) },
         ],
       }
-      const ours = measure(drover)
-      const theirs = existsSync(DEBIAN_PLUGINS) ? measure(debian(isPublished)) : undefined
+      const others = existsSync(DEBIAN_PLUGINS) ? [debian(isPublished)] : []
+      const [ours, theirs] = measure(drover, ...others)
+      if (ours === undefined) continue
       const what = isPublished ? 'with a published port' : 'without ports'
       const peer = `bridge + host-local${isPublished ? ' + portmap' : ''}`
       print(figure(`ADD ${what}`, ours.add, theirs?.add, peer))
