@@ -8,9 +8,6 @@ import { namespacePath } from '../../e2e/network/lab.ts'
 import { median } from '../figures.ts'
 
 const ROUNDS = 40
-/** Of one measurement: a third of a second or so. */
-const BYTES = '128M'
-
 /** From a namespace to an address, where an iperf3 listens. */
 export interface Way {
   readonly from: string
@@ -18,8 +15,8 @@ export interface Way {
 }
 
 /** @returns Gbit/s */
-async function throughput({ from, to }: Way): Promise<number> {
-  const client = [`--net=${namespacePath(from)}`, 'iperf3', '-J', '-c', to, '-n', BYTES]
+async function throughput({ from, to }: Way, bytes: string): Promise<number> {
+  const client = [`--net=${namespacePath(from)}`, 'iperf3', '-J', '-c', to, '-n', bytes]
   const { stdout } = await promisify(execFile)('nsenter', client)
   const report = JSON.parse(stdout) as { end: { sum_received: { bits_per_second: number } } }
   return report.end.sum_received.bits_per_second / 1e9
@@ -28,20 +25,22 @@ async function throughput({ from, to }: Way): Promise<number> {
 /**
  * Measures both in turns, each as often first as second.
  *
+ * @param bytes of one measurement, in the words of iperf3: what takes a third of a second or so
  * @returns Gbit/s, and the median of the rounds' ratios
  */
 export async function throughputInTurns(
   ours: Way,
   theirs: Way,
+  bytes: string,
 ): Promise<{ value: number; peer: number; ratio: number }> {
   const rounds: { readonly value: number; readonly peer: number }[] = []
   // The first connection finds caches and queues cold.
-  for (const way of [ours, theirs]) await throughput(way)
+  for (const way of [ours, theirs]) await throughput(way, bytes)
   while (rounds.length < ROUNDS) {
-    const value = await throughput(ours)
-    rounds.push({ value, peer: await throughput(theirs) })
-    const peer = await throughput(theirs)
-    rounds.push({ peer, value: await throughput(ours) })
+    const value = await throughput(ours, bytes)
+    rounds.push({ value, peer: await throughput(theirs, bytes) })
+    const peer = await throughput(theirs, bytes)
+    rounds.push({ peer, value: await throughput(ours, bytes) })
   }
   return {
     value: median(rounds.map(round => round.value)),

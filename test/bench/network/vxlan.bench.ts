@@ -76,7 +76,7 @@ async function benchInside(print: PrintFigure): Promise<void> {
     }
     const way = (from: OverlayHost, to: OverlayHost) => ({ from: from.containerName, to: to.container })
     const compare = async (name: string) => {
-      const { value, peer, ratio } = await throughputInTurns(way(a, b), way(x, y))
+      const { value, peer, ratio } = await throughputInTurns(way(a, b), way(x, y), '128M')
       print({
         bench: 'network',
         name: 'vxlan: TCP between containers of two hosts',
