@@ -1,15 +1,19 @@
 /** What every cluster holds from the start. */
 import {
+  CLUSTER_ROLE_BINDINGS,
+  CLUSTER_ROLES,
   type ClusterClient,
   type Draft,
   KUBERNETES_SERVICE_ADDRESS,
   type KubernetesObject,
   NAMESPACES,
+  PRIORITY_CLASSES,
   type ResourceReference,
   SERVICE_ACCOUNTS,
   SERVICES,
   StatusError,
 } from './apiserver/index.ts'
+import { DEFAULT_ROLE_BINDINGS, DEFAULT_ROLES } from './default-roles.ts'
 
 const DEFAULT_NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
 /** Where the server's TLS listener is, unless it is told otherwise. */
@@ -47,6 +51,23 @@ const kubernetesService = {
   status: {},
 }
 
+const priorityClasses = (
+  [
+    [
+      'system-cluster-critical',
+      2_000_000_000,
+      'for what the cluster needs, and may move to another node if it must',
+    ],
+    ['system-node-critical', 2_000_001_000, 'for what must not leave its node'],
+  ] as const
+).map(([name, value, description]) => ({
+  apiVersion: 'scheduling.k8s.io/v1',
+  kind: 'PriorityClass',
+  metadata: { name },
+  value,
+  description,
+}))
+
 async function ensure<T extends KubernetesObject>(
   client: ClusterClient,
   reference: ResourceReference<T>,
@@ -67,5 +88,8 @@ export async function ensureDefaultObjects(client: ClusterClient): Promise<void>
   await Promise.all([
     ensure(client, SERVICES, kubernetesService),
     ...serviceAccounts.map(account => ensure(client, SERVICE_ACCOUNTS, account)),
+    ...DEFAULT_ROLES.map(role => ensure(client, CLUSTER_ROLES, role)),
+    ...DEFAULT_ROLE_BINDINGS.map(binding => ensure(client, CLUSTER_ROLE_BINDINGS, binding)),
+    ...priorityClasses.map(each => ensure(client, PRIORITY_CLASSES, each)),
   ])
 }

@@ -13,6 +13,7 @@ import {
   loadCatalog,
   type NodeGateway,
   nodeRules,
+  rbacRules,
   StatusError,
   statusObject,
 } from './apiserver/index.ts'
@@ -39,7 +40,7 @@ interface Parts {
 export class KubernetesMaster implements Daemon {
   readonly name = 'kubernetes master'
   readonly #options: KubernetesMasterOptions
-  readonly #authorizer: Authorizer = anyOf([groupRules, nodeRules])
+  readonly #authorizer: Authorizer = anyOf([groupRules, nodeRules, rbacRules])
   #parts: Parts | undefined
 
   constructor(options: KubernetesMasterOptions) {

@@ -10,9 +10,12 @@ export {
   MASTERS_GROUP,
   NODES_GROUP,
   nodeRules,
+  rbacRules,
 } from './access/index.ts'
 export { type Catalog, loadCatalog } from './catalog/index.ts'
 export {
+  CLUSTER_ROLE_BINDINGS,
+  CLUSTER_ROLES,
   ClusterClient,
   type Draft,
   ENDPOINT_SLICES,
@@ -25,6 +28,7 @@ export {
   type ObjectName,
   type Observer,
   PODS,
+  PRIORITY_CLASSES,
   type ResourceReference,
   SERVICE_ACCOUNTS,
   SERVICES,

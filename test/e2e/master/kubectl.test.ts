@@ -206,6 +206,43 @@ t.test('kubectl', { skip, timeout: 240_000 }, async t => {
     t.equal(await master.ok('get', 'cm', 'settings', '-o', 'jsonpath={.data.only}'), 'that')
   })
 
+  await t.test('gives rights', async t => {
+    const may = async (...args: string[]) => (await master.run(['auth', 'can-i', ...args])).stdout.trim()
+    t.equal(await may('delete', 'nodes'), 'yes')
+    t.equal(await may('list', 'pods', '--as=ann'), 'no')
+    await master.ok('create', 'rolebinding', 'ann-views', '--clusterrole=view', '--user=ann')
+    t.equal(await may('list', 'pods', '--as=ann'), 'yes')
+    t.equal(await may('create', 'pods', '--as=ann'), 'no')
+    t.match(
+      await master.fails('delete', 'pod', 'one', '--as=ann'),
+      /User "ann" cannot delete resource "pods"/,
+    )
+    t.match(
+      await master.ok('auth', 'can-i', '--list', '--as=ann'),
+      /pods\/log +\[\] +\[\] +\[get list watch\]/,
+    )
+    t.match(await master.ok('auth', 'whoami', '--as=ann'), /Username +ann/)
+    t.match(await master.ok('describe', 'rolebinding', 'ann-views'), /User +ann/)
+  })
+
+  await t.test('keeps workloads', async t => {
+    await master.ok('create', 'deployment', 'web', '--image=web:1', '--replicas=2')
+    t.match(await master.ok('get', 'deployments'), /web +0\/2 +0 +0/)
+    await master.ok('scale', 'deployment', 'web', '--replicas=3')
+    await master.ok('set', 'image', 'deployment/web', '*=web:2')
+    t.match(await master.ok('describe', 'deployment', 'web'), /Replicas:\s+3 desired[\s\S]*Image:\s+web:2/)
+    await master.ok('create', 'job', 'once', '--image=web:1')
+    await master.ok('create', 'cronjob', 'nightly', '--image=web:1', '--schedule=@daily')
+    await master.ok('autoscale', 'deployment', 'web', '--max=5', '--cpu-percent=70')
+    await master.ok('create', 'ingress', 'web', '--rule=web.example/*=web:80')
+    await master.ok('create', 'quota', 'small', '--hard=pods=5')
+    await master.ok('create', 'pdb', 'web', '--selector=app=web', '--min-available=1')
+    for (const kind of ['job', 'cronjob', 'hpa', 'ingress', 'quota', 'pdb']) {
+      t.match(await master.ok('describe', kind), /Name:/, kind)
+    }
+    await master.ok('delete', 'deploy,job,cronjob,hpa,ingress,quota,pdb', '--all')
+  })
+
   await t.test('watches and waits', async t => {
     const watch = master.follow(t, [
       'get',

@@ -8,7 +8,8 @@ export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'd
 
 export interface Attributes {
   readonly identity: Identity
-  readonly verb: Verb
+  /** A `Verb`, or another word in questions about rights: `impersonate`, `bind`, `escalate`, … */
+  readonly verb: string
   readonly group: string
   readonly resource: string
   /** Empty for the object itself. */
@@ -17,14 +18,18 @@ export interface Attributes {
   readonly namespace: string
   /** Empty when no single object is named. */
   readonly name: string
+  /** What is asked for outside of the objects, such as `/metrics`; undefined for objects. */
+  readonly path?: string
   /** The value that a field selector demands of a field; undefined when it leaves it open. */
   readonly requiredField: (field: string) => string | undefined
 }
 
 /** What authorizers may look up. */
 export interface AccessView {
-  /** The current version of an object of the core group. */
-  find(resource: string, namespace: string, name: string): StoredObject | undefined
+  /** The current version of an object; `kind` is `pods`, or `group/resource` outside of the core group. */
+  find(kind: string, namespace: string, name: string): StoredObject | undefined
+  /** All of a namespace; of all namespaces, or of a kind without, when it is undefined. */
+  list(kind: string, namespace: string | undefined): readonly StoredObject[]
   read(stored: StoredObject): Frozen<KubernetesObject>
 }
 

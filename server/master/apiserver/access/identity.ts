@@ -32,3 +32,22 @@ export function nodeNameOf({ user, groups }: Identity): string | undefined {
   const name = user.slice(NODE_USER_PREFIX.length)
   return name === '' ? undefined : name
 }
+
+/** Everybody whose credentials were good. */
+export const AUTHENTICATED_GROUP = 'system:authenticated'
+const SERVICE_ACCOUNT_USER = /^system:serviceaccount:([a-z0-9.-]{1,63}):([a-z0-9.-]{1,253})$/
+
+export interface ServiceAccountName {
+  readonly namespace: string
+  readonly name: string
+}
+
+/** The service account that a user name means. */
+export function serviceAccountOf(user: string): ServiceAccountName | undefined {
+  const [, namespace, name] = SERVICE_ACCOUNT_USER.exec(user) ?? []
+  return namespace === undefined || name === undefined ? undefined : { namespace, name }
+}
+
+export function serviceAccountGroups({ namespace }: ServiceAccountName): readonly string[] {
+  return ['system:serviceaccounts', `system:serviceaccounts:${namespace}`]
+}

@@ -6,14 +6,21 @@ export {
   type Decision,
   type Verb,
 } from './attributes.ts'
+export { preventEscalation } from './escalation.ts'
 export {
+  AUTHENTICATED_GROUP,
   type Authenticate,
   type Credentials,
   type Identity,
   MASTERS_GROUP,
   NODES_GROUP,
   nodeNameOf,
+  type ServiceAccountName,
+  serviceAccountGroups,
+  serviceAccountOf,
 } from './identity.ts'
+export { impersonate } from './impersonation.ts'
 export { nodeRules, restrictNode } from './nodes.ts'
+export { rbacRules, rulesFor } from './rbac.ts'
 export { requireAccess } from './require-access.ts'
 export { COMPONENT_GROUPS, groupRules } from './rules.ts'

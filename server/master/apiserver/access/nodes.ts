@@ -26,7 +26,7 @@ function deny(reason: string): Decision {
 
 /** Allows `verbs` whatever the object. */
 function verbs(...allowed: readonly Verb[]): NodeRule {
-  return (_node, { verb }) => (allowed.includes(verb) ? ALLOWED : NO_OPINION)
+  return (_node, { verb }) => ((allowed as readonly string[]).includes(verb) ? ALLOWED : NO_OPINION)
 }
 
 function boundTo(node: string, { namespace, name }: Attributes, view: AccessView): boolean {

@@ -98,13 +98,25 @@ const RULES = new Map<string, readonly Rule[]>([
   ],
   [
     COMPONENT_GROUPS.bootstrap,
-    [{ verbs: ['get', 'create'], resources: ['/namespaces', '/services', '/serviceaccounts'] }],
+    [
+      {
+        verbs: ['get', 'create'],
+        resources: [
+          '/namespaces',
+          '/services',
+          '/serviceaccounts',
+          'rbac.authorization.k8s.io/clusterroles',
+          'rbac.authorization.k8s.io/clusterrolebindings',
+          'scheduling.k8s.io/priorityclasses',
+        ],
+      },
+    ],
   ],
 ])
 
-function covers(rule: Rule, verb: Verb, resource: string, namespace: string): boolean {
+function covers(rule: Rule, verb: string, resource: string, namespace: string): boolean {
   return (
-    (rule.verbs.includes('*') || rule.verbs.includes(verb)) &&
+    (rule.verbs.includes('*') || (rule.verbs as readonly string[]).includes(verb)) &&
     (rule.resources.includes('*') || rule.resources.includes(resource)) &&
     (rule.namespace === undefined || rule.namespace === namespace)
   )

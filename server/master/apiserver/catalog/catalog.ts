@@ -73,7 +73,7 @@ export class Catalog {
 
   /** Resources whose objects are kept in their own form: each kept object belongs to exactly one. */
   keptResources(): Resource[] {
-    return [...this.#byPath.values()].filter(resource => resource.face === undefined)
+    return [...this.#byPath.values()].filter(({ face, review }) => face === undefined && !review)
   }
 
   #resource(group: string, version: string, described: TableResource, enabled: EnabledResource): Resource {
@@ -97,6 +97,7 @@ export class Catalog {
       strategy: enabled.strategy,
       kept: this.#kept(group, version, described, enabled),
       face: enabled.face,
+      review: enabled.review === true,
     })
   }
 

@@ -61,6 +61,8 @@ export interface EnabledResource {
   readonly strategy: KindStrategy
   readonly subresources?: readonly string[]
   readonly face?: Face
+  /** A question that is answered and not kept. */
+  readonly review?: true
 }
 
 const STATUS = ['status']
@@ -79,7 +81,17 @@ const ADMISSION: readonly (readonly [
   ['validatingwebhookconfigurations', plain.webhookStrategy, []],
 ]
 
+const REVIEWS = [
+  'authentication.k8s.io/v1/selfsubjectreviews',
+  'authentication.k8s.io/v1/tokenreviews',
+  'authorization.k8s.io/v1/localsubjectaccessreviews',
+  'authorization.k8s.io/v1/selfsubjectaccessreviews',
+  'authorization.k8s.io/v1/selfsubjectrulesreviews',
+  'authorization.k8s.io/v1/subjectaccessreviews',
+]
+
 export const ENABLED: readonly EnabledResource[] = [
+  ...REVIEWS.map(path => ({ path, strategy: plain.plainStrategy, review: true as const })),
   { path: '/v1/namespaces', strategy: namespaceStrategy, subresources: ['status', 'finalize'] },
   { path: '/v1/nodes', strategy: nodeStrategy, subresources: ['status'] },
   {

@@ -39,6 +39,8 @@ export interface Resource extends GroupVersionKind {
   readonly schema: ObjectSchema
   readonly strategy: KindStrategy
   readonly kept: KeptForm
+  /** A question that is answered and not kept. */
+  readonly review: boolean
   /** Undefined when objects are kept in this resource's own form. */
   readonly face: Face | undefined
 }

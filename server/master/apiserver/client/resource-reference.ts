@@ -7,6 +7,9 @@ import type {
   Namespace,
   Node,
   Pod,
+  PriorityClass,
+  Role,
+  RoleBinding,
   Service,
   ServiceAccount,
 } from '../objects.ts'
@@ -38,4 +41,19 @@ export const LEASES: ResourceReference<Lease> = {
   group: 'coordination.k8s.io',
   version: 'v1',
   resource: 'leases',
+}
+export const CLUSTER_ROLES: ResourceReference<Role> = {
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  resource: 'clusterroles',
+}
+export const CLUSTER_ROLE_BINDINGS: ResourceReference<RoleBinding> = {
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  resource: 'clusterrolebindings',
+}
+export const PRIORITY_CLASSES: ResourceReference<PriorityClass> = {
+  group: 'scheduling.k8s.io',
+  version: 'v1',
+  resource: 'priorityclasses',
 }

@@ -66,8 +66,12 @@ export class Cluster implements AccessView {
     return this.#parsed.read(stored)
   }
 
-  find(resource: string, namespace: string, name: string): StoredObject | undefined {
-    return this.space.get({ kind: resource, namespace, name })
+  find(kind: string, namespace: string, name: string): StoredObject | undefined {
+    return this.space.get({ kind, namespace, name })
+  }
+
+  list(kind: string, namespace: string | undefined): readonly StoredObject[] {
+    return this.space.list(kind, namespace).objects
   }
 
   close(): void {

@@ -1,14 +1,21 @@
 /** The API server: one handler for the requests to any number of clusters. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Clock, explainError, type Logger, requestTarget } from '../../../../kit/index.ts'
-import type { Authenticate, Authorizer, Identity } from '../access/index.ts'
+import {
+  AUTHENTICATED_GROUP,
+  type Authenticate,
+  type Authorizer,
+  type Credentials,
+  type Identity,
+  impersonate,
+} from '../access/index.ts'
 import type { Catalog } from '../catalog/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { NodeGateway } from '../nodes.ts'
 import { notFound, pathNotFound, StatusError, statusObject, toStatusError } from '../status.ts'
 import { Watches } from '../watch/index.ts'
 import { Answer } from './answer.ts'
-import { credentialsOf, refuseImpersonation } from './credentials.ts'
+import { credentialsOf } from './credentials.ts'
 import { answerDiscovery, answerOpenApi, versionDocument } from './published.ts'
 import { ResourceVerbs } from './resource-verbs.ts'
 import { findRoute } from './route.ts'
@@ -71,11 +78,12 @@ export class ApiServer {
     const { catalog } = this.#options
     const expected = findRoute(catalog, path)
     if (expected.type === 'public') return await this.#public(answer, expected.name)
-    refuseImpersonation(request)
-    const identity = await this.#authenticate(id, request)
+    const real = await this.#authenticate(id, credentialsOf(request))
+    if (real === undefined) throw new StatusError('Unauthorized', 'Unauthorized')
     const cluster = await this.#options.openCluster(id)
     // Who is somebody in a cluster that does not exist is somebody everywhere, and may know.
     if (cluster === undefined) throw notFound({ group: '', resource: 'clusters' }, id)
+    const identity = await impersonate(real, request.headersDistinct, this.#options.authorizer, cluster)
     const route = cluster.catalog === catalog ? expected : findRoute(cluster.catalog, path)
     switch (route.type) {
       case 'discovery':
@@ -86,7 +94,9 @@ export class ApiServer {
         return await answerOpenApi(answer, cluster.catalog, route.path)
       case 'resource': {
         const { query } = requestTarget(request)
-        return await this.#verbs.answer({ answer, cluster, identity, target: route.target, query })
+        const { target } = route
+        const identify = (bearerToken: string) => this.#authenticate(id, { bearerToken })
+        return await this.#verbs.answer({ answer, cluster, identity, identify, target, query })
       }
       default:
         throw pathNotFound()
@@ -99,10 +109,9 @@ export class ApiServer {
     else await answer.send(200, 'ok', 'text/plain; charset=utf-8')
   }
 
-  async #authenticate(cluster: string, request: IncomingMessage): Promise<Identity> {
-    const identity = await this.#options.authenticate(cluster, credentialsOf(request))
-    if (identity === undefined) throw new StatusError('Unauthorized', 'Unauthorized')
-    return identity
+  async #authenticate(cluster: string, credentials: Credentials): Promise<Identity | undefined> {
+    const identity = await this.#options.authenticate(cluster, credentials)
+    return identity && { ...identity, groups: [...identity.groups, AUTHENTICATED_GROUP] }
   }
 
   async #refuse(answer: Answer, cluster: string, error: unknown): Promise<void> {

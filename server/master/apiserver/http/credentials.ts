@@ -3,7 +3,6 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Credentials } from '../access/index.ts'
-import { StatusError } from '../status.ts'
 
 const LONGEST_TOKEN = 16 * 1024
 
@@ -28,12 +27,5 @@ export function credentialsOf(request: IncomingMessage): Credentials {
   return {
     ...(bearerToken === undefined || bearerToken.length > LONGEST_TOKEN ? {} : { bearerToken }),
     ...(certificate === undefined ? {} : { clientCertificate: certificate }),
-  }
-}
-
-/** Ignoring such headers would do as oneself what was meant to be done as another. @throws `Forbidden` */
-export function refuseImpersonation(request: IncomingMessage): void {
-  if (Object.keys(request.headers).some(name => name.startsWith('impersonate-'))) {
-    throw new StatusError('Forbidden', 'impersonation is not available')
   }
 }

@@ -7,6 +7,7 @@ import type { DeleteOptions, Pod, Scale } from '../objects.ts'
 import {
   bindPod,
   createObject,
+  decodeKind,
   deleteObject,
   deleteObjects,
   evictPod,
@@ -22,6 +23,7 @@ import {
   type WriteContext,
 } from '../operations/index.ts'
 import { negotiate, Presenter } from '../presentation/index.ts'
+import { answerReview } from '../reviews/index.ts'
 import { decodeObject } from '../schema/index.ts'
 import { Selection } from '../selection/index.ts'
 import { StatusError, successObject } from '../status.ts'
@@ -36,6 +38,8 @@ export interface ResourceRequest {
   readonly answer: Answer
   readonly cluster: Cluster
   readonly identity: Identity
+  /** Who a token belongs to in this cluster. */
+  readonly identify: (token: string) => Promise<Identity | undefined>
   readonly target: ResourceTarget
   readonly query: URLSearchParams
 }
@@ -104,6 +108,7 @@ export class ResourceVerbs {
       requiredField: field => selection.requiredValue(field),
     }
     await requireAccess(this.#authorizer, attributes, cluster)
+    if (resource.review) return await this.#review(request)
     if (subresource !== undefined && !PARTS.has(subresource.name)) {
       await this.#subresource(request, subresource.name)
       return
@@ -237,6 +242,16 @@ export class ResourceVerbs {
     const options: DeleteOptions = { ...parameters, ...body }
     const dryRun = context.dryRun || options.dryRun?.includes('All') === true
     return { options, context: { ...context, dryRun } }
+  }
+
+  /** Answers a question. */
+  async #review(request: ResourceRequest): Promise<void> {
+    const { answer, cluster, identity, identify, target } = request
+    const { resource, namespace } = target
+    const body = await requireObject(answer.request, cluster.catalog.schemas)
+    decodeKind(body, resource, resource.schema, this.#context(request))
+    const context = { identity, identify, authorizer: this.#authorizer, view: cluster, namespace }
+    await answer.send(201, JSON.stringify(await answerReview(resource, body, context)))
   }
 
   async #scale({ answer, cluster, target }: ResourceRequest, context: WriteContext): Promise<Scale> {

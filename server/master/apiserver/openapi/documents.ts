@@ -98,7 +98,7 @@ function rootsOf(catalog: Catalog, group: string, version: string): ObjectSchema
     catalog.groupVersions.find(item => item.group === group && item.version === version) ?? {}
   return resources.flatMap(resource => [
     resource.schema,
-    catalog.schemas.byKind(group, version, `${resource.kind}List`),
+    ...(resource.review ? [] : [catalog.schemas.byKind(group, version, `${resource.kind}List`)]),
     ...[...resource.subresources.values()].flatMap(({ schema }) => (schema === undefined ? [] : [schema])),
   ])
 }

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { isDroverError } from '../../../../kit/index.ts'
 import type { StoredObject } from '../../../store/index.ts'
-import { restrictNode } from '../access/index.ts'
+import { preventEscalation, restrictNode } from '../access/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import type { JsonObject } from '../json.ts'
 import type { Reservation } from '../kinds/index.ts'
@@ -77,7 +77,7 @@ class Creation {
   }
 
   #validate(): void {
-    const { resource, identity } = this.#context
+    const { resource, identity, cluster } = this.#context
     const object = this.#object
     const problems = [
       ...validateMetadata(object.metadata, resource.strategy.checkName),
@@ -85,6 +85,7 @@ class Creation {
     ]
     if (problems.length > 0) throw invalidObject(resource, object.metadata.name, problems)
     restrictNode(identity, { resource, current: undefined, next: object })
+    preventEscalation(identity, cluster, { resource, current: undefined, next: object })
   }
 
   async #attempt(): Promise<StoredObject> {

@@ -1,5 +1,6 @@
 export type { FieldValidation, WriteContext } from './context.ts'
 export { createObject } from './create.ts'
+export { decodeKind } from './decode-body.ts'
 export { deleteObject, deleteObjects } from './delete.ts'
 export type { Outcome } from './modify.ts'
 export { bindPod, evictPod } from './pods.ts'

@@ -4,7 +4,7 @@
  */
 import { isDroverError } from '../../../../kit/index.ts'
 import type { ObjectKey, StoredObject } from '../../../store/index.ts'
-import { restrictNode } from '../access/index.ts'
+import { preventEscalation, restrictNode } from '../access/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import { equalJson, type Frozen, type JsonObject } from '../json.ts'
 import type { Reservation } from '../kinds/index.ts'
@@ -78,6 +78,7 @@ class Change {
       next: next.type === 'write' ? next.object : undefined,
     })
     if (next.type !== 'write') throw new Decided(next, stored)
+    preventEscalation(identity, cluster, { resource, current, next: next.object })
     const reserved = resource.strategy.reserve(next.object, current, cluster.pools)
     if (reserved?.kind === 'refused') throw invalidObject(resource, this.#key.name, reserved.problems)
     this.#reservation = reserved?.reservation

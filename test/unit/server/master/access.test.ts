@@ -48,9 +48,10 @@ t.test('strangers', async t => {
     t.match(await ask('/api', { token: 'admin|a_b', cluster: 'a_b' }), { status: 404 })
   })
 
-  t.test('impersonation is refused and not ignored', async t => {
-    for (const name of ['impersonate-user', 'Impersonate-Group', 'Impersonate-Extra-x']) {
-      t.match(await ask('/api/v1/pods', { headers: { [name]: 'root' } }), { status: 403 })
+  t.test('impersonation is never ignored', async t => {
+    t.match(await ask('/api/v1/pods', { headers: { 'Impersonate-User': 'root' } }), { status: 403 })
+    for (const name of ['Impersonate-Group', 'Impersonate-Extra-x', 'Impersonate-Uid', 'Impersonate-Other']) {
+      t.match(await ask('/api/v1/pods', { headers: { [name]: 'root' } }), { status: 400 }, name)
     }
   })
 

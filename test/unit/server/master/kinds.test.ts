@@ -22,8 +22,6 @@ const NOT_SERVED = [
   '/api/v1 serviceaccounts/token',
   '/api/v1 services/proxy',
   '/apis/apiextensions.k8s.io/v1',
-  '/apis/authentication.k8s.io/v1',
-  '/apis/authorization.k8s.io/v1',
 ]
 
 const template = {
@@ -259,6 +257,7 @@ t.test('one object of every kind is taken, with every field set', { skip }, asyn
   const files = new Set(await readdir(directory))
   const strange: string[] = []
   for (const resource of catalog.groupVersions.flatMap(({ resources }) => resources)) {
+    if (resource.review) continue
     const { group, version, kind, namespaced } = resource
     const file = `${group === '' ? 'core' : group}.${version}.${kind}.json`
     if (!files.has(file)) {
