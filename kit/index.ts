@@ -1,5 +1,6 @@
 export { Backoff, type BackoffOptions } from './backoff.ts'
 export { BoundedQueue, type OverflowPolicy } from './bounded-queue.ts'
+export { certificateChecksum, certificateCovers } from './certificate-facts.ts'
 export { type CancelTimer, type Clock, sleep, systemClock } from './clock.ts'
 export { announceReady, type DaemonMessage, failProcess, untilAskedToStop } from './daemon-process.ts'
 export { openDataDirectory } from './data-directory.ts'

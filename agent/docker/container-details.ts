@@ -1,5 +1,5 @@
 /** What we keep of `docker inspect`. */
-import type { ContainerInspectInfo } from 'dockerode'
+import type { ContainerInspectInfo } from '#dockerode'
 import type { PortReport } from '../../protocol/index.ts'
 
 /** One Docker container, as it was when it was last looked at. Immutable. */

@@ -1,6 +1,6 @@
 /** The Docker engine of this host: the calls that the agent makes, with errors that say what failed. */
 import type { Duplex, Readable } from 'node:stream'
-import Docker, { type ContainerCreateOptions } from 'dockerode'
+import { type ContainerCreateOptions, Docker } from '#dockerode'
 import { kitErrors, systemErrorCode, withDeadline } from '../../kit/index.ts'
 import { type ContainerDetails, readDetails } from './container-details.ts'
 import { dockerErrors } from './errors.ts'

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import {
+  certificateChecksum,
   DroverError,
   readJsonFile,
   type Static,
@@ -9,7 +10,6 @@ import {
   validatorOf,
   writeFileDurably,
 } from '../../kit/index.ts'
-import { certificateChecksum } from '../../kit/x509/index.ts'
 import {
   connection,
   parseRegistrationToken,

@@ -1,5 +1,5 @@
 /** What Docker is asked to make for a pod. Pure. */
-import type { ContainerCreateOptions } from 'dockerode'
+import type { ContainerCreateOptions } from '#dockerode'
 import { parseIpv4 } from '../../kit/index.ts'
 import {
   BALANCER_DIRECTORY_VARIABLE,

@@ -1,7 +1,6 @@
-/** Makes and reads X.509 certificates (RFC 5280): ECDSA P-256, SHA-256. */
+/** Makes X.509 certificates (RFC 5280): ECDSA P-256, SHA-256. */
 import 'reflect-metadata'
-import { createHash, X509Certificate as NodeCertificate, webcrypto } from 'node:crypto'
-import { isIP } from 'node:net'
+import { webcrypto } from 'node:crypto'
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -112,18 +111,4 @@ export async function issueCertificate(authority: KeyPair, request: CertificateR
     ],
   })
   return { certificate: certificate.toString('pem'), privateKey: await exportPrivateKey(keys.privateKey) }
-}
-
-/** SHA-256 over the certificate's DER bytes, in lower-case hex: what a registration token pins. */
-export function certificateChecksum(certificatePem: string): string {
-  return createHash('sha256').update(new NodeCertificate(certificatePem).raw).digest('hex')
-}
-
-/** Whether `certificate` still covers all of `names` (DNS names or addresses) for at least `days` more days. */
-export function certificateCovers(certificatePem: string, names: readonly string[], days: number): boolean {
-  const certificate = new NodeCertificate(certificatePem)
-  if (Date.parse(certificate.validTo) < Date.now() + days * DAY) return false
-  return names.every(name =>
-    isIP(name) === 0 ? certificate.checkHost(name) !== undefined : certificate.checkIP(name) !== undefined,
-  )
 }

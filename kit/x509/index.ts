@@ -1,7 +1,5 @@
 export {
   type CertificateRequest,
-  certificateChecksum,
-  certificateCovers,
   createCertificateAuthority,
   issueCertificate,
   type KeyPair,

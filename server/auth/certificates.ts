@@ -2,14 +2,14 @@
 import { readFile } from 'node:fs/promises'
 import { hostname, networkInterfaces } from 'node:os'
 import path from 'node:path'
-import { makePrivateDirectory, systemErrorCode, writeFileDurably } from '../../kit/index.ts'
 import {
   certificateChecksum,
   certificateCovers,
-  createCertificateAuthority,
-  issueCertificate,
-  type KeyPair,
-} from '../../kit/x509/index.ts'
+  makePrivateDirectory,
+  systemErrorCode,
+  writeFileDurably,
+} from '../../kit/index.ts'
+import { createCertificateAuthority, issueCertificate, type KeyPair } from '../../kit/x509/index.ts'
 
 const AUTHORITY_DAYS = 3650
 const CERTIFICATE_DAYS = 365
