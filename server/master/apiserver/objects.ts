@@ -12,6 +12,16 @@ export interface OwnerReference {
   blockOwnerDeletion?: boolean
 }
 
+export interface ManagedFieldsEntry {
+  manager?: string
+  operation?: string
+  apiVersion?: string
+  time?: string
+  fieldsType?: string
+  fieldsV1?: object
+  subresource?: string
+}
+
 export interface ObjectMeta {
   name: string
   generateName?: string
@@ -27,6 +37,7 @@ export interface ObjectMeta {
   annotations?: Record<string, string>
   finalizers?: string[]
   ownerReferences?: OwnerReference[]
+  managedFields?: ManagedFieldsEntry[]
 }
 
 export interface KubernetesObject {

@@ -44,6 +44,9 @@ const CODES = {
   Timeout: 504,
 } as const
 
+/** Fields told in one conflict. */
+const SHOWN_CONFLICTS = 50
+
 export type StatusReason = keyof typeof CODES
 
 /** Names one resource, for messages. The core group is empty. */
@@ -133,6 +136,27 @@ export function modified(resource: ResourceName, name: string): StatusError {
     resource,
     name,
     'the object has been modified; please apply your changes to the latest version and try again',
+  )
+}
+
+/** The conflict of an apply with the managers of fields. */
+export function conflictOfManagers(
+  resource: ResourceName,
+  name: string,
+  conflicts: readonly { readonly field: string; readonly message: string }[],
+): StatusError {
+  const shown = conflicts.slice(0, SHOWN_CONFLICTS)
+  const count = conflicts.length === 1 ? '1 conflict' : `${conflicts.length} conflicts`
+  const texts = shown.map(({ field, message }) => `${message}: ${field}`)
+  return new StatusError(
+    'Conflict',
+    `Apply failed with ${count}: ${shown.length === 1 ? texts[0] : `conflicts with:\n- ${texts.join('\n- ')}`}`,
+    {
+      name,
+      group: resource.group,
+      kind: resource.resource,
+      causes: shown.map(conflict => ({ reason: 'FieldManagerConflict', ...conflict })),
+    },
   )
 }
 

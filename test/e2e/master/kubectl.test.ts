@@ -153,7 +153,6 @@ t.test('kubectl', { skip, timeout: 240_000 }, async t => {
       'configMapGenerator: [{name: kust, literals: [a=b]}]\n',
     )
     t.match(await master.ok('apply', '-k', kustomization), /configmap\/kust-\w+ created/)
-    t.match(await master.fails('apply', '--server-side', '-f', next), /Server-side apply not available/)
   })
 
   await t.test('changes', async t => {
@@ -204,6 +203,23 @@ t.test('kubectl', { skip, timeout: 240_000 }, async t => {
     })
     t.match(edited.stdout, /configmap\/settings edited/)
     t.equal(await master.ok('get', 'cm', 'settings', '-o', 'jsonpath={.data.only}'), 'that')
+  })
+
+  await t.test('applies on the server', async t => {
+    const manifest = async (data: object) =>
+      await master.writeManifest('served.yaml', map('served', data as Record<string, string>))
+    const file = await manifest({ a: '1', b: '2' })
+    t.match(await master.ok('apply', '--server-side', '-f', file), /served serverside-applied/)
+    await master.ok('patch', 'cm', 'served', '--type=merge', '-p', '{"data":{"a":"9"}}')
+    t.match(
+      await master.fails('apply', '--server-side', '-f', file),
+      /Apply failed with 1 conflict: conflict with "kubectl-patch" using v1: \.data\.a/,
+    )
+    t.match(await master.ok('apply', '--server-side', '--force-conflicts', '-f', file), /serverside-applied/)
+    t.match(await master.ok('diff', '--server-side', '-f', file), /^$/)
+    await master.ok('apply', '--server-side', '-f', await manifest({ a: '1' }))
+    t.strictSame((await master.json('get', 'cm', 'served')).data, { a: '1' })
+    t.match(await master.ok('get', 'cm', 'served', '-o', 'yaml', '--show-managed-fields'), /f:a: \{\}/)
   })
 
   await t.test('gives rights', async t => {

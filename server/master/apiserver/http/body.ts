@@ -110,13 +110,32 @@ export async function requireObject(request: IncomingMessage, schemas: Schemas):
   return object
 }
 
+const APPLY_TYPE = 'application/apply-patch+yaml'
+
+/** Whether the body of a PATCH is what somebody applies. */
+export function isApply(request: IncomingMessage): boolean {
+  return mediaType(request) === APPLY_TYPE
+}
+
+/** What somebody applies: YAML, which JSON is too. @throws `BadRequest`, `RequestEntityTooLarge` */
+export async function readApplied(request: IncomingMessage): Promise<JsonObject> {
+  const text = (await readBytes(request)).toString('utf8')
+  // Most clients send JSON under this name, and it is read much faster.
+  const applied = /^\s*\{/.test(text) ? parseJson(text) : parseYaml(text)
+  if (!isJsonObject(applied)) throw badRequest('the body of the request must be an object')
+  if (isDeeperThan(applied, DEPTH_LIMIT)) {
+    throw badRequest(`the object is nested more than ${DEPTH_LIMIT} levels deep`)
+  }
+  return applied
+}
+
 /** @throws `UnsupportedMediaType`, `BadRequest`, `RequestEntityTooLarge` */
 export async function readPatch(
   request: IncomingMessage,
 ): Promise<{ readonly type: PatchType; readonly patch: JsonValue }> {
   const mediaTypeName = mediaType(request)
   const type = PATCH_TYPES.get(mediaTypeName)
-  if (type === undefined) throw unsupported(mediaTypeName, [...PATCH_TYPES.keys()])
+  if (type === undefined) throw unsupported(mediaTypeName, [...PATCH_TYPES.keys(), APPLY_TYPE])
   const patch = parseJson((await readBytes(request)).toString('utf8'))
   if (isDeeperThan(patch, DEPTH_LIMIT)) {
     throw badRequest(`the patch is nested more than ${DEPTH_LIMIT} levels deep`)

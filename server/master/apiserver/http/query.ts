@@ -1,6 +1,7 @@
 /** Parameters of requests, checked. */
 import type { DeleteOptions } from '../objects.ts'
 import type { FieldValidation, ListOptions } from '../operations/index.ts'
+import { invalid, invalidObject } from '../problems.ts'
 import { badRequest } from '../status.ts'
 import type { WatchOptions } from '../watch/index.ts'
 
@@ -83,4 +84,21 @@ export function deleteParameters(query: URLSearchParams): DeleteOptions {
     ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
     ...(policy === null || policy === '' ? {} : { propagationPolicy: policy }),
   }
+}
+
+const LONGEST_MANAGER = 128
+
+/** The name under which fields are managed; empty when the client gives none. @throws `Invalid` */
+export function fieldManager(query: URLSearchParams): string {
+  const name = query.get('fieldManager') ?? ''
+  if (name.length > LONGEST_MANAGER || !/^[ -~]*$/.test(name)) {
+    throw invalidObject({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [
+      invalid(
+        'fieldManager',
+        name.slice(0, LONGEST_MANAGER),
+        `must be at most ${LONGEST_MANAGER} printable characters`,
+      ),
+    ])
+  }
+  return name
 }

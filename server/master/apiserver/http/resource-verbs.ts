@@ -1,10 +1,20 @@
 /** Requests about the objects of a resource: from verb to operation to answer. */
-import { type Attributes, type Authorizer, type Identity, requireAccess, type Verb } from '../access/index.ts'
+import type { IncomingMessage } from 'node:http'
+import {
+  type Attributes,
+  type Authorizer,
+  type Identity,
+  nodeNameOf,
+  requireAccess,
+  type Verb,
+} from '../access/index.ts'
+import { apiVersionOf } from '../catalog/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
 import type { NodeGateway } from '../nodes.ts'
 import type { DeleteOptions, Pod, Scale } from '../objects.ts'
 import {
+  applyObject,
   bindPod,
   createObject,
   decodeKind,
@@ -19,6 +29,7 @@ import {
   type ScaleChange,
   scaleObject,
   scaleOf,
+  type Tracking,
   updateObject,
   type WriteContext,
 } from '../operations/index.ts'
@@ -29,9 +40,17 @@ import { Selection } from '../selection/index.ts'
 import { StatusError, successObject } from '../status.ts'
 import type { Watches } from '../watch/index.ts'
 import type { Answer } from './answer.ts'
-import { readObject, readPatch, requireObject } from './body.ts'
+import { isApply, readApplied, readObject, readPatch, requireObject } from './body.ts'
 import { answerPodLog } from './pod-log.ts'
-import { deleteParameters, flag, listOptions, selectorTexts, watchOptions, writeOptions } from './query.ts'
+import {
+  deleteParameters,
+  fieldManager,
+  flag,
+  listOptions,
+  selectorTexts,
+  watchOptions,
+  writeOptions,
+} from './query.ts'
 import type { ResourceTarget } from './route.ts'
 
 export interface ResourceRequest {
@@ -151,7 +170,29 @@ export class ResourceVerbs {
       resource: target.resource,
       identity,
       ...writeOptions(query),
+      tracking: this.#tracking(answer.request, target, identity, query),
       warn: text => answer.warn(text),
+    }
+  }
+
+  /** Hosts only tell how things are, many times a second: nobody else wants what they write. */
+  #tracking(
+    { headers }: IncomingMessage,
+    target: ResourceTarget,
+    identity: Identity,
+    query: URLSearchParams,
+  ): Tracking | undefined {
+    if (nodeNameOf(identity) !== undefined) return undefined
+    const agent = (headers['user-agent'] ?? '').split('/')[0] ?? ''
+    const named = fieldManager(query)
+    return {
+      type: 'update',
+      manager: {
+        name: named === '' ? agent.replaceAll(/[^ -~]/g, '').slice(0, 128) || 'unknown' : named,
+        operation: 'Update',
+        apiVersion: apiVersionOf(target.resource),
+        subresource: target.subresource?.name ?? '',
+      },
     }
   }
 
@@ -204,10 +245,42 @@ export class ResourceVerbs {
 
   async #patch(request: ResourceRequest, presenter: Presenter): Promise<void> {
     const { namespace, name } = request.target
+    if (isApply(request.answer.request)) return await this.#apply(request, presenter)
     const { type, patch } = await readPatch(request.answer.request)
     const target = { namespace, name, part: partOf(request.target) }
     const outcome = await patchObject(this.#context(request), target, type, patch)
     await request.answer.send(200, presenter.object(outcome.stored))
+  }
+
+  async #apply(request: ResourceRequest, presenter: Presenter): Promise<void> {
+    const { answer, cluster, identity, query, target } = request
+    const { namespace, name, resource } = target
+    const applied = await readApplied(answer.request)
+    const { outcome, created } = await applyObject(
+      this.#context(request),
+      { namespace, name, part: partOf(target) },
+      applied,
+      {
+        manager: fieldManager(query),
+        force: flag(query, 'force') === true,
+        mayCreate: () =>
+          requireAccess(
+            this.#authorizer,
+            {
+              identity,
+              verb: 'create',
+              group: resource.group,
+              resource: resource.resource,
+              subresource: '',
+              namespace,
+              name,
+              requiredField: () => undefined,
+            },
+            cluster,
+          ),
+      },
+    )
+    await answer.send(created ? 201 : 200, presenter.object(outcome.stored))
   }
 
   async #delete(request: ResourceRequest, presenter: Presenter): Promise<void> {

@@ -9,6 +9,7 @@ const PATCH_MEDIA = [
   'application/json-patch+json',
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml',
 ]
 const JSON_MEDIA = 'application/json'
 

@@ -2,11 +2,14 @@
 import type { Identity } from '../access/index.ts'
 import type { Resource } from '../catalog/index.ts'
 import type { Cluster } from '../cluster/index.ts'
+import type { Tracking } from './tracking.ts'
 
 /** What happens with fields that the kind does not have. */
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore'
 
 export interface WriteContext {
+  /** Who manages the fields that are written; undefined for the program itself. */
+  readonly tracking?: Tracking | undefined
   readonly cluster: Cluster
   readonly resource: Resource
   readonly identity: Identity

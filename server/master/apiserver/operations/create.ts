@@ -15,6 +15,7 @@ import { encodeTail, keptText } from '../storage/index.ts'
 import type { WriteContext } from './context.ts'
 import { decodeToKept } from './decode-body.ts'
 import { requireOpenNamespace } from './namespaces.ts'
+import { trackFields } from './tracking.ts'
 
 /** How many generated names are tried; two in a row being taken is unlikely in the largest clusters. */
 const NAME_ATTEMPTS = 8
@@ -92,6 +93,8 @@ class Creation {
     const { resource, cluster } = this.#context
     resource.strategy.complete(this.#object)
     this.#validate()
+    delete this.#object.metadata.managedFields
+    trackFields(this.#context.tracking, resource, '', undefined, this.#object, cluster.clock.now())
     const reserved = resource.strategy.reserve(this.#object, undefined, cluster.pools)
     if (reserved?.kind === 'refused') {
       throw invalidObject(resource, this.#object.metadata.name, reserved.problems)

@@ -3,7 +3,7 @@ import { apiVersionOf, type GroupVersionKind } from '../catalog/index.ts'
 import type { JsonObject } from '../json.ts'
 import type { KubernetesObject } from '../objects.ts'
 import { invalidObject } from '../problems.ts'
-import { decodeObject, type ObjectSchema } from '../schema/index.ts'
+import { type Decoded, decodeObject, type ObjectSchema } from '../schema/index.ts'
 import { badRequest } from '../status.ts'
 import type { FieldValidation, WriteContext } from './context.ts'
 
@@ -26,6 +26,18 @@ interface DecodeOptions {
   readonly warn: (text: string) => void
 }
 
+/** Does with unknown fields what the request wants. @throws `BadRequest` under `Strict` */
+export function checkUnknownFields(
+  { unknown }: Decoded,
+  what: string,
+  { fieldValidation, warn }: DecodeOptions,
+): void {
+  if (unknown.length === 0 || fieldValidation === 'Ignore') return
+  const texts = unknown.map(field => `unknown field "${field}"`)
+  if (fieldValidation === 'Strict') throw badRequest(`${what}: strict decoding error: ${texts.join(', ')}`)
+  for (const text of texts) warn(text)
+}
+
 /**
  * Decodes a body of `kind` in place.
  *
@@ -40,12 +52,9 @@ export function decodeKind(
 ): void {
   checkKind(body, kind)
   const what = `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}`
-  const { unknown, problems } = decodeObject(body, schema, what)
-  if (unknown.length > 0 && fieldValidation !== 'Ignore') {
-    const texts = unknown.map(field => `unknown field "${field}"`)
-    if (fieldValidation === 'Strict') throw badRequest(`${what}: strict decoding error: ${texts.join(', ')}`)
-    for (const text of texts) warn(text)
-  }
+  const decoded = decodeObject(body, schema, what)
+  checkUnknownFields(decoded, what, { fieldValidation, warn })
+  const { problems } = decoded
   if (problems.length > 0) {
     const metadata = body.metadata as { name?: string } | undefined
     throw invalidObject(kind, metadata?.name ?? '', problems)

@@ -9,6 +9,7 @@ import { badRequest, pathNotFound } from '../status.ts'
 import type { WriteContext } from './context.ts'
 import { decodeKind } from './decode-body.ts'
 import { modifyObject, requireVersion } from './modify.ts'
+import { trackFields } from './tracking.ts'
 import type { PatchType } from './update.ts'
 
 function accessOf({ resource }: Pick<WriteContext, 'resource'>): ScaleAccess {
@@ -93,6 +94,7 @@ export async function scaleObject(
     const object = cloneJson(old as unknown as JsonValue) as unknown as KubernetesObject
     access.write(object, wanted.spec.replicas)
     if (object.metadata.generation !== undefined) object.metadata.generation += 1
+    trackFields(context.tracking, context.resource, '', old, object, context.cluster.clock.now())
     return { type: 'write', object }
   })
   return stored

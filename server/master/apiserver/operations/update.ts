@@ -3,7 +3,7 @@ import type { StoredObject } from '../../../store/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import { cloneJson, equalJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import { validateMetadata, validateMetadataUpdate } from '../metadata.ts'
-import type { KubernetesObject } from '../objects.ts'
+import type { KubernetesObject, ManagedFieldsEntry } from '../objects.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicMergePatch } from '../patch/index.ts'
 import { invalid, invalidObject } from '../problems.ts'
 import { badRequest, conflict } from '../status.ts'
@@ -12,6 +12,7 @@ import type { WriteContext } from './context.ts'
 import { createObject } from './create.ts'
 import { decodeToKept } from './decode-body.ts'
 import { modifyObject, type Next, type Outcome, requireVersion } from './modify.ts'
+import { trackFields } from './tracking.ts'
 
 /** The part of an object that a request may change. */
 export type Part = '' | 'status' | 'finalize' | 'approval'
@@ -53,8 +54,16 @@ function restoreMetadata(context: WriteContext, next: KubernetesObject, old: Fro
     if (value === undefined) delete target[field]
     else target[field] = value
   }
-  delete target.managedFields
+  restoreManagers(target, before.managedFields)
   delete target.selfLink
+}
+
+/** Only one empty entry says something: that nobody shall manage anything any more. */
+function restoreManagers(target: JsonObject, before: Frozen<ManagedFieldsEntry[]> | undefined): void {
+  const sent = target.managedFields
+  const forgets = Array.isArray(sent) && sent.length === 1 && Object.keys(sent[0] ?? {}).length === 0
+  if (forgets || before === undefined) delete target.managedFields
+  else target.managedFields = before as unknown as JsonValue
 }
 
 /** Puts back what a request to `part` does not change. */
@@ -88,7 +97,7 @@ function isReleased({ resource }: WriteContext, next: KubernetesObject): boolean
 }
 
 /** Turns what a client wants into the version to be written. */
-function finishUpdate(
+export function finishUpdate(
   context: WriteContext,
   next: KubernetesObject,
   old: Frozen<KubernetesObject>,
@@ -111,6 +120,7 @@ function finishUpdate(
   if (before !== undefined && !equalJson(next.spec as JsonValue, old.spec as JsonValue)) {
     next.metadata.generation = before + 1
   }
+  trackFields(context.tracking, resource, part, old, next, context.cluster.clock.now())
   return isReleased(context, next) ? { type: 'remove', object: next } : { type: 'write', object: next }
 }
 

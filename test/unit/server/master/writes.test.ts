@@ -46,7 +46,7 @@ t.test('create', async t => {
       status: { phase: 'Pending', qosClass: 'BestEffort' },
     })
     t.notOk('deletionTimestamp' in body.metadata)
-    t.notOk('managedFields' in body.metadata)
+    t.not(body.metadata.managedFields[0].manager, 'somebody else')
     t.not(body.metadata.creationTimestamp, '2000-01-01T00:00:00Z')
     t.equal((await ask(`${PODS}/a`)).body.metadata.uid, body.metadata.uid)
   })
@@ -286,7 +286,8 @@ t.test('update', async t => {
       status: 422,
     })
     t.match(await patch('application/merge-patch+json', {}, 'absent'), { status: 404 })
-    t.match(await patch('application/apply-patch+yaml', {}), { status: 415 })
+    t.match(await patch('application/apply-patch+yaml', {}), { status: 422 })
+    t.match(await patch('application/what+json', {}), { status: 415 })
     t.match(await patch('application/merge-patch+json', null), { status: 400 })
   })
 })
