@@ -14,6 +14,7 @@ import type { MetadataModel } from '../metadata/index.ts'
 import type { CertificateKeeper } from './certificate-keeper.ts'
 import type { BalancerContainer } from './contained-haproxy.ts'
 import { LocalBalancer } from './local-balancer.ts'
+import { ReadCache } from './read-cache.ts'
 
 export interface BalancerDutyOptions {
   /** Holds a directory for each balancer. */
@@ -58,10 +59,12 @@ export class BalancerDuty implements Daemon {
   readonly #loop: ReconcileLoop
   readonly #runs = new Map<string, Run>()
   readonly #states = new Map<string, string>()
+  readonly #reader: ReadCache
   #endListening: (() => void) | undefined
 
   constructor(options: BalancerDutyOptions) {
     this.#options = options
+    this.#reader = new ReadCache(options.model)
     this.#loop = new ReconcileLoop({
       name: 'load balancer',
       reconcile: key => {
@@ -79,6 +82,8 @@ export class BalancerDuty implements Daemon {
     for (const container of inventory.all()) this.#containerChanged(container)
     certificates.onChange(() => this.#kickAll())
     this.#endListening = model.onChange(changes => {
+      if (this.#runs.size === 0) return
+      this.#reader.forget(changes)
       for (const { object, previous } of changes) {
         const changed = object ?? previous
         if (changed === undefined || !['instance', 'service', 'stack'].includes(changed.infoType)) continue
@@ -142,7 +147,7 @@ export class BalancerDuty implements Daemon {
     if (service === undefined) return { requeueAfter: LOOK_AGAIN }
     const certificates = await this.#options.certificates.of(service)
     try {
-      await balancer.apply(this.#options.model, service, certificates)
+      await balancer.apply(this.#reader, service, certificates)
     } finally {
       this.#noteState(uuid, balancer)
     }
@@ -162,6 +167,8 @@ export class BalancerDuty implements Daemon {
       container: this.#options.container(container.id),
     })
     const made = { run, balancer }
+    // What was read while nobody listened may have changed.
+    if (this.#runs.size === 0) this.#reader.clear()
     this.#runs.set(uuid, made)
     return made
   }
@@ -170,6 +177,7 @@ export class BalancerDuty implements Daemon {
     const present = this.#runs.get(uuid)
     if (present === undefined) return
     this.#runs.delete(uuid)
+    if (this.#runs.size === 0) this.#reader.clear()
     this.#states.delete(uuid)
     this.#loop.kick(MEASURES)
     await present.balancer.release()

@@ -3,10 +3,15 @@ export { MetadataServer, type MetadataServerOptions, metadataErrors } from './ht
 export { LateListener, type LateListenerOptions } from './late-listener.ts'
 export {
   EVERY,
+  type IndexOf,
+  type InfoOf,
+  type InfoType,
   linkedService,
   MetadataModel,
   type ModelReader,
   nameKey,
+  type ObjectChange,
+  type ObjectSequence,
   PeerHosts,
   PolicyMembers,
   SignalBoard,

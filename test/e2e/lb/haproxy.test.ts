@@ -8,6 +8,7 @@ import t from 'tap'
 import { createLogger, readLines } from '../../../kit/index.ts'
 import { createCertificateAuthority, issueCertificate } from '../../../kit/x509/index.ts'
 import { assignSlots, Haproxy, type HaproxyModel } from '../../../lb/index.ts'
+import { untilReloadable } from '../../../lb/reload-signal.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 import { backend, endpoint, frontend, model } from '../../unit/lb/models.ts'
 import { get, webServer } from './web-server.ts'
@@ -301,6 +302,8 @@ t.test('HAProxy', { skip }, async t => {
     const exit = once(left, 'exit')
     await writeFile(path.join(directory, 'master.pid'), String(left.pid))
     for await (const text of readLines(left.stderr, 4096)) if (text.includes('Loading success')) break
+    // Until then it hears no signal.
+    await untilReloadable(left.pid ?? 0, AbortSignal.timeout(10_000))
     const next = new Haproxy({ name: 'next', directory, log })
     await next.start()
     await exit
