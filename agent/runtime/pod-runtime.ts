@@ -62,6 +62,9 @@ interface PodMemory {
 /** A step (make a sandbox, start containers) is followed by another look; more in one go would starve other pods. */
 const STEPS_PER_LOOK = 3
 
+/** Milliseconds between looks at a pod that cannot be brought further. */
+const RETRY = { initial: 500, maximum: 30_000 }
+
 export class PodRuntime implements Daemon {
   readonly name = 'pod runtime'
   readonly #options: PodRuntimeOptions
@@ -78,7 +81,7 @@ export class PodRuntime implements Daemon {
       log: options.log,
       concurrency: 8,
       deadline: 120_000,
-      backoff: { initial: 500, maximum: 30_000 },
+      backoff: RETRY,
       reconcile: uid => this.#reconcile(uid),
     })
   }
@@ -137,7 +140,9 @@ export class PodRuntime implements Daemon {
     else ids.add(details.id)
     if (ids.size === 0) this.#containersOf.delete(uid)
     else this.#containersOf.set(uid, ids)
-    this.#loop.kick(uid)
+    // What fails makes and removes containers itself; without a pause it would begin anew at once, for ever.
+    if (this.#loop.failures(uid) > 0) this.#loop.kickAfter(uid, RETRY.initial)
+    else this.#loop.kick(uid)
   }
 
   #view(uid: string): PodView {
@@ -160,17 +165,30 @@ export class PodRuntime implements Daemon {
     const pod = this.#options.store.get(uid)
     if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return await this.#end(uid, pod)
     let requeueAfter: number | undefined
+    const stuck: unknown[] = []
     for (let step = 0; step < STEPS_PER_LOOK; step += 1) {
-      const outcome = await this.#step(uid, pod)
+      const outcome = await this.#step(uid, pod, stuck)
       requeueAfter = outcome.requeueAfter
       if (!outcome.again) break
     }
     this.#report(uid, pod)
+    if (stuck.length > 0) {
+      if (requeueAfter !== undefined) this.#loop.kickAfter(uid, requeueAfter)
+      throw stuck[0]
+    }
     return requeueAfter === undefined ? undefined : { requeueAfter }
   }
 
-  /** One step towards a running pod. `again`: something was made, so that more may be possible now. */
-  async #step(uid: string, pod: Pod): Promise<{ again: boolean; requeueAfter: number | undefined }> {
+  /**
+   * One step towards a running pod. `again`: something was made, so that more may be possible now.
+   *
+   * @param stuck takes the errors about what could not be removed: the pod can do without
+   */
+  async #step(
+    uid: string,
+    pod: Pod,
+    stuck: unknown[],
+  ): Promise<{ again: boolean; requeueAfter: number | undefined }> {
     const { sandboxes, engine, inventory } = this.#options
     const view = this.#view(uid)
     for (const runs of view.containers.values()) this.#countCrash(uid, runs[0])
@@ -182,7 +200,9 @@ export class PodRuntime implements Daemon {
       await engine.kill(id, 'SIGKILL')
       await inventory.refresh(id)
     }
-    for (const id of plan.remove) await this.#removeContainer(view, id)
+    for (const id of plan.remove) {
+      await this.#removeContainer(view, id).catch((error: unknown) => stuck.push(error))
+    }
     if (plan.sandbox.kind === 'make') return await this.#makeSandbox(uid, pod, plan.sandbox.attempt)
     const sandboxId = plan.sandbox.view.details.id
     const waits: number[] = []
