@@ -28,21 +28,30 @@ export type ConfigurationCheck = (file: string) => Promise<string>
 
 export class Generations {
   readonly #directory: string
-  readonly #adminSocket: string
+  readonly #sockets: string
   readonly #check: ConfigurationCheck
-  /** Tells the configurations of one process of ours from those of another. */
-  readonly #origin = randomBytes(4).toString('hex')
+  /** Tells the configurations of one process of ours from those of another; short, because paths of sockets are. */
+  readonly #origin = randomBytes(2).toString('hex')
   #number = 0
 
-  constructor(directory: string, adminSocket: string, check: ConfigurationCheck) {
+  /** @param sockets the directory for sockets */
+  constructor(directory: string, sockets: string, check: ConfigurationCheck) {
     this.#directory = directory
-    this.#adminSocket = adminSocket
+    this.#sockets = sockets
     this.#check = check
   }
 
   /** What HAProxy reads when it starts or reloads. */
   get configurationFile(): string {
     return path.join(this.#directory, CURRENT, CONFIGURATION)
+  }
+
+  /**
+   * Where HAProxy listens for commands when it has these files. No two configurations share one: a worker that is to end would
+   * take commands that are meant for the next.
+   */
+  adminSocket({ directory }: ConfigurationFiles): string {
+    return path.join(this.#sockets, `${path.basename(directory).replace('generation', 'a')}.sock`)
   }
 
   /**
@@ -55,7 +64,7 @@ export class Generations {
     const directory = path.join(this.#directory, `generation-${this.#origin}-${this.#number}`)
     const files = { directory }
     try {
-      const text = renderConfiguration(model, files, this.#adminSocket)
+      const text = renderConfiguration(model, files, this.adminSocket(files))
       await mkdir(directory, { recursive: true, mode: 0o700 })
       for (const { name, pem } of model.certificates) {
         await writeFile(certificateFile(files, name), normalizePem(pem), { mode: 0o600 })
@@ -89,15 +98,20 @@ export class Generations {
     await rename(`${link}.new`, link)
   }
 
-  async remove({ directory }: ConfigurationFiles): Promise<void> {
-    await rm(directory, { recursive: true, force: true })
+  async remove(files: ConfigurationFiles): Promise<void> {
+    await rm(files.directory, { recursive: true, force: true })
+    await rm(this.adminSocket(files), { force: true })
   }
 
   /** Removes what an earlier process left, but not what is in use. */
-  async removeOthers({ directory }: ConfigurationFiles): Promise<void> {
-    for (const name of await readdir(this.#directory)) {
-      if (!name.startsWith('generation-') || name === path.basename(directory)) continue
-      await rm(path.join(this.#directory, name), { recursive: true, force: true })
+  async removeOthers(files: ConfigurationFiles): Promise<void> {
+    const kept = [files.directory, this.adminSocket(files)]
+    for (const directory of new Set([this.#directory, this.#sockets])) {
+      for (const name of await readdir(directory)) {
+        const file = path.join(directory, name)
+        if (!/^(?:generation-|a-)/.test(name) || kept.includes(file)) continue
+        await rm(file, { recursive: true, force: true })
+      }
     }
   }
 
@@ -105,7 +119,7 @@ export class Generations {
   async removeAll(): Promise<void> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 })
     for (const name of await readdir(this.#directory)) {
-      if (/^(?:generation-|current|master\.pid|admin\.sock)/.test(name)) {
+      if (/^(?:generation-|current|master\.pid|a-)/.test(name)) {
         await rm(path.join(this.#directory, name), { recursive: true, force: true })
       }
     }

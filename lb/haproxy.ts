@@ -33,8 +33,8 @@ export interface HaproxyOptions {
   readonly program?: string
   /** Makes what runs HAProxy; absent: it is a process of ours. */
   readonly runner?: (place: RunnerPlace) => HaproxyRunner
-  /** Default: in the directory. */
-  readonly adminSocket?: string
+  /** The directory for HAProxy's sockets. Default: the same. */
+  readonly sockets?: string
   readonly clock?: Clock
 }
 
@@ -57,6 +57,9 @@ export class Haproxy implements Daemon {
   readonly #lock = new KeyedLock('HAProxy')
   readonly #backoff = new Backoff({ initial: 100, maximum: 30_000 })
   #applied: { readonly model: HaproxyModel; readonly files: ConfigurationFiles } | undefined
+  /** Where HAProxy listens for commands now, and when it has what it is being given. */
+  #socket = ''
+  #nextSocket = ''
   #cancelRestart: CancelTimer | undefined
   #stopped = false
   /** Loaded, but the commands that belong to it were not all carried out. */
@@ -76,12 +79,12 @@ export class Haproxy implements Daemon {
     }
     this.name = options.name
     this.#options = options
-    const { adminSocket = path.join(directory, 'admin.sock') } = options
-    this.runtime = new RuntimeClient(adminSocket)
-    this.#generations = new Generations(directory, adminSocket, file => this.#process.check(file))
+    const { sockets = directory } = options
+    this.runtime = new RuntimeClient(() => this.#socket)
+    this.#generations = new Generations(directory, sockets, file => this.#process.check(file))
     const place = {
       configurationFile: this.#generations.configurationFile,
-      adminSocket,
+      adminSocket: () => this.#nextSocket,
       onUnexpectedEnd: () => this.#restartLater(),
     }
     this.#process =
@@ -161,6 +164,7 @@ export class Haproxy implements Daemon {
     const before = this.#applied
     const files = await this.#generations.write(model)
     await this.#generations.use(files)
+    this.#nextSocket = this.#generations.adminSocket(files)
     try {
       if (how === 'start') await this.#process.start()
       else await this.#process.reload()
@@ -171,6 +175,7 @@ export class Haproxy implements Daemon {
       throw error
     }
     this.#cancelRestart?.()
+    this.#socket = this.#nextSocket
     this.#applied = { model, files }
     if (before !== undefined) await this.#generations.remove(before.files)
     else await this.#generations.removeOthers(files)

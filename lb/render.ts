@@ -122,8 +122,7 @@ export function renderConfiguration(
   files: ConfigurationFiles,
   adminSocket: string,
 ): string {
-  const description = path.basename(files.directory)
-  return template()({ model, files, description, adminSocket: `unix@${adminSocket}` })
+  return template()({ model, files, adminSocket: `unix@${adminSocket}` })
 }
 
 /** The certificates of one bind: the first is the default. */

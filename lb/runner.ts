@@ -22,7 +22,8 @@ export interface HaproxyRunner {
 export interface RunnerPlace {
   /** The configuration that is to be used, always by this path. */
   readonly configurationFile: string
-  readonly adminSocket: string
+  /** Where HAProxy listens for commands once it has the configuration that is there. */
+  readonly adminSocket: () => string
   /** It ended without having been asked to. */
   readonly onUnexpectedEnd: () => void
 }

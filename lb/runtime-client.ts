@@ -49,10 +49,11 @@ export function splitAnswers(answer: string): string[] {
 }
 
 export class RuntimeClient {
-  readonly #socket: string
+  readonly #socket: () => string
   readonly #deadline: number
 
-  constructor(socket: string, deadline = DEADLINE) {
+  /** @param socket asked anew for every exchange */
+  constructor(socket: () => string, deadline = DEADLINE) {
     this.#socket = socket
     this.#deadline = deadline
   }
@@ -111,7 +112,8 @@ export class RuntimeClient {
   }
 
   async #exchange(request: string, signal: AbortSignal): Promise<string> {
-    const connection = createConnection(this.#socket)
+    const socket = this.#socket()
+    const connection = createConnection(socket)
     const onAbort = () => connection.destroy(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     try {
@@ -131,7 +133,7 @@ export class RuntimeClient {
       return Buffer.concat(chunks).toString('utf8')
     } catch (cause) {
       if (signal.aborted || lbErrors.CommandRefused().code === (cause as { code?: string }).code) throw cause
-      throw lbErrors.NotRunning({ object: this.#socket, cause })
+      throw lbErrors.NotRunning({ object: socket, cause })
     } finally {
       signal.removeEventListener('abort', onAbort)
       connection.destroy()

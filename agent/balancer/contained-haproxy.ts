@@ -30,17 +30,15 @@ export class ContainedHaproxy implements HaproxyRunner {
   readonly #place: RunnerPlace
   readonly #worker: RuntimeClient
   readonly #master: RuntimeClient
-  /** The name of the configuration that the container is to have next. */
-  readonly #wanted: () => Promise<string>
   #running = false
 
-  /** @param wanted reads the name of the configuration that is to be used now */
-  constructor(container: BalancerContainer, place: RunnerPlace, wanted: () => Promise<string>) {
+  /** @param sockets the directory for HAProxy's sockets */
+  constructor(container: BalancerContainer, place: RunnerPlace, sockets: string) {
     this.#container = container
     this.#place = place
-    this.#wanted = wanted
+    const master = path.join(sockets, 'master.sock')
     this.#worker = new RuntimeClient(place.adminSocket, ASK_DEADLINE)
-    this.#master = new RuntimeClient(path.join(path.dirname(place.adminSocket), 'master.sock'), ASK_DEADLINE)
+    this.#master = new RuntimeClient(() => master, ASK_DEADLINE)
   }
 
   get running(): boolean {
@@ -72,17 +70,16 @@ export class ContainedHaproxy implements HaproxyRunner {
   }
 
   async #load(): Promise<void> {
-    const wanted = await this.#wanted()
-    const failures = await this.#failures()
+    const before = await this.#failures()
     let askAt = 0
     for (let waited = 0; waited < LOAD_DEADLINE; waited += LOOK_INTERVAL) {
-      const used = await this.#used()
-      if (used === wanted) return
-      if (used !== undefined && waited >= askAt) {
+      if (await this.#hasLoaded()) return
+      const failures = await this.#failures()
+      if (askAt > 0 && (failures ?? 0) > (before ?? 0)) break
+      if (failures !== undefined && waited >= askAt) {
         await this.#container.signalReload()
         askAt = waited + ASK_AGAIN
       }
-      if (askAt > 0 && (await this.#failures()) > failures) break
       await sleep(LOOK_INTERVAL)
     }
     throw lbErrors.ReloadFailed({
@@ -91,21 +88,23 @@ export class ContainedHaproxy implements HaproxyRunner {
     })
   }
 
-  /** The name of the configuration in use; undefined while HAProxy does not answer. */
-  async #used(): Promise<string | undefined> {
+  /** A worker with the configuration that is there listens for commands. */
+  async #hasLoaded(): Promise<boolean> {
     try {
-      return (await this.#worker.facts()).description
+      return (await this.#worker.facts()).Pid !== undefined
     } catch {
-      return undefined
+      return false
     }
   }
 
-  /** How often the master did not get a configuration to work. */
-  async #failures(): Promise<number> {
+  /** How often the master did not get a configuration to work; undefined while there is none. */
+  async #failures(): Promise<number | undefined> {
     try {
-      return Number(/\[failed: (\d+)\]/.exec(await this.#master.ask('show proc'))?.[1] ?? 0)
+      // The master, unlike its workers, leaves the connection open for more.
+      const answer = await this.#master.ask('show proc;quit')
+      return Number(/\[failed: (\d+)\]/.exec(answer)?.[1] ?? 0)
     } catch {
-      return 0
+      return undefined
     }
   }
 }

@@ -1,5 +1,4 @@
 /** One balancer of this host: a run of its container, and the HAProxy in it. */
-import { readlink } from 'node:fs/promises'
 import path from 'node:path'
 import { explainError, type Logger } from '../../kit/index.ts'
 import { Haproxy, type HaproxyModel, parseStatistics } from '../../lb/index.ts'
@@ -30,13 +29,13 @@ export class LocalBalancer {
   constructor(options: LocalBalancerOptions) {
     const { directory, container, containerUuid, log } = options
     this.#options = options
+    const sockets = path.join(directory, 'sockets')
     this.#haproxy = new Haproxy({
       name: `balancer ${containerUuid.slice(0, 8)}`,
       directory,
-      adminSocket: path.join(directory, 'sockets', 'admin.sock'),
+      sockets,
       log,
-      runner: place =>
-        new ContainedHaproxy(container, place, async () => await readlink(path.join(directory, 'current'))),
+      runner: place => new ContainedHaproxy(container, place, sockets),
     })
   }
 
