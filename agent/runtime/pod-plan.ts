@@ -23,6 +23,8 @@ export interface PodPlan {
   readonly sandbox:
     | { readonly kind: 'keep'; readonly view: SandboxView }
     | { readonly kind: 'make'; readonly attempt: number }
+    /** It ended, and another is to be made in so many milliseconds. */
+    | { readonly kind: 'wait'; readonly milliseconds: number }
   /** Per container of the pod's specification. Empty while a sandbox is to be made. */
   readonly containers: ReadonlyMap<string, ContainerDecision>
 }
@@ -32,6 +34,8 @@ export interface PlanContext {
   readonly attached: (sandboxId: string) => boolean
   /** Milliseconds left before a container may be started again. */
   readonly restartIn: (view: ContainerView) => number
+  /** Milliseconds left before a sandbox may take the place of one that ended. */
+  readonly replaceIn: (view: SandboxView) => number
 }
 
 function decide(
@@ -89,6 +93,11 @@ export function planPod(pod: Pod, view: PodView, context: PlanContext): PodPlan 
         sandbox: { kind: 'keep', view: newest },
         containers: new Map([...names].map(name => [name, { kind: 'done' as const }])),
       }
+    }
+    const wait = newest === undefined ? 0 : context.replaceIn(newest)
+    if (wait > 0) {
+      // What ended stays until then: it says since when.
+      return { kill, remove: [], sandbox: { kind: 'wait', milliseconds: wait }, containers: decisions }
     }
     return {
       kill,

@@ -65,6 +65,17 @@ const STEPS_PER_LOOK = 3
 /** Milliseconds between looks at a pod that cannot be brought further. */
 const RETRY = { initial: 500, maximum: 30_000 }
 
+/**
+ * Milliseconds between the end of a sandbox and the next one. It does not end by itself: mostly Docker is about to stop, and
+ * what it starts on its way out may keep its root file system mounted for ever.
+ */
+const SANDBOX_PAUSE = 1500
+
+/** What is left of a time that began when a container ended, in milliseconds. */
+function timeLeft({ finishedAt }: ContainerDetails, milliseconds: number): number {
+  return finishedAt === undefined ? 0 : Math.max(0, Date.parse(finishedAt) + milliseconds - Date.now())
+}
+
 export class PodRuntime implements Daemon {
   readonly name = 'pod runtime'
   readonly #options: PodRuntimeOptions
@@ -195,6 +206,7 @@ export class PodRuntime implements Daemon {
     const plan = planPod(pod, view, {
       attached: id => sandboxes.attached(pod, id),
       restartIn: run => this.#restartIn(uid, run),
+      replaceIn: ({ details }) => timeLeft(details, SANDBOX_PAUSE),
     })
     for (const id of plan.kill) {
       await engine.kill(id, 'SIGKILL')
@@ -203,6 +215,7 @@ export class PodRuntime implements Daemon {
     for (const id of plan.remove) {
       await this.#removeContainer(view, id).catch((error: unknown) => stuck.push(error))
     }
+    if (plan.sandbox.kind === 'wait') return { again: false, requeueAfter: plan.sandbox.milliseconds }
     if (plan.sandbox.kind === 'make') return await this.#makeSandbox(uid, pod, plan.sandbox.attempt)
     const sandboxId = plan.sandbox.view.details.id
     const waits: number[] = []
@@ -392,8 +405,7 @@ export class PodRuntime implements Daemon {
 
   #restartIn(uid: string, run: ContainerView): number {
     const delay = this.#crashes.delay(`${uid}/${run.name}`)
-    const { finishedAt } = run.details
-    return finishedAt === undefined ? 0 : Math.max(0, Date.parse(finishedAt) + delay - Date.now())
+    return timeLeft(run.details, delay)
   }
 
   #setWaiting(uid: string, names: readonly string[], reason: WaitingReason): void {

@@ -63,7 +63,7 @@ function run(
 }
 
 const exited = { status: 'exited' as const, pid: 0, finishedAt: '2026-01-01T00:01:00Z' }
-const context: PlanContext = { attached: () => true, restartIn: () => 0 }
+const context: PlanContext = { attached: () => true, restartIn: () => 0, replaceIn: () => 0 }
 const plan = (all: readonly ContainerDetails[], with_: Partial<PlanContext> = {}, of: Pod = pod) =>
   planPod(of, viewPod(all), { ...context, ...with_ })
 
@@ -207,4 +207,14 @@ t.test('restart policies and delays', async t => {
   t.equal(delays.at(-1), 300_000)
   crashes.ended('k', 'long', 10_000)
   t.equal(crashes.delay('k'), 0, 'a run that lasted starts the count anew')
+})
+
+t.test('the end of a sandbox is waited out', async t => {
+  const ended = [sandbox('s1', 0, { status: 'exited', pid: 0 }), run('c1', 0, 's1')]
+  t.match(plan(ended, { replaceIn: () => 700 }), {
+    kill: ['c1'],
+    remove: [],
+    sandbox: { kind: 'wait', milliseconds: 700 },
+  })
+  t.match(plan(ended, {}), { remove: ['s1'], sandbox: { kind: 'make', attempt: 1 } })
 })
