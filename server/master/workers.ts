@@ -9,10 +9,13 @@ import {
 } from './apiserver/index.ts'
 import {
   type Controller,
+  DeploymentController,
   EndpointSliceController,
   EventController,
+  GarbageCollector,
   NamespaceController,
   NodeLifecycleController,
+  ReplicaSetController,
   ServiceAccountController,
 } from './controllers/index.ts'
 import { Scheduler } from './scheduler/index.ts'
@@ -48,6 +51,8 @@ export class Workers {
     })
     const nodes = base('nodeLifecycleController')
     const scheduling = base('scheduler')
+    const deployments = base('deploymentController')
+    const replicaSets = base('replicaSetController')
     this.#all = [
       new NamespaceController(base('namespaceController')),
       new ServiceAccountController(base('serviceAccountController')),
@@ -57,6 +62,15 @@ export class Workers {
       }),
       new EventController(base('eventsController')),
       new EndpointSliceController(base('endpointSliceController')),
+      new GarbageCollector(base('garbageCollector')),
+      new DeploymentController({
+        ...deployments,
+        events: new EventRecorder(deployments.client, 'deployment-controller', clock, own),
+      }),
+      new ReplicaSetController({
+        ...replicaSets,
+        events: new EventRecorder(replicaSets.client, 'replicaset-controller', clock, own),
+      }),
       new Scheduler({
         ...scheduling,
         events: new EventRecorder(scheduling.client, 'default-scheduler', clock, own),

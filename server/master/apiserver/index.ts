@@ -17,11 +17,13 @@ export {
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
   ClusterClient,
+  DEPLOYMENTS,
   type Draft,
   ENDPOINT_SLICES,
   EVENTS,
   EventRecorder,
   type EventText,
+  type KeptResource,
   LEASES,
   NAMESPACES,
   NODES,
@@ -29,6 +31,7 @@ export {
   type Observer,
   PODS,
   PRIORITY_CLASSES,
+  REPLICA_SETS,
   type ResourceReference,
   SERVICE_ACCOUNTS,
   SERVICES,
@@ -41,5 +44,6 @@ export { KUBERNETES_SERVICE_ADDRESS } from './kinds/index.ts'
 export type { ContainerLogRequest, LogOptions, NodeGateway } from './nodes.ts'
 export type * from './objects.ts'
 export { formatTime, quantityValue } from './schema/index.ts'
+export { selectorMatches } from './selection/index.ts'
 export { StatusError, statusObject } from './status.ts'
 export { ParsedObjects } from './storage/index.ts'

@@ -243,7 +243,7 @@ t.test('kubectl', { skip, timeout: 240_000 }, async t => {
 
   await t.test('keeps workloads', async t => {
     await master.ok('create', 'deployment', 'web', '--image=web:1', '--replicas=2')
-    t.match(await master.ok('get', 'deployments'), /web +0\/2 +0 +0/)
+    t.match(await master.ok('get', 'deployments'), /web +0\/2 +\d +0/)
     await master.ok('scale', 'deployment', 'web', '--replicas=3')
     await master.ok('set', 'image', 'deployment/web', '*=web:2')
     t.match(await master.ok('describe', 'deployment', 'web'), /Replicas:\s+3 desired[\s\S]*Image:\s+web:2/)
@@ -257,6 +257,7 @@ t.test('kubectl', { skip, timeout: 240_000 }, async t => {
       t.match(await master.ok('describe', kind), /Name:/, kind)
     }
     await master.ok('delete', 'deploy,job,cronjob,hpa,ingress,quota,pdb', '--all')
+    await master.ok('wait', 'pod', '-l', 'app=web', '--for=delete', '--timeout=30s')
   })
 
   await t.test('watches and waits', async t => {

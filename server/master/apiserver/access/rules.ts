@@ -23,6 +23,9 @@ export const COMPONENT_GROUPS = {
   nodeLifecycleController: 'drover:controller:nodelifecycle',
   eventsController: 'drover:controller:events',
   endpointSliceController: 'drover:controller:endpointslice',
+  deploymentController: 'drover:controller:deployment',
+  replicaSetController: 'drover:controller:replicaset',
+  garbageCollector: 'drover:controller:garbagecollector',
   /** Makes the objects that every cluster has. */
   bootstrap: 'drover:bootstrap',
 } as const
@@ -96,6 +99,25 @@ const RULES = new Map<string, readonly Rule[]>([
       { verbs: [...READ, 'create', 'update', 'delete'], resources: ['discovery.k8s.io/endpointslices'] },
     ],
   ],
+  [
+    COMPONENT_GROUPS.deploymentController,
+    [
+      { verbs: [...READ, 'patch'], resources: ['apps/deployments'] },
+      { verbs: ['patch'], resources: ['apps/deployments/status'] },
+      { verbs: [...READ, 'create', 'patch', 'delete'], resources: ['apps/replicasets'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.replicaSetController,
+    [
+      { verbs: READ, resources: ['apps/replicasets'] },
+      { verbs: ['patch'], resources: ['apps/replicasets/status'] },
+      { verbs: [...READ, 'create', 'patch', 'delete'], resources: ['/pods'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [COMPONENT_GROUPS.garbageCollector, [{ verbs: [...READ, 'patch', 'delete'], resources: ['*'] }]],
   [
     COMPONENT_GROUPS.bootstrap,
     [

@@ -21,7 +21,7 @@ import {
   type WriteContext,
 } from '../operations/index.ts'
 import { Selection } from '../selection/index.ts'
-import { PODS, type ResourceReference } from './resource-reference.ts'
+import { type KeptResource, PODS, type ResourceReference } from './resource-reference.ts'
 
 /** A new object, or a version to be written. */
 export type Draft<T extends KubernetesObject> = Omit<T, 'metadata'> & {
@@ -55,6 +55,11 @@ export class ClusterClient {
     this.#cluster = cluster
     this.#identity = identity
     this.#authorizer = authorizer
+  }
+
+  /** Every resource whose objects are kept, each kept form once. */
+  keptResources(): readonly KeptResource[] {
+    return this.#cluster.catalog.keptResources()
   }
 
   /** Resources whose objects live in namespaces, each kept form once. */

@@ -1,5 +1,6 @@
 /** Names of the resources that the program itself uses, with the types of their objects. */
 import type {
+  Deployment,
   EndpointSlice,
   Event,
   KubernetesObject,
@@ -8,6 +9,7 @@ import type {
   Node,
   Pod,
   PriorityClass,
+  ReplicaSet,
   Role,
   RoleBinding,
   Service,
@@ -20,6 +22,12 @@ export interface ResourceReference<T extends KubernetesObject = KubernetesObject
   readonly resource: string
   /** Never there: it only carries the type. */
   readonly objectType?: T
+}
+
+/** A resource with what tells its objects apart from others. */
+export interface KeptResource extends ResourceReference {
+  readonly kind: string
+  readonly namespaced: boolean
 }
 
 export const NAMESPACES: ResourceReference<Namespace> = { group: '', version: 'v1', resource: 'namespaces' }
@@ -56,4 +64,14 @@ export const PRIORITY_CLASSES: ResourceReference<PriorityClass> = {
   group: 'scheduling.k8s.io',
   version: 'v1',
   resource: 'priorityclasses',
+}
+export const DEPLOYMENTS: ResourceReference<Deployment> = {
+  group: 'apps',
+  version: 'v1',
+  resource: 'deployments',
+}
+export const REPLICA_SETS: ResourceReference<ReplicaSet> = {
+  group: 'apps',
+  version: 'v1',
+  resource: 'replicasets',
 }

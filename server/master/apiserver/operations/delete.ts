@@ -48,6 +48,12 @@ function checkPreconditions(
   }
 }
 
+/** The finalizer with which an object waits for what becomes of its dependents. */
+function propagationFinalizer({ propagationPolicy, orphanDependents }: DeleteOptions): string | undefined {
+  if (propagationPolicy === 'Foreground') return 'foregroundDeletion'
+  return propagationPolicy === 'Orphan' || orphanDependents === true ? 'orphan' : undefined
+}
+
 /** What a delete makes of an object. Seconds throughout. */
 function planDeletion(context: WriteContext, options: DeleteOptions, object: Frozen<KubernetesObject>): Next {
   const { strategy } = context.resource
@@ -66,9 +72,11 @@ function planDeletion(context: WriteContext, options: DeleteOptions, object: Fro
     }
     return { type: 'write', object: marked(context, object, Math.min(grace, before), before) }
   }
-  return grace > 0 || held
-    ? { type: 'write', object: marked(context, object, grace, undefined) }
-    : { type: 'remove', object }
+  const finalizer = propagationFinalizer(options)
+  if (grace === 0 && !held && finalizer === undefined) return { type: 'remove', object }
+  const next = marked(context, object, grace, undefined)
+  if (finalizer !== undefined) next.metadata.finalizers = [...(next.metadata.finalizers ?? []), finalizer]
+  return { type: 'write', object: next }
 }
 
 function marked(

@@ -129,8 +129,16 @@ t.test('apply', async t => {
 
   t.test('the status is another part', async t => {
     const status = { conditions: [{ type: 'Available', status: 'True' }] }
-    const place = `${DEPLOYMENTS}/web`
-    const body = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' }, status }
+    const place = '/apis/apps/v1/namespaces/default/statefulsets/db'
+    const body = { apiVersion: 'apps/v1', kind: 'StatefulSet', metadata: { name: 'db' }, status }
+    const spec = {
+      selector: { matchLabels: { app: 'db' } },
+      template: {
+        metadata: { labels: { app: 'db' } },
+        spec: { containers: [{ name: 'db', image: 'db:1' }] },
+      },
+    }
+    await ask(place.slice(0, -3), { method: 'POST', body: { metadata: { name: 'db' }, spec } })
     const answer = await apply(`${place}/status`, body, 'fieldManager=controller')
     t.equal(answer.status, 200)
     t.match(answer.body.metadata.managedFields.at(-1), { manager: 'controller', subresource: 'status' })
@@ -138,7 +146,7 @@ t.test('apply', async t => {
     t.equal(
       (
         await apply(
-          `${DEPLOYMENTS}/absent/status`,
+          '/apis/apps/v1/namespaces/default/statefulsets/absent/status',
           { ...body, metadata: { name: 'absent' } },
           'fieldManager=x',
         )

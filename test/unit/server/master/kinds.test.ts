@@ -152,33 +152,32 @@ t.test('workloads', async t => {
   })
 
   t.test('are scaled', async t => {
-    const deployment = '/apis/apps/v1/namespaces/default/deployments/web'
-    const shown = await ask(`${deployment}/scale`)
+    const set = '/apis/apps/v1/namespaces/default/statefulsets/db'
+    const shown = await ask(`${set}/scale`)
     t.match(shown.body, {
       kind: 'Scale',
       apiVersion: 'autoscaling/v1',
-      metadata: { name: 'web', namespace: 'default' },
+      metadata: { name: 'db', namespace: 'default' },
       spec: { replicas: 1 },
       status: { replicas: 0, selector: 'app=web' },
     })
-    const patched = await ask(`${deployment}/scale`, {
+    const patched = await ask(`${set}/scale`, {
       method: 'PATCH',
       body: { spec: { replicas: 3 } },
       headers: { 'content-type': 'application/merge-patch+json' },
     })
     t.equal(patched.body.spec.replicas, 3)
-    const stale = await ask(`${deployment}/scale`, { method: 'PUT', body: shown.body })
+    const stale = await ask(`${set}/scale`, { method: 'PUT', body: shown.body })
     t.equal(stale.status, 409)
-    const put = await ask(`${deployment}/scale`, {
+    const put = await ask(`${set}/scale`, {
       method: 'PUT',
       body: { ...patched.body, spec: { replicas: 5 } },
     })
     t.equal(put.body.spec.replicas, 5)
-    const whole = await ask(deployment)
+    const whole = await ask(set)
     t.match(whole.body, { metadata: { generation: 3 }, spec: { replicas: 5 } })
     t.equal(
-      (await ask(`${deployment}/scale`, { method: 'PUT', body: { metadata: {}, spec: { replicas: -1 } } }))
-        .status,
+      (await ask(`${set}/scale`, { method: 'PUT', body: { metadata: {}, spec: { replicas: -1 } } })).status,
       422,
     )
     t.equal((await ask('/apis/batch/v1/namespaces/default/jobs/once/scale')).status, 404)
@@ -214,8 +213,7 @@ t.test('workloads', async t => {
     }
     t.match(await table('/apis/apps/v1/deployments'), {
       Name: 'web',
-      Ready: '0/5',
-      'Up-to-date': 0,
+      Ready: '0/1',
       Containers: 'web',
       Images: 'web:1',
       Selector: 'app=web',

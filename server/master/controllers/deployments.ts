@@ -1,0 +1,402 @@
+/** Deployments: replica sets for their templates, rolled from one to the next. */
+import { createHash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import { ReconcileLoop, type ReconcileResult } from '../../../kit/index.ts'
+import {
+  type Condition,
+  type ConditionStatus,
+  DEPLOYMENTS,
+  type Deployment,
+  type Draft,
+  type EventRecorder,
+  type Frozen,
+  formatTime,
+  type PodTemplateSpec,
+  REPLICA_SETS,
+  type ReplicaSet,
+  StatusError,
+} from '../apiserver/index.ts'
+import type { Controller, ControllerOptions } from './controller.ts'
+import {
+  type Counts,
+  countsOf,
+  isComplete,
+  marginsOf,
+  planPaused,
+  planScaling,
+  REVISION,
+  revisionOf,
+  type Scaling,
+  surplusSets,
+} from './deployment-plan.ts'
+import { controllerOf } from './owned-pods.ts'
+import { writeStatus } from './write-status.ts'
+
+const HASH_LABEL = 'pod-template-hash'
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
+/** Without vowels, so that no hash is a word. */
+const ALPHABET = 'bcdfghjklmnpqrstvwxz2456789'
+const HASH_LENGTH = 10
+
+type Sets = readonly Frozen<ReplicaSet>[]
+
+function withoutHash(template: Frozen<PodTemplateSpec>): PodTemplateSpec {
+  const copy = structuredClone(template as PodTemplateSpec)
+  delete copy.metadata?.labels?.[HASH_LABEL]
+  return copy
+}
+
+function hashOf(template: Frozen<PodTemplateSpec>, collisions: number): string {
+  const digest = createHash('sha256').update(JSON.stringify(template)).update(String(collisions)).digest()
+  return [...digest.subarray(0, HASH_LENGTH)].map(byte => ALPHABET[byte % ALPHABET.length]).join('')
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof StatusError && error.reason === 'NotFound'
+}
+
+export interface DeploymentControllerOptions extends ControllerOptions {
+  readonly events: EventRecorder
+}
+
+export class DeploymentController implements Controller {
+  readonly #options: DeploymentControllerOptions
+  readonly #loop: ReconcileLoop
+  /** Sets by the uid of their deployment, then by name. */
+  readonly #sets = new Map<string, Map<string, Frozen<ReplicaSet>>>()
+  readonly #stopObserving: (() => void)[] = []
+
+  constructor(options: DeploymentControllerOptions) {
+    this.#options = options
+    this.#loop = new ReconcileLoop({
+      name: 'deployments',
+      reconcile: key => {
+        const [namespace = '', name = ''] = key.split('/')
+        return this.#reconcile(namespace, name)
+      },
+      log: options.log,
+      clock: options.clock,
+    })
+  }
+
+  async start(): Promise<void> {
+    const { client } = this.#options
+    const set = (object: Frozen<ReplicaSet>) => {
+      this.#remember(object)
+      this.#kickOwner(object)
+    }
+    const deployment = ({ metadata }: Frozen<Deployment>) =>
+      this.#loop.kick(`${metadata.namespace}/${metadata.name}`)
+    this.#stopObserving.push(
+      await client.observe(REPLICA_SETS, {
+        sync: sets => sets.forEach(set),
+        changed: set,
+        removed: object => {
+          this.#forget(object)
+          this.#kickOwner(object)
+        },
+      }),
+      await client.observe(DEPLOYMENTS, {
+        sync: deployments => deployments.forEach(deployment),
+        changed: deployment,
+        removed: ({ metadata }) => {
+          this.#sets.delete(metadata.uid ?? '')
+        },
+      }),
+    )
+    this.#loop.start()
+  }
+
+  async stop(): Promise<void> {
+    for (const stop of this.#stopObserving) stop()
+    await this.#loop.stop()
+  }
+
+  #kickOwner({ metadata }: Frozen<ReplicaSet>): void {
+    const owner = controllerOf(metadata.ownerReferences)
+    if (owner?.kind === 'Deployment') this.#loop.kick(`${metadata.namespace}/${owner.name}`)
+  }
+
+  #remember(set: Frozen<ReplicaSet>): void {
+    const owner = controllerOf(set.metadata.ownerReferences)?.uid
+    if (owner === undefined) return
+    const sets = this.#sets.get(owner) ?? new Map<string, Frozen<ReplicaSet>>()
+    const known = sets.get(set.metadata.name)?.metadata.resourceVersion ?? '0'
+    // What this controller wrote itself may be newer than what it is told.
+    if (Number(known) > Number(set.metadata.resourceVersion ?? 0)) return
+    this.#sets.set(owner, sets.set(set.metadata.name, set))
+  }
+
+  #forget(set: Frozen<ReplicaSet>): void {
+    const owner = controllerOf(set.metadata.ownerReferences)?.uid ?? ''
+    const sets = this.#sets.get(owner)
+    if (sets?.get(set.metadata.name)?.metadata.uid !== set.metadata.uid) return
+    sets?.delete(set.metadata.name)
+    if (sets?.size === 0) this.#sets.delete(owner)
+  }
+
+  #setsOf({ metadata }: Frozen<Deployment>): Sets {
+    return [...(this.#sets.get(metadata.uid ?? '')?.values() ?? [])].filter(
+      set => set.metadata.deletionTimestamp === undefined,
+    )
+  }
+
+  async #reconcile(namespace: string, name: string): Promise<ReconcileResult> {
+    const { client } = this.#options
+    const deployment = await client.get(DEPLOYMENTS, { namespace, name })
+    if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined
+    const template = withoutHash(deployment.spec.template)
+    const isCurrent = (set: Frozen<ReplicaSet>) => isDeepStrictEqual(withoutHash(set.spec.template), template)
+    const paused = deployment.spec.paused === true
+    let current = this.#setsOf(deployment).find(isCurrent)
+    if (!paused) {
+      current ??= await this.#createSet(deployment, template)
+      current = await this.#markRevision(deployment, current)
+    }
+    const old = this.#setsOf(deployment).filter(set => set.metadata.name !== current?.metadata.name)
+    const scaling =
+      paused || current === undefined
+        ? planPaused(deployment, this.#setsOf(deployment))
+        : planScaling(deployment, current, old)
+    await this.#scale(deployment, scaling)
+    if (current !== undefined && isComplete(deployment, current, old)) {
+      for (const { metadata } of surplusSets(deployment, old)) await this.#removeSet(namespace, metadata.name)
+    }
+    return await this.#writeStatus(deployment, current, old)
+  }
+
+  async #createSet(deployment: Frozen<Deployment>, template: PodTemplateSpec): Promise<Frozen<ReplicaSet>> {
+    const { client } = this.#options
+    for (let collisions = 0; ; collisions += 1) {
+      const draft = setDraft(deployment, template, hashOf(template, collisions))
+      try {
+        const set = await client.create(REPLICA_SETS, draft)
+        // The next look must know it, even before it is observed.
+        this.#remember(set)
+        return set
+      } catch (error) {
+        if (!(error instanceof StatusError) || error.reason !== 'AlreadyExists') throw error
+        const { namespace = '' } = deployment.metadata
+        const present = await client.get(REPLICA_SETS, { namespace, name: draft.metadata.name ?? '' })
+        const ours = controllerOf(present?.metadata.ownerReferences)?.uid === deployment.metadata.uid
+        if (present === undefined || !ours) continue
+        if (!isDeepStrictEqual(withoutHash(present.spec.template), template)) continue
+        this.#remember(present)
+        return present
+      }
+    }
+  }
+
+  /** The set in use has the highest revision: `kubectl rollout undo` finds its way by it. */
+  async #markRevision(
+    deployment: Frozen<Deployment>,
+    current: Frozen<ReplicaSet>,
+  ): Promise<Frozen<ReplicaSet>> {
+    const { client } = this.#options
+    const others = this.#setsOf(deployment).filter(({ metadata }) => metadata.name !== current.metadata.name)
+    const highest = Math.max(0, ...others.map(revisionOf))
+    let set = current
+    if (revisionOf(current) <= highest) {
+      const annotations = { [REVISION]: String(highest + 1) }
+      set = await client.patch(REPLICA_SETS, nameOf(current), {
+        type: 'merge',
+        body: { metadata: { annotations } },
+      })
+      this.#remember(set)
+    }
+    const revision = String(revisionOf(set))
+    if (deployment.metadata.annotations?.[REVISION] !== revision) {
+      const body = { metadata: { annotations: { [REVISION]: revision } } }
+      await client.patch(DEPLOYMENTS, nameOf(deployment), { type: 'merge', body })
+    }
+    return set
+  }
+
+  async #scale(deployment: Frozen<Deployment>, scaling: Scaling): Promise<void> {
+    const { client, events } = this.#options
+    const sets = new Map(this.#setsOf(deployment).map(set => [set.metadata.name, set]))
+    for (const [name, replicas] of scaling) {
+      const set = sets.get(name)
+      const before = set?.spec.replicas ?? 0
+      if (set === undefined || before === replicas) continue
+      const scaled = await client.patch(REPLICA_SETS, nameOf(set), {
+        type: 'merge',
+        body: { spec: { replicas } },
+      })
+      this.#remember(scaled)
+      const direction = replicas > before ? 'up' : 'down'
+      const message = `Scaled ${direction} replica set ${name} from ${before} to ${replicas}`
+      events.record(deployment, { type: 'Normal', reason: 'ScalingReplicaSet', message })
+    }
+  }
+
+  async #removeSet(namespace: string, name: string): Promise<void> {
+    try {
+      await this.#options.client.delete(REPLICA_SETS, { namespace, name })
+    } catch (error) {
+      if (!isGone(error)) throw error
+    }
+  }
+
+  async #writeStatus(
+    deployment: Frozen<Deployment>,
+    current: Frozen<ReplicaSet> | undefined,
+    old: Sets,
+  ): Promise<ReconcileResult> {
+    const { client, clock } = this.#options
+    const sets = current === undefined ? old : [current, ...old]
+    const counts = countsOf(deployment, current, sets)
+    const conditions = conditionsOf(deployment, current, old, counts, clock.now())
+    const status = { ...counts, conditions }
+    const unchanged = isDeepStrictEqual(
+      { ...deployment.status, conditions: (deployment.status?.conditions ?? []).map(timeless) },
+      { ...status, conditions: conditions.map(timeless) },
+    )
+    if (!unchanged) {
+      try {
+        await writeStatus(client, DEPLOYMENTS, deployment, status)
+      } catch (error) {
+        if (!isGone(error)) throw error
+      }
+    }
+    const progressing = conditions.find(({ type }) => type === 'Progressing')
+    const waits = progressing?.status === 'True' && progressing.reason !== 'NewReplicaSetAvailable'
+    const deadline = (deployment.spec.progressDeadlineSeconds ?? 600) * 1000
+    return waits ? { requeueAfter: deadline + 1000 } : undefined
+  }
+}
+
+function nameOf({ metadata: { namespace = '', name } }: Frozen<Deployment | ReplicaSet>) {
+  return { namespace, name }
+}
+
+function timeless({
+  lastTransitionTime: _,
+  lastUpdateTime: __,
+  ...rest
+}: Frozen<Condition> & { lastUpdateTime?: string }) {
+  return rest
+}
+
+function condition(
+  before: readonly Frozen<Condition>[],
+  next: { type: string; status: ConditionStatus; reason: string; message: string },
+  now: string,
+  touch: boolean,
+) {
+  const old = before.find(({ type }) => type === next.type) as
+    | (Condition & { lastUpdateTime?: string })
+    | undefined
+  const same = old?.status === next.status
+  const untouched = same && old.reason === next.reason && !touch
+  return {
+    ...next,
+    lastUpdateTime: untouched ? (old.lastUpdateTime ?? now) : now,
+    lastTransitionTime: same ? (old.lastTransitionTime ?? now) : now,
+  }
+}
+
+function conditionsOf(
+  deployment: Frozen<Deployment>,
+  current: Frozen<ReplicaSet> | undefined,
+  old: Sets,
+  counts: Counts,
+  now: number,
+) {
+  const { spec, status } = deployment
+  const before = status?.conditions ?? []
+  const time = formatTime(now)
+  const wanted = spec.replicas ?? 0
+  const enough = (counts.availableReplicas ?? 0) >= wanted - marginsOf(deployment).unavailable
+  const available = condition(
+    before,
+    {
+      type: 'Available',
+      status: enough ? 'True' : 'False',
+      reason: enough ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable',
+      message: enough
+        ? 'Deployment has minimum availability.'
+        : 'Deployment does not have minimum availability.',
+    },
+    time,
+    false,
+  )
+  const unknown = (reason: string, message: string) =>
+    condition(before, { type: 'Progressing', status: 'Unknown', reason, message }, time, false)
+  if (spec.paused === true) return [available, unknown('DeploymentPaused', 'Deployment is paused')]
+  if (current === undefined) return [available]
+  const { name } = current.metadata
+  const previous = before.find(({ type }) => type === 'Progressing') as
+    | (Condition & { lastUpdateTime?: string })
+    | undefined
+  const complete = isComplete(deployment, current, old)
+  const counted = ['replicas', 'updatedReplicas', 'readyReplicas', 'availableReplicas'] as const
+  const moved = counted.some(field => status?.[field] !== counts[field])
+  const since = Date.parse(previous?.lastUpdateTime ?? '')
+  const limit = (spec.progressDeadlineSeconds ?? 600) * 1000
+  const started = deployment.status?.observedGeneration === deployment.metadata.generation
+  const late = !complete && !moved && started && !Number.isNaN(since) && now - since > limit
+  const next = complete
+    ? {
+        status: 'True' as const,
+        reason: 'NewReplicaSetAvailable',
+        message: `ReplicaSet "${name}" has successfully progressed.`,
+      }
+    : late
+      ? {
+          status: 'False' as const,
+          reason: 'ProgressDeadlineExceeded',
+          message: `ReplicaSet "${name}" has timed out progressing.`,
+        }
+      : {
+          status: 'True' as const,
+          reason: 'ReplicaSetUpdated',
+          message: `ReplicaSet "${name}" is progressing.`,
+        }
+  return [available, condition(before, { type: 'Progressing', ...next }, time, moved && !complete)]
+}
+
+function setDraft(
+  deployment: Frozen<Deployment>,
+  template: PodTemplateSpec,
+  hash: string,
+): Draft<ReplicaSet> {
+  const { metadata, spec } = deployment
+  const replicas = spec.replicas ?? 0
+  const { [LAST_APPLIED]: _, [REVISION]: __, ...annotations } = metadata.annotations ?? {}
+  const labels = { ...template.metadata?.labels, [HASH_LABEL]: hash }
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: {
+      name: `${metadata.name}-${hash}`,
+      ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+      labels,
+      annotations: {
+        ...annotations,
+        'deployment.kubernetes.io/desired-replicas': String(replicas),
+        'deployment.kubernetes.io/max-replicas': String(replicas + marginsOf(deployment).surge),
+      },
+      ownerReferences: [
+        {
+          apiVersion: 'apps/v1',
+          kind: 'Deployment',
+          name: metadata.name,
+          uid: metadata.uid ?? '',
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec: {
+      // Scaling decides how many, once the set is known beside the others.
+      replicas: 0,
+      ...(spec.minReadySeconds === undefined ? {} : { minReadySeconds: spec.minReadySeconds }),
+      selector: {
+        ...structuredClone(spec.selector as object),
+        matchLabels: { ...spec.selector?.matchLabels, [HASH_LABEL]: hash },
+      },
+      template: { ...template, metadata: { ...template.metadata, labels } },
+    },
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * Removes what its owners leave behind (Kubernetes "Garbage Collection"): dependents of owners that are gone, in the
+ * background, before their owner goes (foreground), or not at all (orphan).
+ */
+import { ReconcileLoop } from '../../../kit/index.ts'
+import {
+  type Frozen,
+  type KeptResource,
+  type KubernetesObject,
+  type OwnerReference,
+  StatusError,
+} from '../apiserver/index.ts'
+import type { Controller, ControllerOptions } from './controller.ts'
+
+/** Finalizers that deletes with a propagation policy set. */
+const FOREGROUND = 'foregroundDeletion'
+const ORPHAN = 'orphan'
+
+/** Kinds that own nothing, have no owners, and change all the time. */
+const LEFT_OUT = new Set(['/events', 'coordination.k8s.io/leases'])
+
+interface Place {
+  readonly resource: KeptResource
+  readonly namespace: string
+  readonly name: string
+}
+
+function waitsFor(object: Frozen<KubernetesObject>, finalizer: string): boolean {
+  const { deletionTimestamp, finalizers = [] } = object.metadata
+  return deletionTimestamp !== undefined && finalizers.includes(finalizer)
+}
+
+function sameOwners(one: Frozen<KubernetesObject>, other: Frozen<KubernetesObject>): boolean {
+  const uids = ({ metadata }: Frozen<KubernetesObject>) =>
+    (metadata.ownerReferences ?? [])
+      .map(({ uid, blockOwnerDeletion }) => `${uid} ${blockOwnerDeletion}`)
+      .join()
+  return uids(one) === uids(other)
+}
+
+export class GarbageCollector implements Controller {
+  readonly #client: ControllerOptions['client']
+  readonly #loop: ReconcileLoop
+  /** By `apiVersion/kind`. */
+  readonly #resources = new Map<string, KeptResource>()
+  readonly #places = new Map<string, Place>()
+  /** Keys of dependents by the uid of an owner. */
+  readonly #dependents = new Map<string, Set<string>>()
+  /** Keys of owners that wait for their dependents, by uid. */
+  readonly #waiting = new Map<string, string>()
+  readonly #stopObserving: (() => void)[] = []
+
+  constructor({ client, clock, log }: ControllerOptions) {
+    this.#client = client
+    this.#loop = new ReconcileLoop({
+      name: 'garbage',
+      reconcile: async key => {
+        await this.#reconcile(key)
+        return undefined
+      },
+      log,
+      clock,
+    })
+  }
+
+  async start(): Promise<void> {
+    for (const resource of this.#client.keptResources()) {
+      const { group, version, resource: name, kind } = resource
+      if (LEFT_OUT.has(`${group}/${name}`)) continue
+      this.#resources.set(`${group === '' ? version : `${group}/${version}`}/${kind}`, resource)
+      const seen = (object: Frozen<KubernetesObject>, previous?: Frozen<KubernetesObject>) =>
+        this.#seen(resource, object, previous)
+      const stop = await this.#client.observe(resource, {
+        sync: objects => {
+          for (const object of objects) seen(object)
+        },
+        changed: seen,
+        removed: object => this.#removed(resource, object),
+      })
+      this.#stopObserving.push(stop)
+    }
+    this.#loop.start()
+  }
+
+  async stop(): Promise<void> {
+    for (const stop of this.#stopObserving) stop()
+    await this.#loop.stop()
+  }
+
+  #key({ group, resource }: KeptResource, { metadata }: Frozen<KubernetesObject>): string {
+    return `${group}/${resource} ${metadata.namespace ?? ''}/${metadata.name}`
+  }
+
+  #seen(
+    resource: KeptResource,
+    object: Frozen<KubernetesObject>,
+    previous: Frozen<KubernetesObject> | undefined,
+  ): void {
+    const { ownerReferences = [], namespace = '', name, uid = '' } = object.metadata
+    const key = this.#key(resource, object)
+    const waits = waitsFor(object, FOREGROUND) || waitsFor(object, ORPHAN)
+    const changed = previous === undefined || !sameOwners(object, previous)
+    if (previous !== undefined && changed) this.#forgetOwners(key, previous)
+    if (waits) this.#waiting.set(uid, key)
+    if (ownerReferences.length === 0 && !waits) {
+      if (changed) this.#places.delete(key)
+      return
+    }
+    this.#places.set(key, { resource, namespace, name })
+    for (const { uid: owner } of ownerReferences) {
+      this.#dependents.set(owner, (this.#dependents.get(owner) ?? new Set()).add(key))
+    }
+    if (changed || waits) this.#loop.kick(key)
+  }
+
+  #forgetOwners(key: string, { metadata }: Frozen<KubernetesObject>): void {
+    for (const { uid } of metadata.ownerReferences ?? []) {
+      const keys = this.#dependents.get(uid)
+      keys?.delete(key)
+      if (keys?.size === 0) this.#dependents.delete(uid)
+      const owner = this.#waiting.get(uid)
+      if (owner !== undefined) this.#loop.kick(owner)
+    }
+  }
+
+  #removed(resource: KeptResource, object: Frozen<KubernetesObject>): void {
+    const key = this.#key(resource, object)
+    const { uid = '' } = object.metadata
+    this.#forgetOwners(key, object)
+    this.#places.delete(key)
+    this.#waiting.delete(uid)
+    for (const dependent of this.#dependents.get(uid) ?? []) this.#loop.kick(dependent)
+  }
+
+  async #reconcile(key: string): Promise<void> {
+    const place = this.#places.get(key)
+    if (place === undefined) return
+    const object = await this.#client.get(place.resource, place)
+    if (object === undefined) return
+    if (waitsFor(object, ORPHAN)) await this.#orphan(place, object)
+    else if (waitsFor(object, FOREGROUND)) await this.#waitForDependents(place, object)
+    if (
+      (object.metadata.ownerReferences ?? []).length > 0 &&
+      object.metadata.deletionTimestamp === undefined
+    ) {
+      await this.#checkOwners(place, object)
+    }
+  }
+
+  /** @returns the owner as it is; `unknown` for a kind that is not served */
+  async #ownerOf(
+    { apiVersion, kind, name, uid }: Frozen<OwnerReference>,
+    namespace: string,
+  ): Promise<Frozen<KubernetesObject> | 'absent' | 'unknown'> {
+    const resource = this.#resources.get(`${apiVersion}/${kind}`)
+    if (resource === undefined) return 'unknown'
+    const owner = await this.#client.get(resource, { namespace: resource.namespaced ? namespace : '', name })
+    return owner === undefined || owner.metadata.uid !== uid ? 'absent' : owner
+  }
+
+  async #checkOwners(place: Place, object: Frozen<KubernetesObject>): Promise<void> {
+    const gone = new Set<string>()
+    let waited = false
+    let solid = false
+    for (const reference of object.metadata.ownerReferences ?? []) {
+      const owner = await this.#ownerOf(reference, place.namespace)
+      if (owner === 'absent') gone.add(reference.uid)
+      else if (owner !== 'unknown' && waitsFor(owner, FOREGROUND)) waited = true
+      else solid = true
+    }
+    if (solid) {
+      if (gone.size > 0) await this.#removeOwners(place, object, uid => gone.has(uid))
+      return
+    }
+    const { uid = '' } = object.metadata
+    const hasDependents = (this.#dependents.get(uid)?.size ?? 0) > 0
+    await this.#ignoringAbsence(() =>
+      this.#client.delete(place.resource, place, {
+        preconditions: { uid },
+        propagationPolicy: waited && hasDependents ? 'Foreground' : 'Background',
+      }),
+    )
+  }
+
+  async #waitForDependents(place: Place, owner: Frozen<KubernetesObject>): Promise<void> {
+    const { uid = '' } = owner.metadata
+    let blocked = false
+    for (const key of this.#dependents.get(uid) ?? []) {
+      const dependent = this.#places.get(key)
+      const object = dependent && (await this.#client.get(dependent.resource, dependent))
+      const reference = object?.metadata.ownerReferences?.find(each => each.uid === uid)
+      if (reference?.blockOwnerDeletion === true) blocked = true
+      if (reference !== undefined) this.#loop.kick(key)
+    }
+    if (!blocked) await this.#removeFinalizer(place, owner, FOREGROUND)
+  }
+
+  async #orphan(place: Place, owner: Frozen<KubernetesObject>): Promise<void> {
+    const { uid = '' } = owner.metadata
+    for (const key of [...(this.#dependents.get(uid) ?? [])]) {
+      const dependent = this.#places.get(key)
+      const object = dependent && (await this.#client.get(dependent.resource, dependent))
+      if (dependent !== undefined && object !== undefined)
+        await this.#removeOwners(dependent, object, each => each === uid)
+    }
+    await this.#removeFinalizer(place, owner, ORPHAN)
+  }
+
+  async #removeOwners(
+    place: Place,
+    object: Frozen<KubernetesObject>,
+    drop: (uid: string) => boolean,
+  ): Promise<void> {
+    const { ownerReferences = [], resourceVersion = '' } = object.metadata
+    const left = ownerReferences.filter(({ uid }) => !drop(uid)).map(reference => ({ ...reference }))
+    await this.#patch(place, { ownerReferences: left.length === 0 ? null : left, resourceVersion })
+  }
+
+  async #removeFinalizer(place: Place, object: Frozen<KubernetesObject>, finalizer: string): Promise<void> {
+    const { finalizers = [], resourceVersion = '' } = object.metadata
+    await this.#patch(place, { finalizers: finalizers.filter(each => each !== finalizer), resourceVersion })
+  }
+
+  /** With the version that was looked at: what somebody adds meanwhile must not be lost. */
+  async #patch(place: Place, metadata: Parameters<typeof JSON.stringify>[0]): Promise<void> {
+    await this.#ignoringAbsence(async () => {
+      await this.#client.patch(place.resource, place, { type: 'merge', body: { metadata } })
+    })
+  }
+
+  async #ignoringAbsence(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
+    }
+  }
+}

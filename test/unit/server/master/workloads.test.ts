@@ -1,0 +1,252 @@
+/** Deployments and replica sets with the pods that come of them, and what becomes of dependents. */
+import t, { type Test } from 'tap'
+import {
+  type Deployment,
+  type Frozen,
+  PODS,
+  type Pod,
+  type ReplicaSet,
+} from '../../../../server/master/apiserver/index.ts'
+import { planScaling } from '../../../../server/master/controllers/deployment-plan.ts'
+import { eventually, node, pod, type TemporaryMaster, temporaryMaster } from './temporary-master.ts'
+
+const APPS = '/apis/apps/v1/namespaces/default'
+const POD_LIST = '/api/v1/namespaces/default/pods'
+const MERGE = { 'content-type': 'application/merge-patch+json' }
+
+/** Stands for the hosts: what is bound runs and is ready, what is being deleted ends. Images named `bad` never run. */
+async function runPods(t: Test, { client }: TemporaryMaster): Promise<void> {
+  const see = async (object: Frozen<Pod>) => {
+    const { namespace = '', name, deletionTimestamp } = object.metadata
+    const target = { namespace, name }
+    if (deletionTimestamp !== undefined) {
+      await client.delete(PODS, target, { gracePeriodSeconds: 0 }).catch(() => undefined)
+      return
+    }
+    const bad = object.spec.containers.some(({ image }) => image === 'bad')
+    if (bad || (object.spec.nodeName ?? '') === '' || object.status.phase === 'Running') return
+    const now = new Date().toISOString().replace(/\.\d+/, '')
+    const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime: now }]
+    await client
+      .patch(PODS, target, {
+        type: 'merge',
+        body: { status: { phase: 'Running', conditions } },
+        part: 'status',
+      })
+      .catch(() => undefined)
+  }
+  const stop = await client.observe(PODS, {
+    sync: pods => {
+      for (const each of pods) void see(each)
+    },
+    changed: each => void see(each),
+    removed: () => undefined,
+  })
+  t.teardown(stop)
+}
+
+function deployment(name: string, image: string, spec: object = {}) {
+  return {
+    metadata: { name },
+    spec: {
+      replicas: 3,
+      selector: { matchLabels: { app: name } },
+      template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'main', image }] } },
+      ...spec,
+    },
+  }
+}
+
+t.test('deployments', async t => {
+  const master = await temporaryMaster(t)
+  const { ask } = master
+  await ask('/api/v1/nodes', { method: 'POST', body: node('n1') })
+  await runPods(t, master)
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever came
+  const items = async (place: string) => (await ask(place)).body.items as any[]
+  const images = async (app: string) =>
+    (await items(`${POD_LIST}?labelSelector=app=${app}`))
+      .map(each => each.spec.containers[0].image)
+      .toSorted()
+  const status = async (name: string) => (await ask(`${APPS}/deployments/${name}`)).body
+  const complete = (name: string, replicas: number) =>
+    eventually(async () => {
+      const { status: now, metadata } = await status(name)
+      return (
+        now.observedGeneration === metadata.generation &&
+        (now.updatedReplicas ?? 0) === replicas &&
+        (now.replicas ?? 0) === replicas &&
+        (now.availableReplicas ?? 0) === replicas
+      )
+    }, `${name} is complete`)
+  const patch = (name: string, body: object) =>
+    ask(`${APPS}/deployments/${name}`, { method: 'PATCH', body, headers: MERGE })
+  const image = (name: string) => ({
+    spec: { template: { spec: { containers: [{ name: 'main', image: name }] } } },
+  })
+
+  t.test('run, scale, roll, and go back', async t => {
+    t.equal(
+      (await ask(`${APPS}/deployments`, { method: 'POST', body: deployment('web', 'web:1') })).status,
+      201,
+    )
+    await complete('web', 3)
+    t.strictSame(await images('web'), ['web:1', 'web:1', 'web:1'])
+    await patch('web', { spec: { replicas: 5 } })
+    await complete('web', 5)
+    await patch('web', { spec: { replicas: 2 } })
+    await complete('web', 2)
+    let fewest = Number.POSITIVE_INFINITY
+    await patch('web', image('web:2'))
+    await eventually(async () => {
+      const { status: now, metadata } = await status('web')
+      fewest = Math.min(fewest, now.availableReplicas ?? 0)
+      if (now.observedGeneration !== metadata.generation) return false
+      return now.updatedReplicas === 2 && now.replicas === 2 && now.availableReplicas === 2
+    }, 'it has rolled')
+    t.ok(fewest >= 2, `never fewer than ${fewest} were available`)
+    t.strictSame(await images('web'), ['web:2', 'web:2'])
+    const sets = await items(`${APPS}/replicasets`)
+    t.equal(sets.length, 2, 'the old set is kept')
+    t.strictSame(
+      sets.map(each => each.metadata.annotations['deployment.kubernetes.io/revision']).toSorted(),
+      ['1', '2'],
+    )
+    await patch('web', image('web:1'))
+    await complete('web', 2)
+    const after = await items(`${APPS}/replicasets`)
+    t.equal(after.length, 2, 'the old set is used again')
+    t.equal((await status('web')).metadata.annotations['deployment.kubernetes.io/revision'], '3')
+    t.match((await status('web')).status.conditions, [
+      { type: 'Available', status: 'True' },
+      { type: 'Progressing', status: 'True', reason: 'NewReplicaSetAvailable' },
+    ])
+  })
+
+  t.test('a pod that is lost is replaced', async () => {
+    const [lost] = await items(`${POD_LIST}?labelSelector=app=web`)
+    await ask(`${POD_LIST}/${lost.metadata.name}`, { method: 'DELETE' })
+    await eventually(async () => {
+      const pods = await items(`${POD_LIST}?labelSelector=app=web`)
+      return pods.length === 2 && !pods.some(each => each.metadata.uid === lost.metadata.uid)
+    }, 'there are two again')
+  })
+
+  t.test('a bad image stops the roll, and what works goes on', async t => {
+    await patch('web', image('bad'))
+    await eventually(async () => (await images('web')).includes('bad'), 'it tries')
+    t.equal((await images('web')).filter(each => each === 'web:1').length, 2)
+    await patch('web', image('web:1'))
+    await complete('web', 2)
+  })
+
+  t.test('recreate never mixes', async t => {
+    const body = deployment('one', 'one:1', { strategy: { type: 'Recreate' } })
+    await ask(`${APPS}/deployments`, { method: 'POST', body })
+    await complete('one', 3)
+    let mixed = false
+    await patch('one', image('one:2'))
+    await eventually(async () => {
+      const now = new Set(await images('one'))
+      mixed ||= now.size > 1
+      return now.has('one:2') && now.size === 1 && (await images('one')).length === 3
+    }, 'it is replaced')
+    t.notOk(mixed)
+  })
+
+  t.test('paused: scaled, not rolled', async t => {
+    await patch('one', { spec: { paused: true, replicas: 1 } })
+    await patch('one', image('one:3'))
+    await eventually(async () => (await images('one')).length === 1, 'it is scaled')
+    t.strictSame(await images('one'), ['one:2'])
+    await patch('one', { spec: { paused: false } })
+    await eventually(async () => (await images('one')).join() === 'one:3', 'it rolls')
+  })
+
+  t.test('an orphan is adopted', async t => {
+    await ask(POD_LIST, { method: 'POST', body: pod('stray', {}, { labels: { app: 'strays' } }) })
+    const set = deployment('strays', 'stray:1', { replicas: 1 })
+    await ask(`${APPS}/replicasets`, { method: 'POST', body: set })
+    await eventually(async () => {
+      const { body } = await ask(`${POD_LIST}/stray`)
+      return body.metadata.ownerReferences?.[0]?.name === 'strays'
+    }, 'it has an owner')
+    t.equal((await items(`${POD_LIST}?labelSelector=app=strays`)).length, 1)
+  })
+
+  t.test('what depends on a deployment goes with it', async t => {
+    const gone = (app: string) =>
+      eventually(async () => {
+        const sets = (await items(`${APPS}/replicasets`)).filter(each => each.metadata.labels?.app === app)
+        return sets.length === 0 && (await images(app)).length === 0
+      }, `${app} is gone`)
+    await ask(`${APPS}/deployments/web`, { method: 'DELETE', body: { propagationPolicy: 'Background' } })
+    await gone('web')
+    await ask(`${APPS}/deployments/one`, { method: 'DELETE', body: { propagationPolicy: 'Foreground' } })
+    await gone('one')
+    await eventually(async () => (await ask(`${APPS}/deployments/one`)).status === 404, 'the owner went last')
+    await ask(`${APPS}/replicasets/strays`, { method: 'DELETE', body: { propagationPolicy: 'Orphan' } })
+    await eventually(
+      async () => (await ask(`${APPS}/replicasets/strays`)).status === 404,
+      'the owner is gone',
+    )
+    const { status: code, body } = await ask(`${POD_LIST}/stray`)
+    t.equal(code, 200)
+    t.equal(body.metadata.ownerReferences, undefined)
+  })
+
+  t.test('a dependent of nobody goes', async t => {
+    const owner = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      name: 'never',
+      uid: '00000000-0000-0000-0000-000000000000',
+    }
+    await ask('/api/v1/namespaces/default/configmaps', {
+      method: 'POST',
+      body: { metadata: { name: 'left', ownerReferences: [owner] } },
+    })
+    await eventually(
+      async () => (await ask('/api/v1/namespaces/default/configmaps/left')).status === 404,
+      'it is gone',
+    )
+    const foreign = { ...owner, apiVersion: 'example.com/v1', kind: 'Widget' }
+    await ask('/api/v1/namespaces/default/configmaps', {
+      method: 'POST',
+      body: { metadata: { name: 'kept', ownerReferences: [foreign] } },
+    })
+    t.equal(
+      (await ask('/api/v1/namespaces/default/configmaps/kept')).status,
+      200,
+      'an owner of an unknown kind may be there',
+    )
+  })
+})
+
+t.test('steps of a rolling update', async t => {
+  const set = (name: string, replicas: number, available: number) =>
+    ({
+      metadata: { name, creationTimestamp: `2026-01-0${name.at(-1)}T00:00:00Z` },
+      spec: { replicas },
+      status: { replicas, availableReplicas: available },
+    }) as unknown as Frozen<ReplicaSet>
+  const ten = (rollingUpdate: object) =>
+    ({
+      spec: { replicas: 10, strategy: { type: 'RollingUpdate', rollingUpdate } },
+    }) as unknown as Frozen<Deployment>
+  const plan = (rollingUpdate: object, current: Frozen<ReplicaSet>, ...old: Frozen<ReplicaSet>[]) =>
+    Object.fromEntries(planScaling(ten(rollingUpdate), current, old))
+  const quarter = { maxSurge: '25%', maxUnavailable: '25%' }
+  t.strictSame(plan(quarter, set('new9', 0, 0), set('old1', 10, 10)), { new9: 3, old1: 8 })
+  t.strictSame(plan(quarter, set('new9', 3, 0), set('old1', 8, 8)), { new9: 5 })
+  t.strictSame(plan(quarter, set('new9', 5, 0), set('old1', 8, 8)), {}, 'it waits for new ones')
+  t.strictSame(plan(quarter, set('new9', 5, 5), set('old1', 8, 8)), { old1: 3 })
+  t.strictSame(plan(quarter, set('new9', 10, 10), set('old1', 3, 3)), { old1: 0 })
+  t.strictSame(plan({ maxSurge: 1, maxUnavailable: 0 }, set('new9', 0, 0), set('old1', 10, 10)), { new9: 1 })
+  t.strictSame(plan({ maxSurge: 0, maxUnavailable: 1 }, set('new9', 0, 0), set('old1', 10, 10)), { old1: 9 })
+  t.strictSame(
+    plan(quarter, set('new9', 0, 0), set('old1', 5, 5), set('old2', 5, 0)),
+    { new9: 3, old2: 3 },
+    'what does not work goes first',
+  )
+})
