@@ -103,6 +103,7 @@ export class HostNetwork implements Daemon {
       pluginFile,
       socket: cniSocket,
       networkName: 'drover',
+      hostLabels: () => this.#state.plan?.settings.labels ?? {},
     })
     this.#loop = new ReconcileLoop({
       name: 'network',

@@ -34,6 +34,21 @@ function substitute(value: unknown, labels: Readonly<Record<string, string>>): u
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, substitute(entry, labels)]))
 }
 
+/** The labels of hosts that a configuration refers to. */
+export function referredLabels(configuration: ExternalConfiguration): Set<string> {
+  const found = new Set<string>()
+  const search = (value: unknown): void => {
+    if (typeof value === 'string') {
+      const label = HOST_LABEL.exec(value)?.[1]
+      if (label !== undefined) found.add(label)
+    } else if (typeof value === 'object' && value !== null) {
+      for (const entry of Object.values(value)) search(entry)
+    }
+  }
+  search(configuration)
+  return found
+}
+
 /** @throws `InvalidCniConfiguration` for a name that is no file's, or that runtimes pass over */
 function requireName(name: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(name) && /\.(conflist|conf|json)$/.test(name)) return name

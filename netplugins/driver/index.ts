@@ -1,2 +1,2 @@
-export type { ExternalConfiguration } from './external-configuration.ts'
+export { type ExternalConfiguration, referredLabels } from './external-configuration.ts'
 export { NetworkDriver, type NetworkDriverOptions } from './network-driver.ts'

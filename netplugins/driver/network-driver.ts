@@ -51,7 +51,7 @@ export interface NetworkDriverOptions {
   /** What the network is called in the list. */
   readonly networkName: string
   /** Labels of this host, which configurations of others may refer to. */
-  readonly hostLabels?: () => Readonly<Record<string, string>>
+  readonly hostLabels: () => Readonly<Record<string, string>>
   /** Where plugins of others are looked for; where distributions put them when absent. */
   readonly pluginDirectories?: readonly string[]
 }
@@ -143,7 +143,7 @@ export class NetworkDriver {
    * @throws `InvalidCniConfiguration`, `PluginMissing` (what was there before stays), the system's errors
    */
   async install(external?: ExternalConfiguration): Promise<void> {
-    const { configurationDirectory, binaryDirectory, pluginFile, hostLabels = () => ({}) } = this.#options
+    const { configurationDirectory, binaryDirectory, pluginFile, hostLabels } = this.#options
     const files =
       external === undefined
         ? new Map([[LIST_FILE, configurationList(this.#options)]])

@@ -1,5 +1,6 @@
 /** What each host has to know to build its network. */
 
+import { referredLabels } from '../../netplugins/driver/index.ts'
 import { perHostSubnet } from '../../netplugins/routed/index.ts'
 import type { NetworkAssignment } from '../../protocol/index.ts'
 import type { Host, Model, Network } from '../model/index.ts'
@@ -8,9 +9,18 @@ import type { AddressBlocks } from './address-blocks.ts'
 /** How labels begin by which a host differs from the others in its network. */
 const LABEL_PREFIX = 'io.rancher.network.'
 
-/** @returns undefined when there are none */
-function networkLabels({ labels }: Host): Record<string, string> | undefined {
-  const found = Object.entries(labels).filter(([name]) => name.startsWith(LABEL_PREFIX))
+/**
+ * What of a host's labels says something of its network: those made for it, and those that the cluster's own choice of CNI
+ * plugins refers to.
+ *
+ * @returns undefined when there are none
+ */
+export function networkLabels(
+  labels: Host['labels'],
+  options: Network['options'],
+): Record<string, string> | undefined {
+  const referred = referredLabels(options.external?.cniConfig ?? {})
+  const found = Object.entries(labels).filter(([name]) => name.startsWith(LABEL_PREFIX) || referred.has(name))
   return found.length === 0 ? undefined : Object.fromEntries(found)
 }
 
@@ -35,7 +45,7 @@ export class NetworkAssignments {
     const cluster = this.#model.clusters.require(host.clusterId)
     const network: Network | undefined = this.#model.networks.get(cluster.defaultNetworkId ?? '')
     const version = network?.keyVersion ?? 1
-    const labels = networkLabels(host)
+    const labels = networkLabels(host.labels, network?.options ?? {})
     return {
       clusterBlock: cluster.clusterBlock,
       blocks: [...(network?.kind === 'routed' ? this.#routedBlocks(host) : this.#blocks.of(host.id))],

@@ -19,12 +19,13 @@ t.test('plugins of others instead of ours, and back', { skip }, async t => {
   await network.start()
   const ipam = {
     type: 'host-local',
-    subnet: '198.51.100.0/24',
+    subnet: '__host_label__: pods',
     dataDir: path.join(directories.dataDirectory, 'host-local'),
   }
   const list = { cniVersion: '1.0.0', name: 'points', plugins: [{ type: 'ptp', ipam }] }
   await network.configure({
     ...SETTINGS,
+    labels: { pods: '198.51.100.0/24' },
     network: {
       kind: 'external',
       options: { external: { cniConfig: { '20-points.conflist': list } } },

@@ -10,6 +10,7 @@ function setUp(directory: string) {
     pluginFile: path.join(directory, 'built'),
     socket: '/run/drover/cni.sock',
     networkName: 'drover',
+    hostLabels: () => ({ nic: 'eth7' }),
   }
   writeFileSync(options.pluginFile, 'one', { mode: 0o755 })
   return { options, driver: new NetworkDriver(options) }
@@ -100,7 +101,7 @@ t.test('what would be taken instead of ours is set aside and put back', async t 
 t.test("a cluster's own choice of plugins, and back", async t => {
   const { options } = setUp(t.testdir({ lib: { ptp: '#!', 'host-local': '#!' } }))
   const pluginDirectories = [path.join(t.testdirName, 'lib')]
-  const driver = new NetworkDriver({ ...options, pluginDirectories, hostLabels: () => ({ nic: 'eth7' }) })
+  const driver = new NetworkDriver({ ...options, pluginDirectories })
   await driver.install()
   const plugins = [{ type: 'ptp', master: '__host_label__: nic', ipam: { type: 'host-local' } }]
   const external = { '20-ptp.conflist': { cniVersion: '1.0.0', name: 'ptp', plugins } }
