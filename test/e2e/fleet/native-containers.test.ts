@@ -159,6 +159,44 @@ t.test('containers started by hand', { skip, timeout: 120_000 }, async t => {
     )
   })
 
+  await t.test('a Deployment made with kubectl runs, rolls and goes', async t => {
+    const kubectl = async (...args: string[]) => (await fleet.kubectl(args)).stdout
+    const pods = async () =>
+      (
+        await kubectl(
+          'get',
+          'pods',
+          '-l',
+          'app=served',
+          '--no-headers',
+          '-o',
+          'custom-columns=A:.spec.containers[0].command[3],B:.status.phase',
+        )
+      )
+        .split('\n')
+        .filter(line => line !== '')
+        .map(line => line.replaceAll(/ +/g, ' '))
+    // Ends when it is asked to, where a bare `sleep` would be waited for.
+    const command = (mark: string) => ['sh', '-c', 'trap "exit 0" TERM; sleep 1000 & wait', mark]
+    const rolled = () => kubectl('rollout', 'status', 'deployment/served', '--timeout=60s')
+    const run = ['create', 'deployment', 'served', '--image=drover/busybox:1', '--replicas=2', '--']
+    await kubectl(...run, ...command('first'))
+    t.match(await rolled(), 'successfully rolled out')
+    t.strictSame(await pods(), ['first Running', 'first Running'])
+    const template = { spec: { containers: [{ name: 'busybox', command: command('second') }] } }
+    await kubectl('patch', 'deployment', 'served', '-p', JSON.stringify({ spec: { template } }))
+    await rolled()
+    await until(
+      'the old ones are gone',
+      20_000,
+      async () => (await pods()).join() === 'second Running,second Running',
+    )
+    await kubectl('rollout', 'undo', 'deployment/served')
+    await rolled()
+    await kubectl('delete', 'deployment', 'served', '--cascade=foreground')
+    t.notMatch(await docker('ps', '--all'), 'served')
+  })
+
   await t.test('a pod made with kubectl is a container, too', async t => {
     await fleet.kubectl(['create', 'namespace', 'team-a'])
     await fleet.kubectl([
