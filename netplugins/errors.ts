@@ -10,6 +10,11 @@ export const networkErrors = defineErrors({
   RulesRefused: { status: 500, message: 'iptables refused the rules' },
   GuardRefused: { status: 500, message: 'nftables refused the rules' },
   InvalidPolicy: { status: 422, message: 'is not a valid network policy' },
+  PolicyUnenforced: {
+    status: 409,
+    message: 'are not enforced: packets of its containers do not pass the host',
+    mend: 'choose the mode bridge, or remove the policies',
+  },
   BridgeUnfiltered: {
     status: 500,
     message: 'packets between containers of this host pass no firewall rules',

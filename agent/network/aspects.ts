@@ -7,7 +7,7 @@ export const ASPECTS = ['uplink', 'links', 'overlay', 'firewall', 'guard', 'port
 export type Aspect = (typeof ASPECTS)[number] | 'peers' | 'policy'
 
 /** What the server is told of after every look. */
-export const REPORTED: ReadonlySet<Aspect> = new Set(['uplink', 'links', 'overlay', 'peers'])
+export const REPORTED: ReadonlySet<Aspect> = new Set(['uplink', 'links', 'overlay', 'peers', 'policy'])
 
 /** What may be wrong while containers are served: they reach each other, but not those of every other host. */
 const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'])

@@ -93,7 +93,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   const policy = await PolicyKeeper.open({
     directory,
     bridgeName: () => bridgeOf(state.plan, bridgeName),
-    clusterBlock: () => state.plan && formatIpv4Block(state.plan.subnet),
+    containerBlocks: () => state.plan && containerBlocks(state.plan),
     local: () => store.list().map(attachment => attachment.address),
     syncFirewall: () => firewall.sync(),
     log,
@@ -137,6 +137,15 @@ export function overlayStateOf({ plan, peers }: NetworkState, bridgeName: string
   if (plan === undefined || plan.settings.address === undefined) return undefined
   const { address, clusterBlock, blocks } = plan.settings
   return { address, clusterBlock, blocks, bridgeName, gateway: plan.bridge.gateway, peers }
+}
+
+/**
+ * Where the addresses of all containers of the cluster are. On the hosts' own network others have addresses too, whom
+ * policies between containers do not concern; but which of them a DHCP server gives to containers, only it knows.
+ */
+function containerBlocks({ network, subnet, blocks }: NetworkPlan): readonly string[] {
+  const isRange = network.kind === 'flat' && network.options.flat?.dhcp !== true
+  return (isRange ? blocks : [subnet]).map(formatIpv4Block)
 }
 
 /** The bridge that containers are connected to. */

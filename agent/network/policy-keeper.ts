@@ -17,6 +17,7 @@ import {
   writeFileDurably,
 } from '../../kit/index.ts'
 import { setBridgedFiltering } from '../../netplugins/bridge/index.ts'
+import { networkErrors } from '../../netplugins/index.ts'
 import type { ChainRules } from '../../netplugins/iptables/index.ts'
 import {
   type CompiledPolicy,
@@ -70,8 +71,8 @@ export interface PolicyKeeperOptions {
   readonly directory: string
   /** The bridge that containers are connected to; undefined where they are on none. */
   readonly bridgeName: () => string | undefined
-  /** The block of containers' addresses; undefined until somebody said what the network is. */
-  readonly clusterBlock: () => string | undefined
+  /** Blocks in which the addresses of all containers are; undefined until somebody said what the network is. */
+  readonly containerBlocks: () => readonly string[] | undefined
   /** Addresses of this host's containers. */
   readonly local: () => Iterable<string>
   /** Brings the firewall in line with `chains`. */
@@ -117,14 +118,14 @@ export class PolicyKeeper {
 
   /** Our chains for the table `filter`; none without a policy. */
   chains(): ReadonlyMap<string, ChainRules> {
-    const clusterBlock = this.#options.clusterBlock()
-    return clusterBlock === undefined ? new Map() : policyChains(this.#applied, clusterBlock)
+    const blocks = this.#options.containerBlocks()
+    return blocks === undefined ? new Map() : policyChains(this.#applied, blocks)
   }
 
   /**
    * Makes what is wanted so.
    *
-   * @throws `InvalidPolicy` (what was wanted before stays), `SetRefused`, `RulesRefused`, `BridgeUnfiltered`, …
+   * @throws `InvalidPolicy` (what was wanted before stays), `PolicyUnenforced`, `SetRefused`, `RulesRefused`, `BridgeUnfiltered`, …
    */
   async apply(): Promise<void> {
     const policy =
@@ -147,7 +148,11 @@ export class PolicyKeeper {
 
   async #filterBridge(policy: CompiledPolicy): Promise<void> {
     const bridge = this.#options.bridgeName()
-    if (bridge !== undefined) await setBridgedFiltering(bridge, policy.stages.length > 0)
+    const isWanted = policy.stages.length > 0
+    if (bridge !== undefined) await setBridgedFiltering(bridge, isWanted)
+    else if (isWanted && this.#options.containerBlocks() !== undefined) {
+      throw networkErrors.PolicyUnenforced({ object: 'network policies of a flat network by macvlan' })
+    }
   }
 
   async #store(policy: CompiledPolicy): Promise<void> {

@@ -48,10 +48,13 @@ function ruleLines({ action, from, to, ports }: PolicyRule): string[] {
 }
 
 /**
- * @param clusterBlock the addresses of containers: the stage `network` is about traffic between them alone
+ * @param containers blocks of containers' addresses: the stage `network` is about traffic between them alone
  * @returns our chains; none for a policy without stages
  */
-export function policyChains(policy: CompiledPolicy, clusterBlock: string): ReadonlyMap<string, ChainRules> {
+export function policyChains(
+  policy: CompiledPolicy,
+  containers: readonly string[],
+): ReadonlyMap<string, ChainRules> {
   if (policy.stages.length === 0) return new Map()
   const chains = new Map<string, ChainRules>([
     [
@@ -59,9 +62,9 @@ export function policyChains(policy: CompiledPolicy, clusterBlock: string): Read
       [
         // What was allowed to begin may go on.
         '-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN',
-        ...policy.stages.map(({ name, guard }) => {
-          const between = name === 'network' ? `-s ${clusterBlock} -d ${clusterBlock} ` : ''
-          return `${between}${match(guard.set, guard.side)}-j ${CHAINS[name]}`
+        ...policy.stages.flatMap(({ name, guard }) => {
+          const senders = name === 'network' ? containers.map(block => `-s ${block} `) : ['']
+          return senders.map(from => `${from}${match(guard.set, guard.side)}-j ${CHAINS[name]}`)
         }),
       ],
     ],

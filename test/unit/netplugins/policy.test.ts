@@ -339,7 +339,7 @@ t.test('in the words of the kernel', async t => {
     ports: ['80/tcp'],
     action: 'allow',
   })
-  const chains = policyChains(policy, '10.42.0.0/16')
+  const chains = policyChains(policy, ['10.42.0.0/16'])
   const [local, web, db, system] = [
     'containers of this host',
     'selector tier=web',
@@ -353,7 +353,7 @@ t.test('in the words of the kernel', async t => {
         'CATTLE_NETWORK_POLICY',
         [
           '-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN',
-          `-s 10.42.0.0/16 -d 10.42.0.0/16 -m set --match-set ${local} dst -j CATTLE_POLICY_NETWORK`,
+          `-s 10.42.0.0/16 -m set --match-set ${local} dst -j CATTLE_POLICY_NETWORK`,
         ],
       ],
       [
@@ -367,6 +367,10 @@ t.test('in the words of the kernel', async t => {
       ],
     ],
   )
+  t.match(policyChains(policy, ['192.0.2.96/28', '192.0.2.112/30']).get('CATTLE_NETWORK_POLICY')?.slice(1), [
+    /^-s 192\.0\.2\.96\/28 -m set/,
+    /^-s 192\.0\.2\.112\/30 -m set/,
+  ])
   for (const { key } of policy.sets) t.ok(setName(key).length <= 31)
   const set = { key: 'x', type: 'net' as const, members: new Set(['10.0.0.1/32', '10.1.0.0/16']) }
   t.strictSame(changeLines(set, new Set(['10.0.0.1', '10.1.0.0/16'])), [])

@@ -1,10 +1,11 @@
 /** The whole network of a host, on the hosts' own network and away from it. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import type { HostNetwork } from '../../../../agent/network/index.ts'
+import type { PolicyInput } from '../../../../netplugins/policy/index.ts'
 import type { FlatOptions } from '../../../../protocol/index.ts'
 import { inPrivateNetwork } from '../../../lab/private-network.ts'
 import { type HostDirectories, makeHostDirectories, makeHostNetwork, makeRuntime, SETTINGS } from '../host.ts'
@@ -146,6 +147,49 @@ t.test('a router that does not answer', { skip }, async t => {
   t.strictSame((ofHost() as { addresses: unknown }).addresses, (before as { addresses: unknown }).addresses)
   await network.uninstall()
   t.strictSame(ofHost(), before)
+})
+
+/** Containers of different stacks are kept apart. */
+function apart(...addresses: string[]): PolicyInput {
+  const members = addresses.map(address => {
+    return { address, labels: {}, stackUuid: address, linkedServiceUuids: [], system: false }
+  })
+  return { network: { defaultAction: 'deny', rules: [{ within: 'stack', action: 'allow' }], members } }
+}
+
+function reaches(from: string, address: string): boolean {
+  return (
+    spawnSync('nsenter', [`--net=${namespacePath(from)}`, 'ping', '-c1', '-W1', '-q', address]).status === 0
+  )
+}
+
+t.test('who may talk to whom', { skip }, async t => {
+  const { directories, restart } = await makeWorld(t)
+  const network = await restart()
+  const runtime = makeRuntime(directories)
+  await network.configure(flatSettings())
+  for (const name of ['c1', 'c2']) await runtime.add(containerIn(name))
+  const [one = '', two = ''] = ['c1', 'c2'].map(name => addressIn(name)?.split('/')[0])
+  t.ok(reaches('c1', two))
+  network.setPolicy(apart(one, two))
+  await network.reconcileNow('test')
+  t.equal(network.failure, undefined)
+  t.strictSame([reaches('c1', two), reaches('c2', one)], [false, false])
+  t.ok(reaches('router', one), 'neighbours who are no containers are not meant')
+  t.ok(reaches('c1', FAR))
+  run('ping', '-c1', '-W2', '-q', one)
+
+  const again = await restart()
+  t.notOk(reaches('c1', two), 'nor while nobody has told yet')
+  again.setPolicy({})
+  await again.reconcileNow('test')
+  t.ok(reaches('c1', two))
+
+  await again.configure(flatSettings({ mode: 'macvlan' }))
+  again.setPolicy(apart(one, two))
+  await again.reconcileNow('test')
+  t.match(again.failure, /policy: .*macvlan.*not enforced/, 'it is told what cannot be done')
+  again.requireReady()
 })
 
 t.test('from one mode to the other', { skip }, async t => {
