@@ -153,7 +153,8 @@ export class GarbageCollector implements Controller {
     namespace: string,
   ): Promise<Frozen<KubernetesObject> | 'absent' | 'unknown'> {
     const resource = this.#resources.get(`${apiVersion}/${kind}`)
-    if (resource === undefined) return 'unknown'
+    // What is in no namespace cannot belong to something in one: nobody can say whether that owner is there.
+    if (resource === undefined || (resource.namespaced && namespace === '')) return 'unknown'
     const owner = await this.#client.get(resource, { namespace: resource.namespaced ? namespace : '', name })
     return owner === undefined || owner.metadata.uid !== uid ? 'absent' : owner
   }

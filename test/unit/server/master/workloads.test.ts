@@ -210,11 +210,17 @@ t.test('deployments', async t => {
       async () => (await ask('/api/v1/namespaces/default/configmaps/left')).status === 404,
       'it is gone',
     )
-    const foreign = { ...owner, apiVersion: 'example.com/v1', kind: 'Widget' }
-    await ask('/api/v1/namespaces/default/configmaps', {
+    await ask('/apis/scheduling.k8s.io/v1/priorityclasses', {
       method: 'POST',
-      body: { metadata: { name: 'kept', ownerReferences: [foreign] } },
+      body: { metadata: { name: 'wide', ownerReferences: [owner] }, value: 1 },
     })
+    const foreign = { ...owner, apiVersion: 'example.com/v1', kind: 'Widget' }
+    const maps = '/api/v1/namespaces/default/configmaps'
+    await ask(maps, { method: 'POST', body: { metadata: { name: 'kept', ownerReferences: [foreign] } } })
+    // Collected after the two before.
+    await ask(maps, { method: 'POST', body: { metadata: { name: 'last', ownerReferences: [owner] } } })
+    await eventually(async () => (await ask(`${maps}/last`)).status === 404, 'the last one is gone')
+    t.equal((await ask('/apis/scheduling.k8s.io/v1/priorityclasses/wide')).status, 200)
     t.equal(
       (await ask('/api/v1/namespaces/default/configmaps/kept')).status,
       200,
