@@ -5,42 +5,32 @@
  * that is gone, or to nobody. Only entries of exactly this port are touched. TCP needs none of this: its clients
  * notice, and connect again.
  */
-import { isDroverError, runCommand } from '../../kit/index.ts'
+import { forgetUdpFlows } from '../../netplugins/conntrack/index.ts'
 import { listAddresses, withRouteSocket } from '../../netplugins/netlink/index.ts'
 import { ANY_ADDRESS, type Attachment, type PublishedPort } from './attachment.ts'
 
-function udpPorts(attachment: Attachment): readonly PublishedPort[] {
+function udpPorts(attachment: Pick<Attachment, 'ports'>): readonly PublishedPort[] {
   return attachment.ports.filter(port => port.protocol === 'udp')
 }
 
-/** conntrack(8) answers 1 when there was nothing to delete. */
-async function deleteEntries(filter: readonly string[]): Promise<void> {
-  await runCommand('conntrack', ['--delete', '--proto', 'udp', ...filter], { acceptedExitCodes: [0, 1] })
+function isFor({ bindAddress }: PublishedPort, destination: string): boolean {
+  return bindAddress === ANY_ADDRESS || bindAddress === destination
 }
 
-/** A host without conntrack(8) works but for these entries, which then last until their clients fall silent. */
-async function unlessMissing(work: Promise<void>): Promise<void> {
-  await work.catch((error: unknown) => {
-    if (!isDroverError(error, 'CommandMissing')) throw error
-  })
-}
-
-async function localAddresses(): Promise<string[]> {
+async function localAddresses(): Promise<ReadonlySet<string>> {
   const entries = await withRouteSocket(undefined, socket => listAddresses(socket))
-  return [...new Set(entries.map(entry => entry.address))].filter(address => !address.startsWith('127.'))
+  return new Set(entries.map(entry => entry.address).filter(address => !address.startsWith('127.')))
 }
 
-/** Forgets the way to a container that was detached. @throws `CommandFailed`, `DeadlineExceeded` */
-export async function forgetDetached(attachment: Attachment): Promise<void> {
+/** Forgets the way to a container that was detached. @throws `KernelRefused`, `KernelSilent` */
+export async function forgetDetached(attachment: Pick<Attachment, 'address' | 'ports'>): Promise<void> {
   for (const port of udpPorts(attachment)) {
-    const destination = port.bindAddress === ANY_ADDRESS ? [] : ['--orig-dst', port.bindAddress]
-    await unlessMissing(
-      deleteEntries([
-        ...destination,
-        ...['--orig-port-dst', String(port.hostPort)],
-        ...['--reply-src', attachment.address],
-        ...['--reply-port-src', String(port.containerPort)],
-      ]),
+    await forgetUdpFlows(
+      port.hostPort,
+      ({ original, reply }) =>
+        isFor(port, original.destination) &&
+        reply.source === attachment.address &&
+        reply.sourcePort === port.containerPort,
     )
   }
 }
@@ -48,22 +38,20 @@ export async function forgetDetached(attachment: Attachment): Promise<void> {
 /**
  * Forgets that nobody listened on the ports of a container that was attached now.
  *
- * @throws `CommandFailed`, `DeadlineExceeded`
+ * @throws `KernelRefused`, `KernelSilent`
  */
-export async function forgetUnanswered(attachment: Attachment): Promise<void> {
+export async function forgetUnanswered(attachment: Pick<Attachment, 'ports'>): Promise<void> {
   const ports = udpPorts(attachment)
   if (ports.length === 0) return
   const local = await localAddresses()
   for (const port of ports) {
-    const addresses = port.bindAddress === ANY_ADDRESS ? local : [port.bindAddress]
-    for (const address of addresses) {
+    await forgetUdpFlows(
+      port.hostPort,
       // Without address translation, the answer would come from the address that was asked.
-      await unlessMissing(
-        deleteEntries([
-          ...['--orig-dst', address, '--orig-port-dst', String(port.hostPort)],
-          ...['--reply-src', address],
-        ]),
-      )
-    }
+      ({ original, reply }) =>
+        isFor(port, original.destination) &&
+        local.has(original.destination) &&
+        reply.source === original.destination,
+    )
   }
 }

@@ -5,6 +5,7 @@
  */
 import { parseAttributes } from 'netlink'
 import { formatIpv4, parseIpv4 } from '../../kit/index.ts'
+import { attribute, nestedAttribute } from '../netlink/index.ts'
 
 /** Commands; a message's type is the subsystem's number and the command's. */
 const SUBSYSTEM = 6
@@ -26,7 +27,6 @@ const ENTRY = { address: 1, prefixLength: 3, line: 9, maximum: 19 }
 /** The address inside of an entry's. */
 const IPV4 = 1
 
-const NESTED = 0x8000
 const NETWORK_ORDER = 0x4000
 
 /** The oldest protocol that kernels still speak, and the first revision of the types: all we need is in them. */
@@ -39,20 +39,6 @@ const HEADER = Buffer.from([AF_INET, 0, 0, 0])
 
 export function messageType(command: keyof typeof COMMAND): number {
   return (SUBSYSTEM << 8) | COMMAND[command]
-}
-
-/** An attribute, padded; the package's own encoder drops the flags of the type. */
-function attribute(type: number, value: Uint8Array): Buffer {
-  const size = 4 + value.length
-  const bytes = Buffer.alloc((size + 3) & ~3)
-  bytes.writeUInt16LE(size, 0)
-  bytes.writeUInt16LE(type, 2)
-  bytes.set(value, 4)
-  return bytes
-}
-
-function nested(type: number, ...attributes: readonly Buffer[]): Buffer {
-  return attribute(type | NESTED, Buffer.concat(attributes))
 }
 
 /** A number in network order, marked as such. */
@@ -86,7 +72,7 @@ export function createMessage(setName: string, type: string, maximum: number): B
     text(ATTRIBUTE.typeName, type),
     byte(ATTRIBUTE.revision, REVISION),
     byte(ATTRIBUTE.family, AF_INET),
-    nested(ATTRIBUTE.data, number32(ENTRY.maximum, maximum)),
+    nestedAttribute(ATTRIBUTE.data, number32(ENTRY.maximum, maximum)),
   )
 }
 
@@ -96,15 +82,15 @@ export function entriesMessage(setName: string, entries: readonly string[]): Buf
     setName,
     // Where the kernel writes which entry is wrong.
     attribute(ATTRIBUTE.line, Buffer.alloc(4)),
-    nested(ATTRIBUTE.entries, ...entries.map(encodeEntry)),
+    nestedAttribute(ATTRIBUTE.entries, ...entries.map(encodeEntry)),
   )
 }
 
 function encodeEntry(entry: string): Buffer {
   const [address = '', prefixLength] = entry.split('/')
-  return nested(
+  return nestedAttribute(
     ATTRIBUTE.data,
-    nested(ENTRY.address, number32(IPV4, parseIpv4(address) ?? 0)),
+    nestedAttribute(ENTRY.address, number32(IPV4, parseIpv4(address) ?? 0)),
     ...(prefixLength === undefined ? [] : [byte(ENTRY.prefixLength, Number(prefixLength))]),
     number32(ENTRY.line, 0),
   )

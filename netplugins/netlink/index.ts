@@ -1,4 +1,5 @@
 export { addAddress, deleteAddress, type LinkAddress, listAddresses } from './addresses.ts'
+export { attribute, nestedAttribute } from './attributes.ts'
 export { type ForwardingEntry, forwardingObject, listForwarding } from './forwarding.ts'
 export { type KernelEvent, watchKernel } from './kernel-events.ts'
 export {

@@ -5,6 +5,7 @@
 import { createNetlink, type NetlinkSocket, Protocol } from 'netlink'
 import { kitErrors } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
+import { attribute, nestedAttribute } from '../netlink/index.ts'
 
 /** Milliseconds after which an unanswered request fails. */
 const REQUEST_DEADLINE = 10_000
@@ -14,7 +15,6 @@ const NLMSG_ERROR = 2
 const NLM_F_REQUEST = 1
 const NLM_F_ACK = 4
 const NLM_F_CREATE = 0x400
-const NLA_F_NESTED = 0x8000
 
 /** linux/netfilter/nfnetlink.h and nf_tables.h */
 const NFNL_SUBSYS_NFTABLES = 10
@@ -31,19 +31,6 @@ export interface SetName {
   readonly family: number
   readonly table: string
   readonly set: string
-}
-
-function attribute(type: number, value: Uint8Array): Buffer {
-  const size = 4 + value.length
-  const bytes = Buffer.alloc((size + 3) & ~3)
-  bytes.writeUInt16LE(size, 0)
-  bytes.writeUInt16LE(type, 2)
-  bytes.set(value, 4)
-  return bytes
-}
-
-function nested(type: number, ...attributes: readonly Buffer[]): Buffer {
-  return attribute(type | NLA_F_NESTED, Buffer.concat(attributes))
 }
 
 function message(
@@ -111,11 +98,11 @@ export class SetElementSocket {
     const object = `element of the nftables set ${name.table} ${name.set}`
     if (this.#closed) throw kitErrors.Stopped({ object })
     const sequence = this.#socket.generateSeq()
-    const element = nested(1, nested(1, attribute(1, key)))
+    const element = nestedAttribute(1, nestedAttribute(1, attribute(1, key)))
     const body = Buffer.concat([
       attribute(1, Buffer.from(`${name.table}\0`)),
       attribute(2, Buffer.from(`${name.set}\0`)),
-      nested(3, element),
+      nestedAttribute(3, element),
     ])
     const batch = Buffer.concat([
       message(NFNL_MSG_BATCH_BEGIN, 0, 0, 0, NFNL_SUBSYS_NFTABLES, Buffer.alloc(0)),

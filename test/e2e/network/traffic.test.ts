@@ -3,6 +3,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
 import type { CniResult, CniRuntime } from '../../../netplugins/cni/index.ts'
+import { forgetUdpFlows, type UdpFlow } from '../../../netplugins/conntrack/index.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 import { GATEWAY, METADATA, makeHostDirectories, makeHostNetwork, makeRuntime, SETTINGS } from './host.ts'
 import {
@@ -168,12 +169,25 @@ t.test('traffic of one host', { skip }, async t => {
   await t.test('a UDP client that keeps sending finds whoever publishes the port now', async t => {
     const ports = [{ hostPort: 5400, containerPort: 53, protocol: 'udp' }]
     await t.rejects(outside.askFrom(40_000, HOST_ADDRESS, 5400), 'nobody yet')
+    // Its port of the same number, elsewhere: none of our business.
+    await t.rejects(plain.peer.askFrom(40_001, OUTSIDE_ADDRESS, 5400))
     for (const name of ['before', 'after']) {
       const container = await startContainer(runtime, name, ports)
       t.match(await outside.askFrom(40_000, HOST_ADDRESS, 5400), says(name, OUTSIDE_ADDRESS))
       await runtime.delete({ containerId: name, interfaceName: 'eth0' })
       await container.peer.stop()
     }
+    const flows: UdpFlow[] = []
+    await forgetUdpFlows(5400, flow => {
+      flows.push(flow)
+      return false
+    })
+    t.ok(
+      flows.some(({ original }) => original.sourcePort === 40_001),
+      'flows of others are remembered',
+    )
+    const isTranslated = ({ original, reply }: UdpFlow) => reply.source !== original.destination
+    t.notOk(flows.some(isTranslated), 'those to containers that are gone are not')
   })
 
   await t.test('a neighbour on the uplink does not reach the metadata address', async t => {
