@@ -17,6 +17,7 @@ import { EdgeHealth } from './health/index.ts'
 import { HealthDuty } from './health-parts.ts'
 import { currentLoad, hostFacts, type MachineFacts } from './host/index.ts'
 import {
+  certificateProof,
   cniRuntime,
   hostNetwork,
   isContainerBridge,
@@ -82,7 +83,9 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await buildPlugin(PLUGIN_FILE)
 
   const inventory = new ContainerInventory(engine, log)
-  const network = hostNetwork(dataDirectory, log)
+  const network = hostNetwork(dataDirectory, log, () =>
+    certificateProof(hostCredentials.present, membership.hostUuid, peers.uuids()),
+  )
   const cni = cniRuntime(dataDirectory, log)
   const podNetwork = new CniPodNetwork(cni, network)
   const client = new KubernetesClient({
@@ -194,7 +197,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
     },
   })
 
-  const peers = new PeerHosts(replica.model, membership.hostUuid)
+  const peers: PeerHosts = new PeerHosts(replica.model, membership.hostUuid)
   peers.onChange(list => network.setPeers(list))
   const policies = new PolicyMembers(replica.model)
   const applyPolicy = () => {
@@ -210,12 +213,14 @@ export async function startAgent(context: AgentContext): Promise<void> {
     send: message => link.send(message),
     unsent: verdicts => edge.found(verdicts),
   })
-  const hostCredentials = new HostCredentialsKeeper({
+  const hostCredentials: HostCredentialsKeeper = new HostCredentialsKeeper({
     file: path.join(dataDirectory, 'host-certificate.json'),
     hostUuid: membership.hostUuid,
     request: () => link.request('host.certificate', {}, CERTIFICATES_DEADLINE),
     log,
   })
+  // Tunnels that are proved by it are made anew.
+  hostCredentials.onChange(() => network.setPeers(peers.list()))
   const exchange: HostExchange = new HostExchange({
     ...{ address, log },
     credentials: hostCredentials,

@@ -3,10 +3,11 @@ import path from 'node:path'
 import type { Logger } from '../kit/index.ts'
 import { CniRuntime } from '../netplugins/cni/index.ts'
 import { FLAT_BRIDGE } from '../netplugins/flat/index.ts'
-import { type Credentials, IpsecOverlay } from '../netplugins/ipsec/index.ts'
+import { type Credentials, type HostCertificate, IpsecOverlay } from '../netplugins/ipsec/index.ts'
 import type { Overlay } from '../netplugins/overlay/index.ts'
 import { createRoutedOverlay } from '../netplugins/routed/index.ts'
 import { VxlanOverlay } from '../netplugins/vxlan/index.ts'
+import type { HostCredentials } from '../protocol/index.ts'
 import { type HostKeys, HostNetwork, type OverlayContext, type OverlayKind } from './network/index.ts'
 
 /** Where on the metadata address the servers listen; ports 80 and 53 of it are led here. */
@@ -37,7 +38,35 @@ function sharedKeys(keys: HostKeys | undefined): Credentials | undefined {
   return keys && { kind: 'psk', ...keys }
 }
 
-function createOverlay(kind: OverlayKind, context: OverlayContext): Overlay {
+/** In certificates of hosts, their uuid is the subject: addresses and names change hands. */
+function subjectOf(hostUuid: string): string {
+  return `CN=${hostUuid}`
+}
+
+/**
+ * How this host proves by its certificate who it is, and tells others.
+ *
+ * @param uuids of the other hosts, by their ids
+ */
+export function certificateProof(
+  credentials: HostCredentials | undefined,
+  hostUuid: string,
+  uuids: ReadonlyMap<string, string>,
+): HostCertificate | undefined {
+  if (credentials === undefined) return undefined
+  return {
+    kind: 'certificate',
+    ...credentials,
+    identity: subjectOf(hostUuid),
+    // Of nobody, when it is not known: never of anybody who has a certificate.
+    identityOf: ({ hostId }) => subjectOf(uuids.get(hostId) ?? `unknown host ${hostId}`),
+  }
+}
+
+/** Asked whenever a host is to prove itself; undefined while it has no certificate. */
+type CertificateSource = () => HostCertificate | undefined
+
+function createOverlay(kind: OverlayKind, context: OverlayContext, certificate: CertificateSource): Overlay {
   const { socket, log } = context
   switch (kind) {
     case 'vxlan':
@@ -53,21 +82,29 @@ function createOverlay(kind: OverlayKind, context: OverlayContext): Overlay {
       return new IpsecOverlay({
         directory: context.directory,
         socket,
-        credentials: () => sharedKeys(context.hostKeys()),
+        credentials:
+          context.options.ipsec?.authentication === 'certificate'
+            ? certificate
+            : () => sharedKeys(context.hostKeys()),
         changed: context.changed,
         log,
       })
   }
 }
 
-export function hostNetwork(dataDirectory: string, log: Logger): HostNetwork {
+/** @param certificate absent where nothing is built any more */
+export function hostNetwork(
+  dataDirectory: string,
+  log: Logger,
+  certificate: CertificateSource = () => undefined,
+): HostNetwork {
   return new HostNetwork({
     dataDirectory,
     bridgeName: BRIDGE,
     cniSocket: path.join(dataDirectory, 'cni.sock'),
     ...cniDirectories(dataDirectory),
     pluginFile: PLUGIN_FILE,
-    createOverlay,
+    createOverlay: (kind, context) => createOverlay(kind, context, certificate),
     log,
   })
 }

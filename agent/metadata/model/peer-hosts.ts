@@ -32,6 +32,11 @@ export class PeerHosts {
       .map(peerOf)
   }
 
+  /** Peers' ids → their uuids, by which their certificates tell who they are. */
+  uuids(): ReadonlyMap<string, string> {
+    return new Map(this.#model.list('host', 'every', EVERY).map(({ infoTypeId, uuid }) => [infoTypeId, uuid]))
+  }
+
   /** Calls `listener` with all of them after any of them changed. The returned function ends that. */
   onChange(listener: (peers: readonly Peer[]) => void): () => void {
     let last = this.list()

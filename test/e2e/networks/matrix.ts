@@ -38,6 +38,7 @@ interface Network {
 interface ChosenOptions {
   readonly flat?: { readonly mode: string; readonly [name: string]: unknown }
   readonly routed?: { readonly provider: string }
+  readonly ipsec?: { readonly authentication: string }
 }
 
 /** One that talks: a container, a host, or a machine outside of the fleet. */

@@ -148,16 +148,22 @@ export async function testRemoval(t: Test, world: NetworkFleet, number: number):
   t.equal((await host.run('find', [`${DATA}/agent`], { acceptedExitCodes: [0, 1] })).stdout.trim(), '')
 }
 
-/** The whole life of a network of one kind, from choosing it to leaving nothing of it. */
+/**
+ * The whole life of a network of one kind, from choosing it to leaving nothing of it.
+ *
+ * @param further what else the kind can do
+ */
 export async function testNetwork(
   t: Test,
   name: string,
   kind: string,
   options: NetworkOptions,
+  further: (t: Test, world: NetworkFleet) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const world = await NetworkFleet.start(t, name)
   await t.test('chosen', t => testChoice(t, world, kind, options))
   await testEvents(t, world)
+  await further(t, world)
   await t.test('another kind, and nothing at all at the end', async t => {
     const other = kind === 'vxlan' ? 'routed' : 'vxlan'
     await testChoice(t, world, other, other === 'routed' ? { routed: { provider: 'hostgw' } } : {})
