@@ -13,6 +13,7 @@ import { DockerEngine } from './docker/index.ts'
 import { agentErrors } from './errors.ts'
 import { ownAddress, readMachineFacts } from './host/index.ts'
 import { loadMembership, type Membership, register } from './link/index.ts'
+import { ownMemoryRelease } from './memory-release.ts'
 import { uninstall } from './uninstall.ts'
 
 /** Raised when an older agent would misread what a newer one wrote into the data directory. */
@@ -47,6 +48,7 @@ async function run(settings: AgentSettings): Promise<void> {
   if (address === undefined) throw agentErrors.NoAddress()
   const supervisor = new Supervisor(log)
   await startAgent({ dataDirectory, engine, machine, membership, address, supervisor, log })
+  await supervisor.start(ownMemoryRelease(log))
   await announceReady()
   const signal = await untilAskedToStop()
   log.info({ signal }, 'stopping')

@@ -25,11 +25,16 @@ export interface DaemonCommand {
   readonly environment?: Readonly<Record<string, string>>
 }
 
-/**
- * Options of Node. An agent gets little room for short-lived objects (MB): by itself, Node takes 64 MB for them after any
- * burst and keeps it. The launcher has it, too.
- */
-const NODE_OPTIONS = { server: [], agent: ['--max-semi-space-size=4'] } as const
+/** Options of Node for a daemon, as the launcher reads them: one in a line, beside comments. None without the file. */
+async function nodeOptions(name: DaemonCommand['name']): Promise<string[]> {
+  try {
+    const text = await readFile(path.join(ROOT, name, 'node-options.txt'), 'utf8')
+    return text.split('\n').filter(line => line.startsWith('--'))
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return []
+    throw error
+  }
+}
 
 /** Milliseconds for a daemon to become ready. */
 const READY_DEADLINE = 60_000
@@ -43,15 +48,11 @@ const STOP_DEADLINE = 20_000
  */
 export async function startDaemon(command: DaemonCommand): Promise<ChildProcess> {
   await makePrivateDirectory(path.dirname(command.logFile))
+  const options = await nodeOptions(command.name)
   const log = openSync(command.logFile, 'a', 0o600)
   const child = spawn(
     process.execPath,
-    [
-      ...process.execArgv,
-      ...NODE_OPTIONS[command.name],
-      path.join(ROOT, command.name, 'main.ts'),
-      ...command.args,
-    ],
+    [...process.execArgv, ...options, path.join(ROOT, command.name, 'main.ts'), ...command.args],
     {
       stdio: ['ignore', log, log, 'ipc'],
       detached: command.detached,

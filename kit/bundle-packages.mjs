@@ -49,7 +49,12 @@ async function bundle({ source, absent }, file) {
     plugins: [leaveAway(absent)],
   })
   if (!success) throw new AggregateError(logs, `${source} was not bundled`)
-  await globalThis.Bun.write(file, outputs[0])
+  // Text with one character beyond Latin-1 takes two bytes for each of them in memory.
+  const text = (await outputs[0].text()).replace(
+    /[^\0-\x7f]/g,
+    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+  await globalThis.Bun.write(file, text)
 }
 
 function bundleBy(bundler, index, file) {

@@ -1,9 +1,10 @@
 /** One listening HTTP or HTTPS port as a daemon. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { kitErrors, systemErrorCode } from './errors.ts'
+import { createHttpServer } from './node-http.ts'
 import type { Daemon } from './supervisor.ts'
 
 export interface HttpListenerOptions {
@@ -37,7 +38,7 @@ export class HttpListener implements Daemon {
     }
     this.#server =
       options.tls === undefined
-        ? createServer(limits, options.onRequest)
+        ? createHttpServer(limits, options.onRequest)
         : createTlsServer({ ...limits, ...options.tls }, options.onRequest)
     const { onUpgrade, maximumConnections } = options
     if (maximumConnections !== undefined) this.#server.maxConnections = maximumConnections

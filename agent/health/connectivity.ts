@@ -1,5 +1,5 @@
 /** Whether this host reaches anybody: asked at the moment when a verdict depends on it, not remembered. */
-import { get } from 'node:http'
+import { httpGet } from '../../kit/index.ts'
 import type { HealthVerdict } from '../../protocol/index.ts'
 import { BEACON_PORT } from './check-model.ts'
 
@@ -26,7 +26,7 @@ function shuffled<T>(values: readonly T[]): T[] {
 
 function beaconAnswers({ hostUuid, address }: OtherHost, port: number, signal: AbortSignal): Promise<Proof> {
   return new Promise((resolve, reject) => {
-    const request = get({ host: address, port, agent: false, signal }, response => {
+    const request = httpGet({ host: address, port, agent: false, signal }, response => {
       response.resume()
       if (response.statusCode === 200) resolve({ hostUuid })
       else reject(new Error(`status ${response.statusCode}`))

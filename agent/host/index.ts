@@ -6,3 +6,4 @@ export {
   ownAddress,
   readMachineFacts,
 } from './host-facts.ts'
+export { trimNativeHeap } from './native-heap.ts'

@@ -1,6 +1,6 @@
 /** One HTTPS request to a server whose certificate authority is known. */
-import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { httpRequest } from '../../kit/index.ts'
 import { protocolErrors } from '../../protocol/index.ts'
 
 export interface PinnedRequest {

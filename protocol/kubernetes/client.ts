@@ -1,7 +1,7 @@
 /** A small Kubernetes API client: JSON over HTTP(S), streaming watches, deadlines everywhere. */
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { IncomingMessage, Agent as PlainAgent } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { DroverError, kitErrors, readLines } from '../../kit/index.ts'
+import { DroverError, HttpAgent, httpRequest, kitErrors, readLines } from '../../kit/index.ts'
 import { kubernetesErrors } from './errors.ts'
 import type { KubernetesList, KubernetesObject, Status } from './types.ts'
 
@@ -65,7 +65,7 @@ function errorOfStatus(path: string, httpStatus: number, body: string): DroverEr
 export class KubernetesClient {
   readonly #base: URL
   readonly #options: KubernetesClientOptions
-  readonly #agent: HttpAgent | HttpsAgent
+  readonly #agent: PlainAgent | HttpsAgent
   readonly #send: typeof httpsRequest
 
   constructor(options: KubernetesClientOptions) {
