@@ -112,7 +112,7 @@ export class PodRuntime implements Daemon {
 
   /** The pod was added, changed or taken away in the store. */
   podChanged(uid: string): void {
-    this.#loop.kick(uid)
+    this.#lookAt(uid)
   }
 
   /** Looks at every pod again, e.g. after the network was away. */
@@ -151,7 +151,14 @@ export class PodRuntime implements Daemon {
     else ids.add(details.id)
     if (ids.size === 0) this.#containersOf.delete(uid)
     else this.#containersOf.set(uid, ids)
-    // What fails makes and removes containers itself; without a pause it would begin anew at once, for ever.
+    this.#lookAt(uid)
+  }
+
+  /**
+   * What fails makes and removes containers, and changes the pod's status, which comes back from the server as a change of
+   * the pod: without a pause it would wake itself, for ever.
+   */
+  #lookAt(uid: string): void {
     if (this.#loop.failures(uid) > 0) this.#loop.kickAfter(uid, RETRY.initial)
     else this.#loop.kick(uid)
   }
