@@ -16,6 +16,7 @@ export const labErrors = defineErrors({
   },
   UnusableDirectory: { status: 400, message: 'is below a directory that every host has for itself' },
   NotInTime: { status: 504, message: 'did not happen in time' },
+  HostSilent: { status: 503, message: 'takes no connection' },
   UnknownHost: { status: 404, message: 'is not a host of the lab' },
   LeftBehind: { status: 500, message: 'something of the lab is left' },
 })

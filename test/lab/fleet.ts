@@ -1,10 +1,11 @@
 /** A server and its hosts for a test: brought up by the same commands that a user types. */
 import type { ChildProcess } from 'node:child_process'
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type CommandOptions, type CommandResult, sleep } from '../../kit/index.ts'
 import { labErrors } from './errors.ts'
+import { requestFromHost } from './host-request.ts'
 import { Lab } from './lab.ts'
 import type { VirtualHost } from './virtual-host.ts'
 
@@ -123,29 +124,17 @@ export class Fleet {
 
   /** Asks the `/v3` API with the administrator's key. */
   async api<T = ApiObject>(method: string, target: string, body?: unknown): Promise<T> {
-    const admin = JSON.parse((await this.first.run('cat', [`${DATA}/admin.json`])).stdout) as Record<
-      string,
-      string
-    >
-    const { stdout } = await this.first.run(
-      'curl',
-      [
-        '--silent',
-        '--show-error',
-        '--max-time',
-        '20',
-        '--request',
-        method,
-        '--config',
-        '-',
-        `${admin.url}/v3/${target}`,
-        ...(body === undefined
-          ? []
-          : ['--header', 'content-type: application/json', '--data', JSON.stringify(body)]),
-      ],
-      { input: `user = "${admin.accessKey}:${admin.secretKey}"\n` },
-    )
-    return JSON.parse(stdout) as T
+    // As the host's own processes see it.
+    const file = `/proc/${this.first.holder}/root${DATA}/admin.json`
+    const admin = JSON.parse(await readFile(file, 'utf8')) as Record<string, string>
+    const answer = await requestFromHost(this.first.holder, {
+      method,
+      url: `${admin.url}/v3/${target}`,
+      user: admin.accessKey ?? '',
+      password: admin.secretKey ?? '',
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    return JSON.parse(answer) as T
   }
 
   async list(plural: string): Promise<ApiObject[]> {
