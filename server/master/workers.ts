@@ -13,6 +13,7 @@ import {
   EndpointSliceController,
   EventController,
   GarbageCollector,
+  JobController,
   NamespaceController,
   NodeLifecycleController,
   ReplicaSetController,
@@ -52,6 +53,7 @@ export class Workers {
     const nodes = base('nodeLifecycleController')
     const scheduling = base('scheduler')
     const deployments = base('deploymentController')
+    const jobs = base('jobController')
     const replicaSets = base('replicaSetController')
     this.#all = [
       new NamespaceController(base('namespaceController')),
@@ -66,6 +68,10 @@ export class Workers {
       new DeploymentController({
         ...deployments,
         events: new EventRecorder(deployments.client, 'deployment-controller', clock, own),
+      }),
+      new JobController({
+        ...jobs,
+        events: new EventRecorder(jobs.client, 'job-controller', clock, own),
       }),
       new ReplicaSetController({
         ...replicaSets,

@@ -23,6 +23,7 @@ export {
   EVENTS,
   EventRecorder,
   type EventText,
+  JOBS,
   type KeptResource,
   LEASES,
   NAMESPACES,

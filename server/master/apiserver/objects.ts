@@ -439,6 +439,8 @@ export interface JobSpec {
   selector?: LabelSelector
   successPolicy?: object
   suspend?: boolean
+  activeDeadlineSeconds?: number
+  ttlSecondsAfterFinished?: number
   template: PodTemplateSpec
 }
 
@@ -450,6 +452,11 @@ export interface Job extends KubernetesObject {
     failed?: number
     startTime?: string
     completionTime?: string
+    ready?: number
+    completedIndexes?: string
+    failedIndexes?: string
+    /** Uids of ended pods that are in the counts and still hold their finalizer. */
+    uncountedTerminatedPods?: { succeeded?: string[]; failed?: string[] }
     conditions?: Condition[]
   }
 }

@@ -16,7 +16,14 @@ export interface OwnedPod {
   readonly restarts: number
   /** Uid of the controller that has it; empty for an orphan. */
   readonly owner: string
+  readonly finalizers: readonly string[]
+  /** It is being deleted, and only finalizers keep it. */
+  readonly ended: boolean
+  /** Which of an indexed job's tasks it does; undefined for others. */
+  readonly index: number | undefined
 }
+
+export const INDEX_ANNOTATION = 'batch.kubernetes.io/job-completion-index'
 
 export function controllerOf(
   owners: readonly Frozen<OwnerReference>[] | undefined,
@@ -26,6 +33,7 @@ export function controllerOf(
 
 function reduced({ metadata, spec, status }: Frozen<Pod>): OwnedPod {
   const ready = status.conditions?.find(({ type }) => type === 'Ready')
+  const index = metadata.annotations?.[INDEX_ANNOTATION]
   const since = Date.parse(ready?.lastTransitionTime ?? '')
   return {
     namespace: metadata.namespace ?? '',
@@ -39,6 +47,9 @@ function reduced({ metadata, spec, status }: Frozen<Pod>): OwnedPod {
     readySince: ready?.status === 'True' ? (Number.isNaN(since) ? 0 : since) : undefined,
     restarts: (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0),
     owner: controllerOf(metadata.ownerReferences)?.uid ?? '',
+    finalizers: metadata.finalizers ?? [],
+    ended: metadata.deletionTimestamp !== undefined && (metadata.deletionGracePeriodSeconds ?? 0) === 0,
+    index: index === undefined ? undefined : Number(index),
   }
 }
 

@@ -197,6 +197,14 @@ t.test('containers started by hand', { skip, timeout: 120_000 }, async t => {
     t.notMatch(await docker('ps', '--all'), 'served')
   })
 
+  await t.test('a Job made with kubectl runs to its end', async t => {
+    const kubectl = async (...args: string[]) => (await fleet.kubectl(args)).stdout
+    await kubectl('create', 'job', 'once', '--image=drover/busybox:1', '--', 'echo', 'done by a job')
+    await kubectl('wait', 'job/once', '--for=condition=Complete', '--timeout=25s')
+    t.match(await kubectl('logs', 'job/once'), 'done by a job')
+    await kubectl('delete', 'job', 'once')
+  })
+
   await t.test('a pod made with kubectl is a container, too', async t => {
     await fleet.kubectl(['create', 'namespace', 'team-a'])
     await fleet.kubectl([

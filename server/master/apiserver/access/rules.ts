@@ -25,6 +25,7 @@ export const COMPONENT_GROUPS = {
   endpointSliceController: 'drover:controller:endpointslice',
   deploymentController: 'drover:controller:deployment',
   replicaSetController: 'drover:controller:replicaset',
+  jobController: 'drover:controller:job',
   garbageCollector: 'drover:controller:garbagecollector',
   /** Makes the objects that every cluster has. */
   bootstrap: 'drover:bootstrap',
@@ -113,6 +114,15 @@ const RULES = new Map<string, readonly Rule[]>([
     [
       { verbs: READ, resources: ['apps/replicasets'] },
       { verbs: ['patch'], resources: ['apps/replicasets/status'] },
+      { verbs: [...READ, 'create', 'patch', 'delete'], resources: ['/pods'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.jobController,
+    [
+      { verbs: [...READ, 'delete'], resources: ['batch/jobs'] },
+      { verbs: ['patch'], resources: ['batch/jobs/status'] },
       { verbs: [...READ, 'create', 'patch', 'delete'], resources: ['/pods'] },
       RECORD_EVENTS,
     ],

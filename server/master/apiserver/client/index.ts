@@ -6,6 +6,7 @@ export {
   DEPLOYMENTS,
   ENDPOINT_SLICES,
   EVENTS,
+  JOBS,
   type KeptResource,
   LEASES,
   NAMESPACES,

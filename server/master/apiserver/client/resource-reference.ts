@@ -3,6 +3,7 @@ import type {
   Deployment,
   EndpointSlice,
   Event,
+  Job,
   KubernetesObject,
   Lease,
   Namespace,
@@ -75,3 +76,4 @@ export const REPLICA_SETS: ResourceReference<ReplicaSet> = {
   version: 'v1',
   resource: 'replicasets',
 }
+export const JOBS: ResourceReference<Job> = { group: 'batch', version: 'v1', resource: 'jobs' }

@@ -8,13 +8,18 @@ import {
   type ReplicaSet,
 } from '../../../../server/master/apiserver/index.ts'
 import { planScaling } from '../../../../server/master/controllers/deployment-plan.ts'
+import { formatIndexes, parseIndexes } from '../../../../server/master/controllers/job-plan.ts'
+import { ManualClock } from './manual-clock.ts'
 import { eventually, node, pod, type TemporaryMaster, temporaryMaster } from './temporary-master.ts'
 
 const APPS = '/apis/apps/v1/namespaces/default'
 const POD_LIST = '/api/v1/namespaces/default/pods'
 const MERGE = { 'content-type': 'application/merge-patch+json' }
 
-/** Stands for the hosts: what is bound runs and is ready, what is being deleted ends. Images named `bad` never run. */
+/**
+ * Stands for the hosts: what is bound runs and is ready, what is being deleted ends. Images named `bad` never run, those
+ * named `done` and `broken` end, well and not.
+ */
 async function runPods(t: Test, { client }: TemporaryMaster): Promise<void> {
   const see = async (object: Frozen<Pod>) => {
     const { namespace = '', name, deletionTimestamp } = object.metadata
@@ -25,6 +30,15 @@ async function runPods(t: Test, { client }: TemporaryMaster): Promise<void> {
     }
     const bad = object.spec.containers.some(({ image }) => image === 'bad')
     if (bad || (object.spec.nodeName ?? '') === '' || object.status.phase === 'Running') return
+    const { image } = object.spec.containers[0] ?? {}
+    if (image === 'done' || image === 'broken') {
+      const phase = image === 'done' ? 'Succeeded' : 'Failed'
+      if (object.status.phase === phase) return
+      await client
+        .patch(PODS, target, { type: 'merge', body: { status: { phase } }, part: 'status' })
+        .catch(() => undefined)
+      return
+    }
     const now = new Date().toISOString().replace(/\.\d+/, '')
     const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime: now }]
     await client
@@ -227,6 +241,117 @@ t.test('deployments', async t => {
       'an owner of an unknown kind may be there',
     )
   })
+})
+
+t.test('jobs', async t => {
+  const clock = new ManualClock()
+  const master = await temporaryMaster(t, { clock })
+  const { ask } = master
+  const JOBS = '/apis/batch/v1/namespaces/default/jobs'
+  await ask('/api/v1/nodes', { method: 'POST', body: node('n1') })
+  await runPods(t, master)
+  const job = (name: string, image: string, spec: object = {}) =>
+    ask(JOBS, {
+      method: 'POST',
+      body: {
+        metadata: { name },
+        spec: {
+          template: { spec: { restartPolicy: 'Never', containers: [{ name: 'main', image }] } },
+          ...spec,
+        },
+      },
+    })
+  const shown = async (name: string) => (await ask(`${JOBS}/${name}`)).body
+  const podsOf = async (name: string) =>
+    (await ask(`${POD_LIST}?labelSelector=job-name=${name}`)).body.items as {
+      metadata: { finalizers?: string[]; annotations?: Record<string, string> }
+    }[]
+  const ends = (name: string, type: string) =>
+    eventually(async () => {
+      const { status } = await shown(name)
+      return (
+        status?.conditions?.some(
+          (each: { type: string; status: string }) => each.type === type && each.status === 'True',
+        ) && status
+      )
+    }, `${name}: ${type}`)
+
+  /** Moves the time on, with a node that goes on saying that it lives. */
+  const later = async (milliseconds: number) => {
+    clock.advance(milliseconds)
+    const time = `${new Date(clock.now()).toISOString().slice(0, -5)}Z`
+    const conditions = [{ type: 'Ready', status: 'True', reason: 'KubeletReady', lastHeartbeatTime: time }]
+    await ask('/api/v1/nodes/n1/status', {
+      method: 'PATCH',
+      body: { status: { conditions } },
+      headers: MERGE,
+    })
+  }
+
+  t.test('complete, and every pod counts once', async t => {
+    t.equal((await job('five', 'done', { completions: 5, parallelism: 2 })).status, 201)
+    const status = await ends('five', 'Complete')
+    t.equal(status.succeeded, 5)
+    t.equal(status.active, undefined)
+    t.ok(status.completionTime >= status.startTime)
+    await eventually(
+      async () => (await podsOf('five')).every(({ metadata }) => metadata.finalizers === undefined),
+      'pods are let go',
+    )
+    t.equal((await podsOf('five')).length, 5)
+  })
+
+  t.test('tasks by number', async t => {
+    await job('tasks', 'done', { completions: 3, parallelism: 3, completionMode: 'Indexed' })
+    const status = await ends('tasks', 'Complete')
+    t.equal(status.completedIndexes, '0-2')
+    const indexes = (await podsOf('tasks')).map(
+      ({ metadata }) => metadata.annotations?.['batch.kubernetes.io/job-completion-index'],
+    )
+    t.strictSame(indexes.toSorted(), ['0', '1', '2'])
+  })
+
+  t.test('fail after so many pods, with pauses between them', async t => {
+    await job('wrong', 'broken', { backoffLimit: 1 })
+    await eventually(async () => (await shown('wrong')).status?.failed === 1, 'one failed')
+    t.equal((await podsOf('wrong')).length, 1, 'another one waits')
+    await later(10_000)
+    const status = await ends('wrong', 'Failed')
+    t.equal(status.failed, 2)
+    t.match(status.conditions, [{ type: 'Failed', reason: 'BackoffLimitExceeded' }])
+  })
+
+  t.test('a deadline', async t => {
+    await job('late', 'web:1', { activeDeadlineSeconds: 60 })
+    await eventually(async () => (await shown('late')).status?.active === 1, 'it runs')
+    await later(60_000)
+    t.match((await ends('late', 'Failed')).conditions, [{ reason: 'DeadlineExceeded' }])
+    await eventually(async () => (await podsOf('late')).length === 0, 'its pod is gone')
+  })
+
+  t.test('suspended and resumed', async t => {
+    await job('paused', 'done', { suspend: true })
+    await ends('paused', 'Suspended')
+    t.equal((await podsOf('paused')).length, 0)
+    await ask(`${JOBS}/paused`, { method: 'PATCH', body: { spec: { suspend: false } }, headers: MERGE })
+    t.equal((await ends('paused', 'Complete')).succeeded, 1)
+  })
+
+  t.test('gone with their pods', async () => {
+    await ask(`${JOBS}/five`, { method: 'DELETE', body: { propagationPolicy: 'Background' } })
+    await eventually(async () => (await podsOf('five')).length === 0, 'pods are gone')
+    await job('short', 'done', { ttlSecondsAfterFinished: 30 })
+    await ends('short', 'Complete')
+    await later(31_000)
+    await eventually(async () => (await ask(`${JOBS}/short`)).status === 404, 'its time is over')
+    await eventually(async () => (await podsOf('short')).length === 0, 'and its pods went before')
+  })
+})
+
+t.test('numbers of tasks as text', async t => {
+  t.equal(formatIndexes(new Set([5, 0, 1, 2, 7, 8])), '0-2,5,7,8')
+  t.strictSame([...parseIndexes('0-2,5')], [0, 1, 2, 5])
+  t.equal(formatIndexes(parseIndexes('')), '')
 })
 
 t.test('steps of a rolling update', async t => {
