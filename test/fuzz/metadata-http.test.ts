@@ -3,6 +3,7 @@
  * many (10 000), FUZZ_SEED which (1).
  */
 import { connect } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { FROM, get, serveWorld } from '../unit/agent/metadata/http-world.ts'
 import { bytesInUse, megabytes } from './memory.ts'
@@ -10,7 +11,12 @@ import { countFrom, mutated, RandomNumbers } from './mutation.ts'
 
 const REQUESTS = countFrom('FUZZ_REQUESTS', 10_000)
 const SEED = countFrom('FUZZ_SEED', 1)
-const CONCURRENCY = 48
+const CONCURRENCY = 96
+/** How often a connection is tried that does not come about, and milliseconds in between. */
+const ATTEMPTS = 150
+const PAUSE = 500
+/** Requests between two lines about how far it is. */
+const REPORT_EVERY = 100_000
 /** Milliseconds after which a client goes away: some requests have been made to wait for what never comes. */
 const PATIENCE = 500
 /** Bytes by which the second half may leave more behind than the first; the server keeps up to 16 MB of answers. */
@@ -109,12 +115,16 @@ function changedPath(random: RandomNumbers): Buffer {
   return Buffer.from(`GET /${path.slice(1)} HTTP/1.1\r\nHost: 169.254.169.250\r\nAccept: ${accept}\r\n\r\n`)
 }
 
-/** What a server says to some bytes until it, or the client's patience, ends. */
-function send(port: number, bytes: Buffer, from: string): Promise<string> {
+/** What a server says to some bytes until it, or the client's patience, ends; undefined when it was not reached. */
+function send(port: number, bytes: Buffer, from: string): Promise<string | undefined> {
   return new Promise(resolve => {
     const socket = connect({ host: '127.0.0.1', port, localAddress: from })
     let text = ''
-    const timer = setTimeout(() => socket.destroy(), PATIENCE)
+    let reached = false
+    socket.once('connect', () => {
+      reached = true
+    })
+    const timer = globalThis.setTimeout(() => socket.destroy(), PATIENCE)
     socket.on('data', data => {
       if (text.length < LONGEST) text += data.toString('latin1')
     })
@@ -122,10 +132,20 @@ function send(port: number, bytes: Buffer, from: string): Promise<string> {
     socket.on('error', () => {})
     socket.on('close', () => {
       clearTimeout(timer)
-      resolve(text)
+      resolve(reached ? text : undefined)
     })
     socket.end(bytes)
   })
+}
+
+/** Waits for a port of its own when all are taken: each is free again a minute after its connection has ended. */
+async function sendSurely(port: number, bytes: Buffer, from: string): Promise<string | undefined> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const said = await send(port, bytes, from)
+    if (said !== undefined) return said
+    await setTimeout(PAUSE)
+  }
+  return undefined
 }
 
 /** The status of every answer on a connection. */
@@ -141,11 +161,21 @@ t.test('changed requests', async t => {
   const seen = new Map<number, number>()
   const complaints: string[] = []
   let sent = 0
+  let unreached = 0
+  const begin = performance.now()
+  const progress = () => {
+    const seconds = ((performance.now() - begin) / 1000).toFixed(0)
+    t.comment(`${sent} requests in ${seconds} s, resident ${megabytes(process.memoryUsage.rss())}`)
+  }
   const client = async (until: number) => {
     while (sent < until) {
       sent += 1
+      // Who has to end it before its time still knows what it did.
+      if (sent % REPORT_EVERY === 0) progress()
       const bytes = random.below(3) === 0 ? changedPath(random) : mutated(seeds, random)
-      for (const status of statuses(await send(port, bytes, random.oneOf(from)))) {
+      const said = await sendSurely(port, bytes, random.oneOf(from))
+      if (said === undefined) unreached += 1
+      for (const status of statuses(said ?? '')) {
         seen.set(status, (seen.get(status) ?? 0) + 1)
         const documented = status < 500 || status === 503
         if (!documented && complaints.length < 5) complaints.push(`${status}: ${bytes.toString('latin1')}`)
@@ -153,7 +183,6 @@ t.test('changed requests', async t => {
     }
   }
   const clients = (until: number) => Promise.all(Array.from({ length: CONCURRENCY }, () => client(until)))
-  const begin = performance.now()
   await clients(REQUESTS / 2)
   const middle = bytesInUse()
   await clients(REQUESTS)
@@ -162,6 +191,7 @@ t.test('changed requests', async t => {
   t.comment(`${REQUESTS} requests in ${seconds} s, growth ${megabytes(growth)}`)
   t.comment(JSON.stringify(Object.fromEntries([...seen].toSorted())))
   t.same(complaints, [], 'no error of the server')
+  t.equal(unreached, 0, 'every request was sent')
   t.ok(growth < GROWTH, `requests leave nothing behind (${megabytes(growth)})`)
   for (const status of [200, 400, 403, 404, 405]) t.ok((seen.get(status) ?? 0) > 0, `some get ${status}`)
   const { status, body } = await get(port, '/latest/self/container/name')
