@@ -4,7 +4,7 @@ import { until } from '../../lab/fleet.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 import type { VirtualHost } from '../../lab/virtual-host.ts'
 import { NetworkFleet } from './matrix.ts'
-import { testChoice, testEvents, testRemoval } from './network-life.ts'
+import { killAgent, startAgent, testChoice, testEvents, testRemoval } from './network-life.ts'
 
 t.setTimeout(600_000)
 
@@ -88,10 +88,9 @@ t.test('the flat network', { skip, timeout: 590_000 }, async t => {
 
   await t.test('without an agent', async t => {
     const all = await addresses(world)
-    const pid = await world.agentPid(second)
-    await second.run('busybox', ['kill', '-9', pid])
+    await killAgent(world, second)
     t.strictSame(await world.answers(), [], 'what was built works')
-    second.start('./drover', ['agent', '--address', second.address], 'agent')
+    startAgent(second)
     t.strictSame(await addresses(world), all, 'nothing is made anew')
   })
 

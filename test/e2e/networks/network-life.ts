@@ -7,7 +7,7 @@ import { NetworkFleet } from './matrix.ts'
 const LAUNCHER = './drover'
 
 /** Starts the agent of a host that is a member already. */
-function startAgent(host: VirtualHost, address = host.address): void {
+export function startAgent(host: VirtualHost, address = host.address): void {
   host.start(LAUNCHER, ['agent', '--address', address], 'agent')
 }
 
@@ -17,8 +17,14 @@ async function linkOf(host: VirtualHost, address: string): Promise<string> {
   return stdout.split(/\s+/)[1] ?? ''
 }
 
-async function killAgent(world: NetworkFleet, host: VirtualHost): Promise<void> {
+/** Ends the agent of a host, and waits until the server knows: what it says of the host is about the next one then. */
+export async function killAgent(world: NetworkFleet, host: VirtualHost): Promise<void> {
   await host.run('busybox', ['kill', '-9', await world.agentPid(host)])
+  await until(`the server misses the agent of ${host.name}`, 20_000, async () =>
+    (await world.fleet.list('hosts')).some(
+      ({ hostname, agentState }) => hostname === host.name && agentState !== 'active',
+    ),
+  )
 }
 
 type Event = readonly [what: string, happen: (world: NetworkFleet) => Promise<void>]
