@@ -17,12 +17,12 @@ async function linkOf(host: VirtualHost, address: string): Promise<string> {
   return stdout.split(/\s+/)[1] ?? ''
 }
 
-/** Ends the agent of a host, and waits until the server knows: what it says of the host is about the next one then. */
+/** Ends the agent of a host, and waits until the server knows: what it tells of the network is the next one's then. */
 export async function killAgent(world: NetworkFleet, host: VirtualHost): Promise<void> {
   await host.run('busybox', ['kill', '-9', await world.agentPid(host)])
   await until(`the server misses the agent of ${host.name}`, 20_000, async () =>
     (await world.fleet.list('hosts')).some(
-      ({ hostname, agentState }) => hostname === host.name && agentState !== 'active',
+      ({ hostname, network }) => hostname === host.name && network === null,
     ),
   )
 }
