@@ -110,7 +110,7 @@ async function benchInside(print: PrintFigure): Promise<void> {
     ] as const)
       await from.peer.ask('tcp', to.address, 80)
     const way = (from: Container, to: Container) => ({ from: from.name, to: to.address })
-    const { value, peer, ratio } = await throughputInTurns(way(ca, cb), way(cx, cy), '8M')
+    const { value, peer, ratio } = await throughputInTurns(way(ca, cb), way(cx, cy), '16M')
     print({
       bench: 'network',
       name: 'ipsec (userspace): TCP between containers of two hosts',

@@ -4,6 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { sleep } from '../../../kit/index.ts'
 import { namespacePath } from '../../e2e/network/lab.ts'
 import { median } from '../figures.ts'
 
@@ -14,12 +15,23 @@ export interface Way {
   readonly to: string
 }
 
+/** Times that a server may be busy with the end of the measurement before, and milliseconds between them. */
+const TRIES = 40
+const PAUSE = 50
+
 /** @returns Gbit/s */
 async function throughput({ from, to }: Way, bytes: string): Promise<number> {
   const client = [`--net=${namespacePath(from)}`, 'iperf3', '-J', '-c', to, '-n', bytes]
-  const { stdout } = await promisify(execFile)('nsenter', client)
-  const report = JSON.parse(stdout) as { end: { sum_received: { bits_per_second: number } } }
-  return report.end.sum_received.bits_per_second / 1e9
+  for (let tries = 1; ; tries += 1) {
+    const { stdout } = await promisify(execFile)('nsenter', client)
+    const { end, error } = JSON.parse(stdout) as {
+      end: { sum_received?: { bits_per_second: number } }
+      error?: string
+    }
+    if (end.sum_received !== undefined) return end.sum_received.bits_per_second / 1e9
+    if (tries === TRIES) throw new Error(`iperf3: ${error ?? 'no result'}`)
+    await sleep(PAUSE)
+  }
 }
 
 /**
