@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { AddressSet, type ClientDirectory, DnsServer, Forwarder } from '../../../dns/index.ts'
-import { createLogger, sleep } from '../../../kit/index.ts'
+import { atMost, createLogger } from '../../../kit/index.ts'
 import { queryMessage } from '../../unit/dns/messages.ts'
 
 export const NAME = 'web.shop.prod.discover.internal'
@@ -10,6 +10,8 @@ export const QUERY = queryMessage(NAME, { edns: 1232 })
 const ADDRESSES = ['10.42.0.11', '10.42.0.12', '10.42.0.13']
 /** Milliseconds that dnsmasq may take to start. */
 const PATIENCE = 10_000
+/** Milliseconds between two questions to one that may not listen yet. */
+const RETRY_INTERVAL = 100
 
 export interface Running {
   readonly name: string
@@ -93,20 +95,25 @@ async function freePort(): Promise<number> {
 async function answersFrom(port: number): Promise<'answers'> {
   const end = performance.now() + PATIENCE
   while (performance.now() < end) {
-    const answer = await Promise.race([askOnce(port).catch(() => undefined), sleep(100)])
+    const answer = await askOnce(port, RETRY_INTERVAL).catch(() => undefined)
     if (answer !== undefined) return 'answers'
   }
   throw new Error(`dnsmasq does not answer within ${PATIENCE} ms`)
 }
 
-/** The answer to the query. */
-export function askOnce(port: number): Promise<Buffer> {
+/** The answer to the query. A question that nobody hears is given up: its socket would keep the process for ever. */
+export async function askOnce(port: number, deadline = PATIENCE): Promise<Buffer> {
   const socket = createSocket('udp4')
-  return new Promise<Buffer>((resolve, reject) => {
+  const answer = new Promise<Buffer>((resolve, reject) => {
     socket.once('message', resolve)
     socket.once('error', reject)
     socket.send(QUERY, port, '127.0.0.1')
-  }).finally(() => socket.close())
+  })
+  try {
+    return await atMost(deadline, `an answer from port ${port}`, answer)
+  } finally {
+    socket.close()
+  }
 }
 
 /** The servers that are there; every one of them has given the three addresses. */
