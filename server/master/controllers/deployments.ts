@@ -1,7 +1,7 @@
 /** Deployments: replica sets for their templates, rolled from one to the next. */
 import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { ReconcileLoop, type ReconcileResult } from '../../../kit/index.ts'
+import type { ReconcileResult } from '../../../kit/index.ts'
 import {
   type Condition,
   type ConditionStatus,
@@ -11,11 +11,13 @@ import {
   type EventRecorder,
   type Frozen,
   formatTime,
+  type ObjectName,
   type PodTemplateSpec,
   REPLICA_SETS,
   type ReplicaSet,
   StatusError,
 } from '../apiserver/index.ts'
+import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import {
   type Counts,
@@ -29,6 +31,7 @@ import {
   type Scaling,
   surplusSets,
 } from './deployment-plan.ts'
+import { nameOf, ObjectLoop } from './object-loop.ts'
 import { controllerOf } from './owned-pods.ts'
 import { writeStatus } from './write-status.ts'
 
@@ -51,70 +54,47 @@ function hashOf(template: Frozen<PodTemplateSpec>, collisions: number): string {
   return [...digest.subarray(0, HASH_LENGTH)].map(byte => ALPHABET[byte % ALPHABET.length]).join('')
 }
 
-function isGone(error: unknown): boolean {
-  return error instanceof StatusError && error.reason === 'NotFound'
-}
-
 export interface DeploymentControllerOptions extends ControllerOptions {
   readonly events: EventRecorder
 }
 
 export class DeploymentController implements Controller {
   readonly #options: DeploymentControllerOptions
-  readonly #loop: ReconcileLoop
+  readonly #loop: ObjectLoop
   /** Sets by the uid of their deployment, then by name. */
   readonly #sets = new Map<string, Map<string, Frozen<ReplicaSet>>>()
-  readonly #stopObserving: (() => void)[] = []
 
   constructor(options: DeploymentControllerOptions) {
     this.#options = options
-    this.#loop = new ReconcileLoop({
-      name: 'deployments',
-      reconcile: key => {
-        const [namespace = '', name = ''] = key.split('/')
-        return this.#reconcile(namespace, name)
-      },
-      log: options.log,
-      clock: options.clock,
-    })
+    this.#loop = new ObjectLoop('deployments', options, target => this.#reconcile(target))
   }
 
   async start(): Promise<void> {
-    const { client } = this.#options
-    const set = (object: Frozen<ReplicaSet>) => {
-      this.#remember(object)
-      this.#kickOwner(object)
-    }
-    const deployment = ({ metadata }: Frozen<Deployment>) =>
-      this.#loop.kick(`${metadata.namespace}/${metadata.name}`)
-    this.#stopObserving.push(
-      await client.observe(REPLICA_SETS, {
-        sync: sets => sets.forEach(set),
-        changed: set,
-        removed: object => {
-          this.#forget(object)
-          this.#kickOwner(object)
-        },
-      }),
-      await client.observe(DEPLOYMENTS, {
-        sync: deployments => deployments.forEach(deployment),
-        changed: deployment,
-        removed: ({ metadata }) => {
-          this.#sets.delete(metadata.uid ?? '')
-        },
-      }),
-    )
+    await this.#loop.observe(REPLICA_SETS, {
+      seen: set => {
+        this.#remember(set)
+        this.#kickOwner(set)
+      },
+      removed: set => {
+        this.#forget(set)
+        this.#kickOwner(set)
+      },
+    })
+    await this.#loop.observe(DEPLOYMENTS, {
+      seen: deployment => this.#loop.kick(nameOf(deployment)),
+      removed: ({ metadata }) => this.#sets.delete(metadata.uid ?? ''),
+    })
     this.#loop.start()
   }
 
   async stop(): Promise<void> {
-    for (const stop of this.#stopObserving) stop()
     await this.#loop.stop()
   }
 
   #kickOwner({ metadata }: Frozen<ReplicaSet>): void {
     const owner = controllerOf(metadata.ownerReferences)
-    if (owner?.kind === 'Deployment') this.#loop.kick(`${metadata.namespace}/${owner.name}`)
+    if (owner?.kind === 'Deployment')
+      this.#loop.kick({ namespace: metadata.namespace ?? '', name: owner.name })
   }
 
   #remember(set: Frozen<ReplicaSet>): void {
@@ -141,9 +121,9 @@ export class DeploymentController implements Controller {
     )
   }
 
-  async #reconcile(namespace: string, name: string): Promise<ReconcileResult> {
+  async #reconcile(target: ObjectName): Promise<ReconcileResult> {
     const { client } = this.#options
-    const deployment = await client.get(DEPLOYMENTS, { namespace, name })
+    const deployment = await client.get(DEPLOYMENTS, target)
     if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined
     const template = withoutHash(deployment.spec.template)
     const isCurrent = (set: Frozen<ReplicaSet>) => isDeepStrictEqual(withoutHash(set.spec.template), template)
@@ -160,7 +140,9 @@ export class DeploymentController implements Controller {
         : planScaling(deployment, current, old)
     await this.#scale(deployment, scaling)
     if (current !== undefined && isComplete(deployment, current, old)) {
-      for (const { metadata } of surplusSets(deployment, old)) await this.#removeSet(namespace, metadata.name)
+      for (const set of surplusSets(deployment, old)) {
+        await unlessAbsent(() => client.delete(REPLICA_SETS, nameOf(set)))
+      }
     }
     return await this.#writeStatus(deployment, current, old)
   }
@@ -230,14 +212,6 @@ export class DeploymentController implements Controller {
     }
   }
 
-  async #removeSet(namespace: string, name: string): Promise<void> {
-    try {
-      await this.#options.client.delete(REPLICA_SETS, { namespace, name })
-    } catch (error) {
-      if (!isGone(error)) throw error
-    }
-  }
-
   async #writeStatus(
     deployment: Frozen<Deployment>,
     current: Frozen<ReplicaSet> | undefined,
@@ -252,22 +226,12 @@ export class DeploymentController implements Controller {
       { ...deployment.status, conditions: (deployment.status?.conditions ?? []).map(timeless) },
       { ...status, conditions: conditions.map(timeless) },
     )
-    if (!unchanged) {
-      try {
-        await writeStatus(client, DEPLOYMENTS, deployment, status)
-      } catch (error) {
-        if (!isGone(error)) throw error
-      }
-    }
+    if (!unchanged) await unlessAbsent(() => writeStatus(client, DEPLOYMENTS, deployment, status))
     const progressing = conditions.find(({ type }) => type === 'Progressing')
     const waits = progressing?.status === 'True' && progressing.reason !== 'NewReplicaSetAvailable'
     const deadline = (deployment.spec.progressDeadlineSeconds ?? 600) * 1000
     return waits ? { requeueAfter: deadline + 1000 } : undefined
   }
-}
-
-function nameOf({ metadata: { namespace = '', name } }: Frozen<Deployment | ReplicaSet>) {
-  return { namespace, name }
 }
 
 function timeless({

@@ -11,6 +11,7 @@ import {
   type Service,
   StatusError,
 } from '../apiserver/index.ts'
+import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { PodIndex } from './pod-index.ts'
 import {
@@ -174,10 +175,6 @@ export class EndpointSliceController implements Controller {
   }
 
   async #remove(namespace: string, name: string): Promise<void> {
-    try {
-      await this.#client.delete(ENDPOINT_SLICES, { namespace, name })
-    } catch (error) {
-      if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
-    }
+    await unlessAbsent(() => this.#client.delete(ENDPOINT_SLICES, { namespace, name }))
   }
 }

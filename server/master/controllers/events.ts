@@ -1,13 +1,7 @@
 /** Removes events an hour after they happened last. */
 import { type Clock, ReconcileLoop, type ReconcileResult } from '../../../kit/index.ts'
-import {
-  type ClusterClient,
-  EVENTS,
-  type Event,
-  type Frozen,
-  type ObjectName,
-  StatusError,
-} from '../apiserver/index.ts'
+import { type ClusterClient, EVENTS, type Event, type Frozen, type ObjectName } from '../apiserver/index.ts'
+import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 
 /** Milliseconds. */
@@ -82,11 +76,7 @@ export class EventController implements Controller {
   }
 
   async #remove({ namespace, name }: Living): Promise<void> {
-    try {
-      await this.#client.delete(EVENTS, { namespace, name })
-    } catch (error) {
-      if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
-    }
+    await unlessAbsent(() => this.#client.delete(EVENTS, { namespace, name }))
     this.#living.delete(`${namespace}/${name}`)
   }
 }

@@ -3,13 +3,8 @@
  * background, before their owner goes (foreground), or not at all (orphan).
  */
 import { ReconcileLoop } from '../../../kit/index.ts'
-import {
-  type Frozen,
-  type KeptResource,
-  type KubernetesObject,
-  type OwnerReference,
-  StatusError,
-} from '../apiserver/index.ts'
+import type { Frozen, KeptResource, KubernetesObject, OwnerReference } from '../apiserver/index.ts'
+import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 
 /** Finalizers that deletes with a propagation policy set. */
@@ -175,7 +170,7 @@ export class GarbageCollector implements Controller {
     }
     const { uid = '' } = object.metadata
     const hasDependents = (this.#dependents.get(uid)?.size ?? 0) > 0
-    await this.#ignoringAbsence(() =>
+    await unlessAbsent(() =>
       this.#client.delete(place.resource, place, {
         preconditions: { uid },
         propagationPolicy: waited && hasDependents ? 'Foreground' : 'Background',
@@ -224,16 +219,8 @@ export class GarbageCollector implements Controller {
 
   /** With the version that was looked at: what somebody adds meanwhile must not be lost. */
   async #patch(place: Place, metadata: Parameters<typeof JSON.stringify>[0]): Promise<void> {
-    await this.#ignoringAbsence(async () => {
+    await unlessAbsent(async () => {
       await this.#client.patch(place.resource, place, { type: 'merge', body: { metadata } })
     })
-  }
-
-  async #ignoringAbsence(work: () => Promise<void>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
-    }
   }
 }

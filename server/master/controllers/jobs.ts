@@ -1,6 +1,6 @@
 /** Jobs: pods that run until enough of them have succeeded. */
 import { isDeepStrictEqual } from 'node:util'
-import { ReconcileLoop, type ReconcileResult } from '../../../kit/index.ts'
+import type { ReconcileResult } from '../../../kit/index.ts'
 import {
   type Draft,
   type EventRecorder,
@@ -8,10 +8,12 @@ import {
   formatTime,
   JOBS,
   type Job,
+  type ObjectName,
   PODS,
   type Pod,
   StatusError,
 } from '../apiserver/index.ts'
+import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import {
   type Counts,
@@ -22,18 +24,19 @@ import {
   planJob,
   TRACKING_FINALIZER,
 } from './job-plan.ts'
-import { INDEX_ANNOTATION, isActive, type OwnedPod, OwnedPods } from './owned-pods.ts'
+import { nameOf, ObjectLoop } from './object-loop.ts'
+import { controllerOf, INDEX_ANNOTATION, isActive, type OwnedPod, OwnedPods } from './owned-pods.ts'
 import { writeStatus } from './write-status.ts'
+
+const KIND = 'Job'
+/** The key, no job's name, under which pods without a job are let go. */
+const STRAYS = ''
 
 /** Longest part of a job's name in the names of its pods. */
 const LONGEST_BASE = 57
 
 export interface JobControllerOptions extends ControllerOptions {
   readonly events: EventRecorder
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof StatusError && error.reason === 'NotFound'
 }
 
 function isFinished({ status }: Frozen<Job>): boolean {
@@ -44,92 +47,94 @@ function isFinished({ status }: Frozen<Job>): boolean {
 
 export class JobController implements Controller {
   readonly #options: JobControllerOptions
-  readonly #loop: ReconcileLoop
-  readonly #pods = new OwnedPods()
-  /** Namespace and name by uid. */
-  readonly #names = new Map<string, string>()
+  readonly #loop: ObjectLoop
+  readonly #pods = new OwnedPods(KIND)
+  /** Names of pods without a job that still hold the finalizer, by namespace. */
+  readonly #strays = new Map<string, Set<string>>()
   /** When a pod of a job was seen to fail last, by the job's uid. */
   readonly #failures = new Map<string, number>()
-  readonly #stopObserving: (() => void)[] = []
 
   constructor(options: JobControllerOptions) {
     this.#options = options
-    this.#loop = new ReconcileLoop({
-      name: 'jobs',
-      reconcile: key => {
-        const [namespace = '', name = ''] = key.split('/')
-        return this.#reconcile(namespace, name)
-      },
-      log: options.log,
-      clock: options.clock,
-    })
+    this.#loop = new ObjectLoop('jobs', options, target => this.#reconcile(target))
   }
 
   async start(): Promise<void> {
-    const { client } = this.#options
-    const pod = (object: Frozen<Pod>, previous?: Frozen<Pod>) => {
-      for (const owner of this.#pods.put(object, previous)) this.#kick(owner)
-    }
-    const job = ({ metadata }: Frozen<Job>) => {
-      const key = `${metadata.namespace}/${metadata.name}`
-      this.#names.set(metadata.uid ?? '', key)
-      this.#loop.kick(key)
-    }
-    this.#stopObserving.push(
-      await client.observe(PODS, {
-        sync: pods => {
-          for (const object of pods) pod(object)
-        },
-        changed: pod,
-        removed: object => this.#kick(this.#pods.remove(object)),
-      }),
-      await client.observe(JOBS, {
-        sync: jobs => jobs.forEach(job),
-        changed: job,
-        removed: ({ metadata }) => {
-          const uid = metadata.uid ?? ''
-          this.#names.delete(uid)
-          this.#failures.delete(uid)
-          // Nobody counts them any more.
-          for (const each of this.#pods.of(uid)) void this.#release(each).catch(() => undefined)
-        },
-      }),
-    )
+    await this.#loop.observe(PODS, {
+      seen: (pod, previous) => {
+        for (const owner of this.#pods.put(pod, previous)) this.#loop.kick(owner)
+        this.#noteStray(pod)
+      },
+      removed: pod => {
+        for (const owner of this.#pods.remove(pod)) this.#loop.kick(owner)
+      },
+    })
+    await this.#loop.observe(JOBS, {
+      seen: job => this.#loop.kick(nameOf(job)),
+      removed: job => {
+        this.#failures.delete(job.metadata.uid ?? '')
+        this.#loop.kick(nameOf(job))
+      },
+    })
     this.#loop.start()
   }
 
   async stop(): Promise<void> {
-    for (const stop of this.#stopObserving) stop()
     await this.#loop.stop()
   }
 
-  #kick(owner: string): void {
-    const key = this.#names.get(owner)
-    if (key !== undefined) this.#loop.kick(key)
+  /** A pod whose job was taken from it is counted by nobody. */
+  #noteStray(pod: Frozen<Pod>): void {
+    const { finalizers = [], ownerReferences } = pod.metadata
+    if (!finalizers.includes(TRACKING_FINALIZER) || controllerOf(ownerReferences)?.kind === KIND) return
+    const { namespace, name } = nameOf(pod)
+    this.#strays.set(namespace, (this.#strays.get(namespace) ?? new Set()).add(name))
+    this.#loop.kick({ namespace, name: STRAYS })
   }
 
-  async #reconcile(namespace: string, name: string): Promise<ReconcileResult> {
-    const { client, clock } = this.#options
-    const job = await client.get(JOBS, { namespace, name })
-    if (job === undefined) return undefined
-    const uid = job.metadata.uid ?? ''
-    if (job.metadata.deletionTimestamp !== undefined || isFinished(job)) {
-      for (const pod of this.#pods.of(uid)) await this.#release(pod)
-      return await this.#expire(job)
+  async #releaseStrays(namespace: string): Promise<void> {
+    const names = this.#strays.get(namespace) ?? new Set<string>()
+    for (const name of names) {
+      await this.#release({ namespace, name })
+      names.delete(name)
     }
+    if (names.size === 0) this.#strays.delete(namespace)
+  }
+
+  async #reconcile(target: ObjectName): Promise<ReconcileResult> {
+    if (target.name === STRAYS) {
+      await this.#releaseStrays(target.namespace)
+      return undefined
+    }
+    const { client, clock } = this.#options
+    const job = await client.get(JOBS, target)
+    const uid = job?.metadata.uid
+    const ends = job === undefined || job.metadata.deletionTimestamp !== undefined || isFinished(job)
+    // Nobody counts those of an earlier job of this name, or of one that is done.
+    for (const pod of this.#heldBy(target)) if (ends || pod.owner !== uid) await this.#release(pod)
+    if (job === undefined || uid === undefined) return undefined
+    if (ends) return await this.#expire(job)
     const now = clock.now()
     const started = await this.#start(job, now)
-    const pods = this.#pods.of(uid)
+    const pods = this.#podsOf(job)
     const counts = countPods(started, pods)
     if (counts.failed > (started.status?.failed ?? 0)) this.#failures.set(uid, now)
     const plan = planJob(started, pods, counts, now, this.#failures.get(uid))
     // The counts first: a pod whose finalizer is gone can no longer be counted.
     await this.#writeCounts(started, counts, plan, now)
     const counted = new Set([...counts.uncounted.succeeded, ...counts.uncounted.failed])
-    for (const pod of pods) if (counted.has(pod.uid)) await this.#release(pod)
-    await Promise.all(plan.remove.map(pod => this.#remove(pod)))
+    for (const pod of this.#heldBy(target)) if (counted.has(pod.uid)) await this.#release(pod)
+    await Promise.all(plan.remove.map(pod => this.#remove(pod, target)))
     await Promise.all(plan.create.map(index => this.#create(started, index)))
     return plan.lookAt === undefined ? undefined : { requeueAfter: Math.max(1, plan.lookAt - now) }
+  }
+
+  #heldBy(job: ObjectName): readonly OwnedPod[] {
+    return this.#pods.of(job).filter(({ finalizers }) => finalizers.includes(TRACKING_FINALIZER))
+  }
+
+  #podsOf(job: Frozen<Job>): readonly OwnedPod[] {
+    return this.#pods.of(nameOf(job)).filter(({ owner }) => owner === job.metadata.uid)
   }
 
   async #start(job: Frozen<Job>, now: number): Promise<Frozen<Job>> {
@@ -141,7 +146,7 @@ export class JobController implements Controller {
 
   async #writeCounts(job: Frozen<Job>, counts: Counts, plan: JobPlan, now: number): Promise<void> {
     const { client, events } = this.#options
-    const active = this.#pods.of(job.metadata.uid ?? '').filter(isActive).length
+    const active = this.#podsOf(job).filter(isActive).length
     // Zero is said by silence: what was counted before must not stay.
     const {
       uncountedTerminatedPods,
@@ -194,7 +199,7 @@ export class JobController implements Controller {
     try {
       const pod = await client.create(PODS, podDraft(job, index))
       // The next look must know it, even before it is observed.
-      this.#pods.put(pod, undefined)
+      this.#pods.put(pod)
       const message = `Created pod: ${pod.metadata.name}`
       events.record(job, { type: 'Normal', reason: 'SuccessfulCreate', message })
     } catch (error) {
@@ -206,33 +211,22 @@ export class JobController implements Controller {
     }
   }
 
-  async #remove(pod: OwnedPod): Promise<void> {
-    const { namespace, name, uid } = pod
-    try {
-      await this.#options.client.delete(PODS, { namespace, name }, { preconditions: { uid } })
-    } catch (error) {
-      if (!isGone(error)) throw error
-    }
-    this.#pods.markDeleting(pod)
+  async #remove(pod: OwnedPod, job: ObjectName): Promise<void> {
+    await unlessAbsent(() => this.#options.client.delete(PODS, pod, { preconditions: { uid: pod.uid } }))
+    this.#pods.markDeleting(pod, job)
   }
 
-  /** Lets go of a pod that is counted. */
-  async #release({ namespace, name, uid, finalizers }: OwnedPod): Promise<void> {
-    if (!finalizers.includes(TRACKING_FINALIZER)) return
+  /** Lets go of a pod that is counted, or that nobody counts. */
+  async #release(target: ObjectName): Promise<void> {
     const { client } = this.#options
-    try {
-      const pod = await client.get(PODS, { namespace, name })
-      if (pod === undefined || pod.metadata.uid !== uid) return
-      const left = (pod.metadata.finalizers ?? []).filter(each => each !== TRACKING_FINALIZER)
-      const { resourceVersion = '' } = pod.metadata
-      await client.patch(
-        PODS,
-        { namespace, name },
-        { type: 'merge', body: { metadata: { finalizers: left, resourceVersion } } },
-      )
-    } catch (error) {
-      if (!isGone(error)) throw error
-    }
+    await unlessAbsent(async () => {
+      const pod = await client.get(PODS, target)
+      const { finalizers = [], resourceVersion = '' } = pod?.metadata ?? {}
+      if (!finalizers.includes(TRACKING_FINALIZER)) return
+      const left = finalizers.filter(each => each !== TRACKING_FINALIZER)
+      const body = { metadata: { finalizers: left, resourceVersion } }
+      await client.patch(PODS, target, { type: 'merge', body })
+    })
   }
 
   /** Removes a finished job when its time has come. */
@@ -243,16 +237,9 @@ export class JobController implements Controller {
     const finished = job.status?.conditions?.find(({ type }) => type === 'Complete' || type === 'Failed')
     const left = Date.parse(finished?.lastTransitionTime ?? '') + ttl * 1000 - clock.now()
     if (left > 0) return { requeueAfter: left }
-    const { namespace = '', name, uid = '' } = job.metadata
-    try {
-      await client.delete(
-        JOBS,
-        { namespace, name },
-        { preconditions: { uid }, propagationPolicy: 'Foreground' },
-      )
-    } catch (error) {
-      if (!isGone(error)) throw error
-    }
+    const { uid = '' } = job.metadata
+    const options = { preconditions: { uid }, propagationPolicy: 'Foreground' }
+    await unlessAbsent(() => client.delete(JOBS, nameOf(job), options))
     return undefined
   }
 }
@@ -290,13 +277,7 @@ function podDraft(job: Frozen<Job>, index: number | undefined): Draft<Pod> {
   if (index !== undefined) {
     spec.hostname ??= `${name}-${index}`
     for (const container of [...spec.containers, ...(spec.initContainers ?? [])]) {
-      container.env = [
-        ...(container.env ?? []),
-        {
-          name: 'JOB_COMPLETION_INDEX',
-          valueFrom: { fieldRef: { fieldPath: `metadata.labels['${INDEX_ANNOTATION}']` } },
-        },
-      ]
+      container.env = [...(container.env ?? []), { name: 'JOB_COMPLETION_INDEX', value: String(index) }]
     }
   }
   const task = index === undefined ? {} : { [INDEX_ANNOTATION]: String(index) }
@@ -310,7 +291,7 @@ function podDraft(job: Frozen<Job>, index: number | undefined): Draft<Pod> {
       ...(namespace === undefined ? {} : { namespace }),
       finalizers: [TRACKING_FINALIZER],
       ownerReferences: [
-        { apiVersion: 'batch/v1', kind: 'Job', name, uid, controller: true, blockOwnerDeletion: true },
+        { apiVersion: 'batch/v1', kind: KIND, name, uid, controller: true, blockOwnerDeletion: true },
       ],
     },
     spec,

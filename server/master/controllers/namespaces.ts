@@ -1,6 +1,7 @@
 /** Empties namespaces that are being deleted, then lets them go. */
 import { ReconcileLoop } from '../../../kit/index.ts'
-import { type Frozen, NAMESPACES, type Namespace, StatusError } from '../apiserver/index.ts'
+import { type Frozen, NAMESPACES, type Namespace } from '../apiserver/index.ts'
+import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 
 export class NamespaceController implements Controller {
@@ -70,15 +71,8 @@ export class NamespaceController implements Controller {
   }
 
   async #finalize(namespace: Frozen<Namespace>): Promise<void> {
-    try {
-      // With its version: a finalizer that somebody adds at this moment must not be lost.
-      await this.#client.update(
-        NAMESPACES,
-        { ...structuredClone(namespace as Namespace), spec: {} },
-        'finalize',
-      )
-    } catch (error) {
-      if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
-    }
+    // With its version: a finalizer that somebody adds at this moment must not be lost.
+    const draft = { ...structuredClone(namespace as Namespace), spec: {} }
+    await unlessAbsent(() => this.#client.update(NAMESPACES, draft, 'finalize'))
   }
 }

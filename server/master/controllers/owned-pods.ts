@@ -1,9 +1,7 @@
-/** The pods of owners, by the owner's uid: what controllers of workloads need of them, and no more. */
-import type { Frozen, OwnerReference, Pod } from '../apiserver/index.ts'
+/** The pods of owners of one kind: what their controller needs of them, and no more. Pods of others are not kept. */
+import type { Frozen, ObjectName, OwnerReference, Pod } from '../apiserver/index.ts'
 
-export interface OwnedPod {
-  readonly namespace: string
-  readonly name: string
+export interface OwnedPod extends ObjectName {
   readonly uid: string
   readonly labels: Readonly<Record<string, string>>
   readonly phase: string
@@ -11,16 +9,16 @@ export interface OwnedPod {
   /** Milliseconds since 1970. */
   readonly created: number
   readonly deleting: boolean
+  /** It is being deleted, and only finalizers keep it. */
+  readonly ended: boolean
   /** Since when it is ready, in milliseconds since 1970; undefined when it is not. */
   readonly readySince: number | undefined
   readonly restarts: number
-  /** Uid of the controller that has it; empty for an orphan. */
-  readonly owner: string
   readonly finalizers: readonly string[]
-  /** It is being deleted, and only finalizers keep it. */
-  readonly ended: boolean
   /** Which of an indexed job's tasks it does; undefined for others. */
   readonly index: number | undefined
+  /** Uid of the controller that has it. */
+  readonly owner: string
 }
 
 export const INDEX_ANNOTATION = 'batch.kubernetes.io/job-completion-index'
@@ -31,7 +29,7 @@ export function controllerOf(
   return owners?.find(({ controller }) => controller === true)
 }
 
-function reduced({ metadata, spec, status }: Frozen<Pod>): OwnedPod {
+function reduced({ metadata, spec, status }: Frozen<Pod>, owner: string): OwnedPod {
   const ready = status.conditions?.find(({ type }) => type === 'Ready')
   const index = metadata.annotations?.[INDEX_ANNOTATION]
   const since = Date.parse(ready?.lastTransitionTime ?? '')
@@ -44,12 +42,12 @@ function reduced({ metadata, spec, status }: Frozen<Pod>): OwnedPod {
     nodeName: spec.nodeName ?? '',
     created: Date.parse(metadata.creationTimestamp ?? ''),
     deleting: metadata.deletionTimestamp !== undefined,
+    ended: metadata.deletionTimestamp !== undefined && (metadata.deletionGracePeriodSeconds ?? 0) === 0,
     readySince: ready?.status === 'True' ? (Number.isNaN(since) ? 0 : since) : undefined,
     restarts: (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0),
-    owner: controllerOf(metadata.ownerReferences)?.uid ?? '',
     finalizers: metadata.finalizers ?? [],
-    ended: metadata.deletionTimestamp !== undefined && (metadata.deletionGracePeriodSeconds ?? 0) === 0,
     index: index === undefined ? undefined : Number(index),
+    owner,
   }
 }
 
@@ -59,55 +57,61 @@ export function isActive({ phase, deleting }: OwnedPod): boolean {
 }
 
 export class OwnedPods {
+  readonly #kind: string
+  /** By namespace and name of their owner, then by uid. */
   readonly #byOwner = new Map<string, Map<string, OwnedPod>>()
-  /** Pods without a controller, by namespace. */
-  readonly #orphans = new Map<string, Map<string, OwnedPod>>()
 
-  #place(pod: OwnedPod): Map<string, Map<string, OwnedPod>> {
-    return pod.owner === '' ? this.#orphans : this.#byOwner
+  /** @param kind of the owners */
+  constructor(kind: string) {
+    this.#kind = kind
   }
 
-  #remove(pod: OwnedPod): void {
-    const place = this.#place(pod)
-    const key = pod.owner === '' ? pod.namespace : pod.owner
-    const pods = place.get(key)
-    pods?.delete(pod.uid)
-    if (pods?.size === 0) place.delete(key)
+  #ownerOf({ metadata }: Frozen<Pod>): Frozen<OwnerReference> | undefined {
+    const owner = controllerOf(metadata.ownerReferences)
+    return owner?.kind === this.#kind ? owner : undefined
   }
 
   /**
    * Takes a version of a pod.
    *
-   * @returns uids of the owners that are concerned; an empty one for an orphan
+   * @returns the owners that are concerned: the one it has, and another that it had
    */
-  put(pod: Frozen<Pod>, previous: Frozen<Pod> | undefined): readonly string[] {
-    const before = previous === undefined ? undefined : reduced(previous)
-    const after = reduced(pod)
-    if (before !== undefined && before.owner !== after.owner) this.#remove(before)
-    const place = this.#place(after)
-    const key = after.owner === '' ? after.namespace : after.owner
-    place.set(key, (place.get(key) ?? new Map()).set(after.uid, after))
-    return before === undefined || before.owner === after.owner ? [after.owner] : [before.owner, after.owner]
+  put(pod: Frozen<Pod>, previous?: Frozen<Pod>): readonly ObjectName[] {
+    const owner = this.#ownerOf(pod)
+    const left = previous !== undefined && this.#ownerOf(previous)?.uid !== owner?.uid
+    const before = left ? this.remove(previous) : []
+    if (owner === undefined) return before
+    const target = { namespace: pod.metadata.namespace ?? '', name: owner.name }
+    const key = keyOf(target)
+    const pods = this.#byOwner.get(key) ?? new Map<string, OwnedPod>()
+    this.#byOwner.set(key, pods.set(pod.metadata.uid ?? '', reduced(pod, owner.uid)))
+    return [...before, target]
   }
 
-  remove(pod: Frozen<Pod>): string {
-    const gone = reduced(pod)
-    this.#remove(gone)
-    return gone.owner
+  /** @returns the owner that is concerned, if it has one */
+  remove(pod: Frozen<Pod>): readonly ObjectName[] {
+    const owner = this.#ownerOf(pod)
+    if (owner === undefined) return []
+    const target = { namespace: pod.metadata.namespace ?? '', name: owner.name }
+    const pods = this.#byOwner.get(keyOf(target))
+    pods?.delete(pod.metadata.uid ?? '')
+    if (pods?.size === 0) this.#byOwner.delete(keyOf(target))
+    return [target]
   }
 
   /** Notes a deletion that was accepted before anybody is told. */
-  markDeleting(pod: OwnedPod): void {
-    const pods = this.#byOwner.get(pod.owner)
+  markDeleting(pod: OwnedPod, owner: ObjectName): void {
+    const pods = this.#byOwner.get(keyOf(owner))
     const present = pods?.get(pod.uid)
     if (present !== undefined) pods?.set(pod.uid, { ...present, deleting: true })
   }
 
-  of(owner: string): readonly OwnedPod[] {
-    return [...(this.#byOwner.get(owner)?.values() ?? [])]
+  /** Pods of whatever has, or had, this name: `owner` of each says whose it is. */
+  of(owner: ObjectName): readonly OwnedPod[] {
+    return [...(this.#byOwner.get(keyOf(owner))?.values() ?? [])]
   }
+}
 
-  orphans(namespace: string): readonly OwnedPod[] {
-    return [...(this.#orphans.get(namespace)?.values() ?? [])]
-  }
+function keyOf({ namespace, name }: ObjectName): string {
+  return `${namespace}/${name}`
 }

@@ -1,10 +1,11 @@
 /** Replica sets: so many pods of a template, always. */
 import { isDeepStrictEqual } from 'node:util'
-import { ReconcileLoop, type ReconcileResult } from '../../../kit/index.ts'
+import type { ReconcileResult } from '../../../kit/index.ts'
 import {
   type Draft,
   type EventRecorder,
   type Frozen,
+  type ObjectName,
   PODS,
   type Pod,
   REPLICA_SETS,
@@ -12,8 +13,10 @@ import {
   StatusError,
   selectorMatches,
 } from '../apiserver/index.ts'
+import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
-import { isActive, type OwnedPod, OwnedPods } from './owned-pods.ts'
+import { nameOf, ObjectLoop } from './object-loop.ts'
+import { controllerOf, type OwnedPod, OwnedPods } from './owned-pods.ts'
 import { planReplicaSet } from './replica-set-plan.ts'
 import { writeStatus } from './write-status.ts'
 
@@ -22,113 +25,120 @@ const KIND = 'ReplicaSet'
 /** Longest part of an owner's name in the names of its pods. */
 const LONGEST_BASE = 57
 
-function isGone(error: unknown): boolean {
-  return error instanceof StatusError && error.reason === 'NotFound'
-}
+type Selector = NonNullable<Frozen<ReplicaSet>['spec']['selector']>
 
 export interface ReplicaSetControllerOptions extends ControllerOptions {
   readonly events: EventRecorder
 }
 
+/** Whether a pod has no owner and can get one. */
+function isOrphan({ metadata, status }: Frozen<Pod>): boolean {
+  const ended = status.phase === 'Succeeded' || status.phase === 'Failed'
+  return (
+    !ended && metadata.deletionTimestamp === undefined && controllerOf(metadata.ownerReferences) === undefined
+  )
+}
+
 export class ReplicaSetController implements Controller {
   readonly #options: ReplicaSetControllerOptions
-  readonly #loop: ReconcileLoop
-  readonly #pods = new OwnedPods()
-  /** Namespace and name by uid. */
-  readonly #names = new Map<string, string>()
-  readonly #stopObserving: (() => void)[] = []
+  readonly #loop: ObjectLoop
+  readonly #pods = new OwnedPods(KIND)
+  /** Selectors of the sets of a namespace, by name. */
+  readonly #selectors = new Map<string, Map<string, Selector>>()
+  /** Namespaces of sets that have not looked for pods without an owner since they changed. */
+  readonly #unsearched = new Set<string>()
 
   constructor(options: ReplicaSetControllerOptions) {
     this.#options = options
-    this.#loop = new ReconcileLoop({
-      name: 'replica sets',
-      reconcile: key => {
-        const [namespace = '', name = ''] = key.split('/')
-        return this.#reconcile(namespace, name)
-      },
-      log: options.log,
-      clock: options.clock,
-    })
+    this.#loop = new ObjectLoop('replica sets', options, target => this.#reconcile(target))
   }
 
   async start(): Promise<void> {
-    const { client } = this.#options
-    const pod = (object: Frozen<Pod>, previous?: Frozen<Pod>) => {
-      for (const owner of this.#pods.put(object, previous)) this.#kick(owner, object.metadata.namespace ?? '')
-    }
-    const set = ({ metadata }: Frozen<ReplicaSet>) => {
-      const key = `${metadata.namespace}/${metadata.name}`
-      this.#names.set(metadata.uid ?? '', key)
-      this.#loop.kick(key)
-    }
-    this.#stopObserving.push(
-      await client.observe(PODS, {
-        sync: pods => {
-          for (const object of pods) pod(object)
-        },
-        changed: pod,
-        removed: object => this.#kick(this.#pods.remove(object), ''),
-      }),
-      await client.observe(REPLICA_SETS, {
-        sync: sets => sets.forEach(set),
-        changed: set,
-        removed: ({ metadata }) => {
-          this.#names.delete(metadata.uid ?? '')
-        },
-      }),
-    )
+    await this.#loop.observe(PODS, {
+      seen: (pod, previous) => this.#podSeen(pod, previous),
+      removed: pod => {
+        for (const owner of this.#pods.remove(pod)) this.#loop.kick(owner)
+      },
+    })
+    await this.#loop.observe(REPLICA_SETS, {
+      seen: set => {
+        const { namespace, name } = nameOf(set)
+        const sets = this.#selectors.get(namespace) ?? new Map<string, Selector>()
+        // A set that is new may find pods that were there before it.
+        if (!sets.has(name)) this.#unsearched.add(`${namespace}/${name}`)
+        if (set.spec.selector !== undefined) this.#selectors.set(namespace, sets.set(name, set.spec.selector))
+        this.#loop.kick({ namespace, name })
+      },
+      removed: set => {
+        const { namespace, name } = nameOf(set)
+        const sets = this.#selectors.get(namespace)
+        sets?.delete(name)
+        if (sets?.size === 0) this.#selectors.delete(namespace)
+        this.#unsearched.delete(`${namespace}/${name}`)
+      },
+    })
     this.#loop.start()
   }
 
   async stop(): Promise<void> {
-    for (const stop of this.#stopObserving) stop()
     await this.#loop.stop()
   }
 
-  /** @param orphansIn a namespace in which any set may want a pod that has no owner */
-  #kick(owner: string, orphansIn: string): void {
-    const key = this.#names.get(owner)
-    if (key !== undefined) this.#loop.kick(key)
-    if (owner !== '' || orphansIn === '') return
-    for (const each of this.#names.values()) if (each.startsWith(`${orphansIn}/`)) this.#loop.kick(each)
+  #podSeen(pod: Frozen<Pod>, previous: Frozen<Pod> | undefined): void {
+    for (const owner of this.#pods.put(pod, previous)) this.#loop.kick(owner)
+    const { namespace = '', labels = {} } = pod.metadata
+    // Pods of other kinds, which are many, cost no more than this.
+    if (!this.#selectors.has(namespace) || !isOrphan(pod)) return
+    for (const [name, selector] of this.#selectors.get(namespace) ?? []) {
+      if (!selectorMatches(selector, labels)) continue
+      this.#unsearched.add(`${namespace}/${name}`)
+      this.#loop.kick({ namespace, name })
+    }
   }
 
-  async #reconcile(namespace: string, name: string): Promise<ReconcileResult> {
+  async #reconcile(target: ObjectName): Promise<ReconcileResult> {
     const { client, clock } = this.#options
-    const set = await client.get(REPLICA_SETS, { namespace, name })
+    const set = await client.get(REPLICA_SETS, target)
     if (set === undefined || set.metadata.deletionTimestamp !== undefined) return undefined
-    await this.#adopt(set)
-    const owner = set.metadata.uid ?? ''
-    const plan = planReplicaSet(set, this.#pods.of(owner), clock.now())
+    await this.#search(set)
+    const pods = () => this.#pods.of(target).filter(({ owner }) => owner === set.metadata.uid)
+    const plan = planReplicaSet(set, pods(), clock.now())
     try {
       await this.#create(set, plan.create)
       await Promise.all(plan.remove.map(pod => this.#remove(set, pod)))
     } finally {
-      const { status, nextAvailable } = planReplicaSet(set, this.#pods.of(owner), clock.now())
+      const { status, nextAvailable } = planReplicaSet(set, pods(), clock.now())
       await this.#writeStatus(set, status)
-      if (nextAvailable !== undefined) this.#loop.kickAfter(`${namespace}/${name}`, nextAvailable)
+      if (nextAvailable !== undefined) this.#loop.kickAfter(target, nextAvailable)
     }
-    const left = plan.create > 0 || plan.remove.length > 0
-    return left ? { requeueAfter: 0 } : undefined
+    return plan.create > 0 || plan.remove.length > 0 ? { requeueAfter: 0 } : undefined
+  }
+
+  /** Adopts what has no owner, when there may be something. */
+  async #search(set: Frozen<ReplicaSet>): Promise<void> {
+    const key = `${set.metadata.namespace}/${set.metadata.name}`
+    // Before the look: what comes meanwhile is for another one.
+    if (!this.#unsearched.delete(key)) return
+    try {
+      await this.#adopt(set)
+    } catch (error) {
+      this.#unsearched.add(key)
+      throw error
+    }
   }
 
   async #adopt(set: Frozen<ReplicaSet>): Promise<void> {
+    const { client } = this.#options
     const { selector } = set.spec
     if (selector === undefined) return
-    for (const pod of this.#pods.orphans(set.metadata.namespace ?? '')) {
-      if (!isActive(pod) || !selectorMatches(selector, pod.labels)) continue
-      const { namespace, name } = pod
-      try {
-        const adopted = await this.#options.client.patch(
-          PODS,
-          { namespace, name },
-          { type: 'merge', body: { metadata: { uid: pod.uid, ownerReferences: [ownerReference(set)] } } },
-        )
-        this.#pods.put(adopted, { ...adopted, metadata: { ...adopted.metadata, ownerReferences: [] } })
-      } catch (error) {
-        if (!(error instanceof StatusError)) throw error
-        if (!['NotFound', 'Conflict'].includes(error.reason)) throw error
-      }
+    const pods = await client.list(PODS, set.metadata.namespace)
+    for (const pod of pods) {
+      const { uid = '', labels = {} } = pod.metadata
+      if (!isOrphan(pod) || !selectorMatches(selector, labels)) continue
+      const body = { metadata: { uid, ownerReferences: [ownerReference(set)] } }
+      await unlessAbsent(async () =>
+        this.#pods.put(await client.patch(PODS, nameOf(pod), { type: 'merge', body })),
+      )
     }
   }
 
@@ -142,7 +152,7 @@ export class ReplicaSetController implements Controller {
           try {
             const pod = await client.create(PODS, podDraft(set))
             // The next look must know it, even before it is observed.
-            this.#pods.put(pod, undefined)
+            this.#pods.put(pod)
             events.record(set, {
               type: 'Normal',
               reason: 'SuccessfulCreate',
@@ -161,29 +171,20 @@ export class ReplicaSetController implements Controller {
   }
 
   async #remove(set: Frozen<ReplicaSet>, pod: OwnedPod): Promise<void> {
-    const { namespace, name, uid } = pod
-    try {
-      await this.#options.client.delete(PODS, { namespace, name }, { preconditions: { uid } })
-      this.#options.events.record(set, {
-        type: 'Normal',
-        reason: 'SuccessfulDelete',
-        message: `Deleted pod: ${name}`,
-      })
-    } catch (error) {
-      if (!isGone(error)) throw error
-    }
-    this.#pods.markDeleting(pod)
+    const { client, events } = this.#options
+    await unlessAbsent(async () => {
+      await client.delete(PODS, pod, { preconditions: { uid: pod.uid } })
+      const message = `Deleted pod: ${pod.name}`
+      events.record(set, { type: 'Normal', reason: 'SuccessfulDelete', message })
+    })
+    this.#pods.markDeleting(pod, nameOf(set))
   }
 
   async #writeStatus(set: Frozen<ReplicaSet>, next: NonNullable<ReplicaSet['status']>): Promise<void> {
     const { conditions, ...before } = set.status ?? {}
     if (isDeepStrictEqual(before, next)) return
     const status = { ...next, ...(conditions === undefined ? {} : { conditions: [...conditions] }) }
-    try {
-      await writeStatus(this.#options.client, REPLICA_SETS, set, status)
-    } catch (error) {
-      if (!isGone(error)) throw error
-    }
+    await unlessAbsent(() => writeStatus(this.#options.client, REPLICA_SETS, set, status))
   }
 }
 

@@ -337,6 +337,17 @@ t.test('jobs', async t => {
     t.equal((await ends('paused', 'Complete')).succeeded, 1)
   })
 
+  t.test('pods that outlive their job are let go', async t => {
+    await job('left', 'web:1')
+    await eventually(async () => (await podsOf('left')).length === 1, 'it runs')
+    t.strictSame((await podsOf('left'))[0]?.metadata.finalizers, ['batch.kubernetes.io/job-tracking'])
+    await ask(`${JOBS}/left`, { method: 'DELETE', body: { propagationPolicy: 'Orphan' } })
+    await eventually(async () => {
+      const [left] = await podsOf('left')
+      return left !== undefined && left.metadata.finalizers === undefined
+    }, 'nothing holds it')
+  })
+
   t.test('gone with their pods', async () => {
     await ask(`${JOBS}/five`, { method: 'DELETE', body: { propagationPolicy: 'Background' } })
     await eventually(async () => (await podsOf('five')).length === 0, 'pods are gone')
