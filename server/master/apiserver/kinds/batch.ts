@@ -1,8 +1,9 @@
 /** Jobs and cron jobs. */
-import { equalJson, type Frozen, type JsonValue } from '../json.ts'
+import type { Frozen } from '../json.ts'
 import type { CronJob, Job, JobSpec } from '../objects.ts'
 import { cronJobPrinter, jobPrinter } from '../printing/index.ts'
 import { type FieldProblem, invalid, required } from '../problems.ts'
+import { changedFields } from './changed-fields.ts'
 import { parseCronSchedule } from './cron-schedule.ts'
 import { completeTemplate, validateTemplate } from './pod-template.ts'
 import { defineStrategy, selectableFields } from './strategy.ts'
@@ -66,13 +67,13 @@ function selectOwnPods({ metadata, spec }: Job): void {
   }
 }
 
-const JOB_IMMUTABLE = [
+const JOB_IMMUTABLE = new Set([
   'completionMode',
   'managedBy',
   'podFailurePolicy',
   'selector',
   'successPolicy',
-] as const
+])
 
 export const jobStrategy = defineStrategy<Job>({
   printer: jobPrinter,
@@ -97,15 +98,10 @@ export const jobStrategy = defineStrategy<Job>({
     return problems
   },
   validateUpdate(job, old) {
-    const fields: readonly (keyof JobSpec)[] =
-      old.spec.suspend === true && old.status?.startTime === undefined
-        ? JOB_IMMUTABLE
-        : [...JOB_IMMUTABLE, 'template']
-    const problems = fields.flatMap(field =>
-      equalJson(job.spec[field] as JsonValue | undefined, old.spec[field] as JsonValue | undefined)
-        ? []
-        : [invalid(`spec.${field}`, job.spec[field] ?? null, 'field is immutable')],
-    )
+    const begun = old.spec.suspend !== true || old.status?.startTime !== undefined
+    const problems = changedFields(job.spec, old.spec)
+      .filter(field => JOB_IMMUTABLE.has(field) || (field === 'template' && begun))
+      .map(field => invalid(`spec.${field}`, job.spec[field as keyof JobSpec] ?? null, 'field is immutable'))
     const indexed = old.spec.completionMode === 'Indexed' && job.spec.completions === job.spec.parallelism
     if (!indexed && job.spec.completions !== old.spec.completions) {
       problems.push(invalid('spec.completions', job.spec.completions ?? null, 'field is immutable'))

@@ -6,8 +6,6 @@ export interface CronSchedule {
   readonly days: ReadonlySet<number>
   readonly months: ReadonlySet<number>
   readonly weekdays: ReadonlySet<number>
-  /** A day that is restricted in both ways suits when it suits one of them. */
-  readonly eitherDay: boolean
 }
 
 interface FieldForm {
@@ -86,6 +84,5 @@ export function parseCronSchedule(text: string): CronSchedule {
     for (const part of (parts[index] ?? '').split(',')) parsePart(part, form, values)
     return values
   }) as [Set<number>, Set<number>, Set<number>, Set<number>, Set<number>]
-  const restricted = (index: number) => !/^[*?]/.test(parts[index] ?? '')
-  return { minutes, hours, days, months, weekdays, eitherDay: restricted(2) && restricted(4) }
+  return { minutes, hours, days, months, weekdays }
 }

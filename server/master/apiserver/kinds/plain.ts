@@ -1,8 +1,7 @@
 /** Kinds of which the server keeps what it is given, and columns to show them. */
 import type { Frozen } from '../json.ts'
 import type { KubernetesObject } from '../objects.ts'
-import { columnsPrinter, definitionPrinter, numberColumn, textColumn } from '../printing/index.ts'
-import { checkPathSegment } from './rbac.ts'
+import { columnsPrinter, numberColumn, textColumn } from '../printing/index.ts'
 import { defineStrategy, type KindStrategy } from './strategy.ts'
 
 type Path = readonly string[]
@@ -46,7 +45,6 @@ const counted = { countsGenerations: true }
 
 export const plainStrategy = defineStrategy({})
 export const countedStrategy = defineStrategy(counted)
-export const namedByPathStrategy = defineStrategy({ checkName: checkPathSegment })
 export const controllerRevisionStrategy = plain([
   [
     textColumn('Controller', 'Whose revision it is.'),
@@ -105,7 +103,6 @@ export const admissionPolicyBindingStrategy = plain(
   [text('PolicyName', 'spec', 'policyName'), text('ParamRef', 'spec', 'paramRef', 'name')],
   counted,
 )
-export const customResourceDefinitionStrategy = defineStrategy({ printer: definitionPrinter, ...counted })
 export const flowSchemaStrategy = plain(
   [
     text('PriorityLevel', 'spec', 'priorityLevelConfiguration', 'name'),

@@ -1,9 +1,9 @@
 /** Volumes, claims and storage classes. */
-import { equalJson, type JsonValue } from '../json.ts'
 import type { PersistentVolume, PersistentVolumeClaim, StorageClass } from '../objects.ts'
 import { claimPrinter, storageClassPrinter, volumePrinter } from '../printing/index.ts'
 import { type FieldProblem, forbiddenField, invalid, notSupported, required } from '../problems.ts'
 import { quantityValue } from '../schema/index.ts'
+import { changedFields } from './changed-fields.ts'
 import { defineStrategy } from './strategy.ts'
 
 const ACCESS_MODES = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod']
@@ -65,14 +65,11 @@ export const claimStrategy = defineStrategy<PersistentVolumeClaim>({
     return problems
   },
   validateUpdate(claim, old) {
-    const before = old.spec as Readonly<Record<string, unknown>>
-    const after = claim.spec as unknown as Readonly<Record<string, unknown>>
-    const changed = [...new Set([...Object.keys(before), ...Object.keys(after)])].some(
+    const changed = changedFields(claim.spec, old.spec).some(
       field =>
         !CLAIM_MAY_CHANGE.has(field) &&
         // A claim without a class may still be given one.
-        !(field === 'storageClassName' && before[field] === undefined) &&
-        !equalJson(before[field] as JsonValue | undefined, after[field] as JsonValue | undefined),
+        !(field === 'storageClassName' && old.spec.storageClassName === undefined),
     )
     const rebound = old.spec.volumeName !== undefined && old.spec.volumeName !== claim.spec.volumeName
     return changed || rebound
@@ -86,15 +83,13 @@ export const claimStrategy = defineStrategy<PersistentVolumeClaim>({
   },
 })
 
-const CLASS_IMMUTABLE = ['parameters', 'provisioner', 'reclaimPolicy', 'volumeBindingMode'] as const
+const CLASS_IMMUTABLE = new Set(['parameters', 'provisioner', 'reclaimPolicy', 'volumeBindingMode'])
 
 export const storageClassStrategy = defineStrategy<StorageClass>({
   printer: storageClassPrinter,
   validate: ({ provisioner }) => (provisioner === '' ? [required('provisioner')] : []),
   validateUpdate: (next, old) =>
-    CLASS_IMMUTABLE.flatMap(field =>
-      equalJson(next[field] as JsonValue | undefined, old[field] as JsonValue | undefined)
-        ? []
-        : [forbiddenField(field, `updates to ${field} are forbidden.`)],
-    ),
+    changedFields(next, old)
+      .filter(field => CLASS_IMMUTABLE.has(field))
+      .map(field => forbiddenField(field, `updates to ${field} are forbidden.`)),
 })

@@ -1,5 +1,5 @@
 /** Deployments, replica sets, stateful sets, daemon sets and replication controllers. */
-import { equalJson, type Frozen, type JsonValue } from '../json.ts'
+import type { Frozen } from '../json.ts'
 import type {
   DaemonSet,
   Deployment,
@@ -18,6 +18,7 @@ import {
 } from '../printing/index.ts'
 import { type FieldProblem, forbiddenField, invalid, required } from '../problems.ts'
 import { isEmptySelector, selectorMatches, selectorText } from '../selection/index.ts'
+import { changedFields } from './changed-fields.ts'
 import { completeTemplate, validateTemplate } from './pod-template.ts'
 import { validateSelector } from './selectors.ts'
 import { defineStrategy, type KindStrategy, selectableFields } from './strategy.ts'
@@ -62,9 +63,9 @@ function validateWorkload(object: Workload): FieldProblem[] {
 }
 
 function validateSelectorUpdate(object: Workload, old: Frozen<Workload>): FieldProblem[] {
-  return equalJson(object.spec.selector as unknown as JsonValue, old.spec.selector as unknown as JsonValue)
-    ? []
-    : [invalid('spec.selector', object.spec.selector ?? null, IMMUTABLE)]
+  return changedFields(object.spec, old.spec).includes('selector')
+    ? [invalid('spec.selector', object.spec.selector ?? null, IMMUTABLE)]
+    : []
 }
 
 /** How the scale subresource sees a workload with `spec.replicas` and a selector. */
@@ -201,13 +202,7 @@ export const statefulSetStrategy = workload<StatefulSet>({
     }
   },
   validateUpdate(set, old) {
-    const before = old.spec as Readonly<Record<string, unknown>>
-    const after = set.spec as unknown as Readonly<Record<string, unknown>>
-    const changed = [...new Set([...Object.keys(before), ...Object.keys(after)])].some(
-      field =>
-        !STATEFUL_MAY_CHANGE.has(field) &&
-        !equalJson(before[field] as JsonValue | undefined, after[field] as JsonValue | undefined),
-    )
+    const changed = changedFields(set.spec, old.spec).some(field => !STATEFUL_MAY_CHANGE.has(field))
     return changed
       ? [
           forbiddenField(

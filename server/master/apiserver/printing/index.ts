@@ -23,7 +23,6 @@ export {
   certificateRequestPrinter,
   claimPrinter,
   columnsPrinter,
-  definitionPrinter,
   limitRangePrinter,
   priorityClassPrinter,
   quotaPrinter,

@@ -40,7 +40,6 @@ function createdPrinter<T extends KubernetesObject>(): Printer<T> {
 
 export const rolePrinter = createdPrinter<Role>()
 export const limitRangePrinter = createdPrinter<LimitRange>()
-export const definitionPrinter = createdPrinter<KubernetesObject>()
 
 export const roleBindingPrinter: Printer<RoleBinding> = {
   columns: [
