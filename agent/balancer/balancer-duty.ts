@@ -7,6 +7,7 @@ import {
   type Logger,
   ReconcileLoop,
   type ReconcileResult,
+  systemErrorCode,
 } from '../../kit/index.ts'
 import { BALANCERS_LIMIT, type BalancerReport, LABEL, type ServiceInfo } from '../../protocol/index.ts'
 import type { ContainerDetails, ContainerInventory } from '../docker/index.ts'
@@ -212,12 +213,11 @@ export class BalancerDuty implements Daemon {
     return this.#runs.size === 0 ? undefined : { requeueAfter: MEASURE_INTERVAL }
   }
 
-  /** A directory goes with the last container that had it. */
+  /** A directory goes with the last container that had it, and so do keys. */
   async #removeRemains(): Promise<ReconcileResult> {
-    const { directory, inventory, log } = this.#options
-    const names = await readdir(directory).catch(() => [])
-    const present = new Set([...inventory.all()].map(container => this.#uuidOf(container)))
-    for (const name of names) {
+    const { directory, inventory, model, certificates, log } = this.#options
+    const present = new Set([...inventory.all()].flatMap(container => this.#uuidOf(container) ?? []))
+    for (const name of await namesIn(directory)) {
       if (present.has(name)) continue
       try {
         await rm(path.join(directory, name), { recursive: true, force: true })
@@ -225,6 +225,19 @@ export class BalancerDuty implements Daemon {
         log.warn({ balancer: name, reason: explainError(error) }, 'files of a balancer are left')
       }
     }
+    const services = [...present].map(uuid => model.get('instance', uuid)?.serviceUuid)
+    // What is here without being known yet may need its keys before a server can be asked.
+    const known = services.filter(uuid => uuid !== undefined)
+    if (known.length === services.length) await certificates.keepOnly(new Set(known))
     return undefined
+  }
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return []
+    throw error
   }
 }

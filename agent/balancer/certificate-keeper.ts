@@ -67,6 +67,15 @@ export class CertificateKeeper {
     return new Map(own.filter(({ name }) => wanted.has(name)).map(({ name, pem }) => [name, pem]))
   }
 
+  /** Forgets the keys of balancers that are no longer here. @param services whose balancers are */
+  async keepOnly(services: ReadonlySet<string>): Promise<void> {
+    const all = await this.#load()
+    const gone = [...all.keys()].filter(uuid => !services.has(uuid))
+    if (gone.length === 0) return
+    for (const uuid of gone) all.delete(uuid)
+    await this.#save(all)
+  }
+
   async #load(): Promise<Map<string, KeptCertificate[]>> {
     if (this.#kept !== undefined) return this.#kept
     try {
