@@ -6,59 +6,65 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 
+/** Not changed once it is made: sets share parts. */
 export interface FieldSet {
   /** The place itself belongs to the set, not only something below it. */
-  member: boolean
-  readonly children: Map<string, FieldSet>
+  readonly member: boolean
+  readonly children: ReadonlyMap<string, FieldSet>
 }
 
 /** Steps of one path; the deepest objects of Kubernetes have a third of that. */
 const DEEPEST = 64
 
-export function emptySet(): FieldSet {
-  return { member: false, children: new Map() }
-}
+const NO_CHILDREN: ReadonlyMap<string, FieldSet> = new Map()
+
+export const EMPTY: FieldSet = Object.freeze({ member: false, children: NO_CHILDREN })
+/** One place, and nothing below it. */
+export const LEAF: FieldSet = Object.freeze({ member: true, children: NO_CHILDREN })
 
 export function isEmptySet({ member, children }: FieldSet): boolean {
   return !member && children.size === 0
 }
 
-/** Adds a child unless it is empty. */
-export function addChild(set: FieldSet, step: string, child: FieldSet): void {
-  if (!isEmptySet(child)) set.children.set(step, child)
-}
-
-export function leaf(): FieldSet {
-  return { member: true, children: new Map() }
-}
-
-function combine(
-  one: FieldSet | undefined,
-  other: FieldSet | undefined,
-  keep: (inOne: boolean, inOther: boolean) => boolean,
-): FieldSet {
-  const result = emptySet()
-  result.member = keep(one?.member === true, other?.member === true)
-  for (const step of new Set([...(one?.children.keys() ?? []), ...(other?.children.keys() ?? [])])) {
-    addChild(result, step, combine(one?.children.get(step), other?.children.get(step), keep))
-  }
-  return result
-}
-
 export function union(one: FieldSet, other: FieldSet): FieldSet {
-  return combine(one, other, (a, b) => a || b)
+  if (isEmptySet(one) || one === other) return other
+  if (isEmptySet(other)) return one
+  const children = new Map(one.children)
+  for (const [step, child] of other.children) {
+    const present = children.get(step)
+    children.set(step, present === undefined ? child : union(present, child))
+  }
+  return { member: one.member || other.member, children }
 }
 
 export function intersection(one: FieldSet, other: FieldSet): FieldSet {
-  return combine(one, other, (a, b) => a && b)
+  if (isEmptySet(one) || isEmptySet(other)) return EMPTY
+  const children = new Map<string, FieldSet>()
+  for (const [step, child] of one.children) {
+    const both = intersection(child, other.children.get(step) ?? EMPTY)
+    if (!isEmptySet(both)) children.set(step, both)
+  }
+  return { member: one.member && other.member, children }
 }
 
 export function difference(one: FieldSet, other: FieldSet): FieldSet {
-  return combine(one, other, (a, b) => a && !b)
+  if (isEmptySet(one) || isEmptySet(other)) return one
+  const children = new Map<string, FieldSet>()
+  for (const [step, child] of one.children) {
+    const rest = difference(child, other.children.get(step) ?? EMPTY)
+    if (!isEmptySet(rest)) children.set(step, rest)
+  }
+  return { member: one.member && !other.member, children }
 }
 
 export function equalSets(one: FieldSet, other: FieldSet): boolean {
-  return isEmptySet(combine(one, other, (a, b) => a !== b))
+  if (one === other) return true
+  if (one.member !== other.member || one.children.size !== other.children.size) return false
+  for (const [step, child] of one.children) {
+    const same = other.children.get(step)
+    if (same === undefined || !equalSets(child, same)) return false
+  }
+  return true
 }
 
 /** `FieldsV1` */
@@ -73,14 +79,14 @@ export function toFields(set: FieldSet): JsonObject {
 
 /** Reads `FieldsV1`; what is not of its form is left out. */
 export function fromFields(fields: JsonValue | undefined, depth = 0): FieldSet {
-  const set = emptySet()
-  if (!isJsonObject(fields) || depth > DEEPEST) return set
+  if (!isJsonObject(fields) || depth > DEEPEST) return EMPTY
   const entries = Object.entries(fields)
-  set.member = depth > 0 && (entries.length === 0 || Object.hasOwn(fields, '.'))
-  for (const [step, child] of entries) {
-    if (step !== '.') addChild(set, step, fromFields(child as JsonValue, depth + 1))
+  const children = new Map<string, FieldSet>()
+  for (const [step, value] of entries) {
+    const child = step === '.' ? EMPTY : fromFields(value as JsonValue, depth + 1)
+    if (!isEmptySet(child)) children.set(step, child)
   }
-  return set
+  return { member: depth > 0 && (entries.length === 0 || Object.hasOwn(fields, '.')), children }
 }
 
 function pathStep(step: string): string {

@@ -5,7 +5,7 @@ import type { ResourceName } from '../status.ts'
 import { conflictOfManagers } from '../status.ts'
 import {
   difference,
-  emptySet,
+  EMPTY,
   equalSets,
   type FieldSet,
   fromFields,
@@ -85,12 +85,12 @@ function isSame(one: Manager, other: Manager): boolean {
 export function fieldsOfOthers(managers: Managers, own: Manager): FieldSet {
   return managers.reduce(
     (all, { manager, fields }) => (isSame(manager, own) ? all : union(all, fields)),
-    emptySet(),
+    EMPTY,
   )
 }
 
 export function fieldsOfManager(managers: Managers, own: Manager): FieldSet {
-  return managers.find(({ manager }) => isSame(manager, own))?.fields ?? emptySet()
+  return managers.find(({ manager }) => isSame(manager, own))?.fields ?? EMPTY
 }
 
 function gatherOldUpdates(managers: Managers): Managers {
@@ -104,7 +104,7 @@ function gatherOldUpdates(managers: Managers): Managers {
   const gathered: Managed = {
     manager: { ...first.manager, name: GATHERED },
     time: old.at(-1)?.time ?? first.time,
-    fields: old.reduce((all, { fields }) => union(all, fields), emptySet()),
+    fields: old.reduce((all, { fields }) => union(all, fields), EMPTY),
   }
   return [gathered, ...managers.filter(each => !old.includes(each))]
 }

@@ -2,13 +2,13 @@
 import { cloneJson, isJsonObject, type JsonObject, type JsonValue, setMember } from '../json.ts'
 import type { ObjectSchema } from '../schema/index.ts'
 import type { FieldSet } from './field-set.ts'
-import { keyStep, type Topology, topologyOf, valueStep } from './typed.ts'
+import { keyStep, type Topology, topologyOfField, valueStep } from './typed.ts'
 
 function mergeObject(live: JsonObject, applied: JsonObject, schema: ObjectSchema): JsonObject {
   const merged: JsonObject = { ...live }
   for (const [name, value] of Object.entries(applied)) {
     const field = schema.fields.get(name)
-    const topology: Topology = field === undefined ? { kind: 'atomic' } : topologyOf(field.type, field)
+    const topology: Topology = field === undefined ? { kind: 'atomic' } : topologyOfField(field)
     setMember(merged, name, mergeValue(live[name], value as JsonValue, topology))
   }
   return merged
@@ -24,7 +24,7 @@ function mergeKeyed(
     const step = keyStep(item, keys, items)
     const change = wanted.get(step)
     wanted.delete(step)
-    return change === undefined ? item : mergeValue(item, change, { kind: 'object', schema: items })
+    return change === undefined ? item : mergeValue(item, change, items)
   })
   return [...merged, ...wanted.values()]
 }
@@ -38,9 +38,8 @@ function mergeValue(live: JsonValue | undefined, applied: JsonValue, topology: T
     case 'map': {
       if (!isJsonObject(live) || !isJsonObject(applied)) return cloneJson(applied)
       const merged: JsonObject = { ...live }
-      const values = topologyOf(topology.values, undefined)
       for (const [name, value] of Object.entries(applied)) {
-        setMember(merged, name, mergeValue(live[name], value as JsonValue, values))
+        setMember(merged, name, mergeValue(live[name], value as JsonValue, topology.values))
       }
       return merged
     }
@@ -91,8 +90,7 @@ function locate(value: JsonValue, topology: Topology, step: string) {
     )
     const item = list[index]
     if (item === undefined) return undefined
-    const inner: Topology =
-      topology.kind === 'keyed' ? { kind: 'object', schema: topology.items } : { kind: 'atomic' }
+    const inner: Topology = topology.kind === 'keyed' ? topology.items : { kind: 'atomic' }
     return { value: item, topology: inner, remove: () => list.splice(list.indexOf(item), 1) }
   }
   if (!isJsonObject(value) || topology.kind === 'atomic') return undefined
@@ -103,10 +101,10 @@ function locate(value: JsonValue, topology: Topology, step: string) {
   const field = topology.kind === 'object' ? topology.schema.fields.get(name) : undefined
   const inner: Topology =
     topology.kind === 'map'
-      ? topologyOf(topology.values, undefined)
+      ? topology.values
       : field === undefined
         ? { kind: 'atomic' }
-        : topologyOf(field.type, field)
+        : topologyOfField(field)
   return { value: item as JsonValue, topology: inner, remove: () => delete object[name] }
 }
 

@@ -1,15 +1,20 @@
 /** Objects along their definitions: which fields they have, and where two of them differ. */
 import { equalJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import type { FieldSchema, ObjectSchema, SchemaType } from '../schema/index.ts'
-import { addChild, emptySet, type FieldSet, leaf, union } from './field-set.ts'
+import { EMPTY, type FieldSet, isEmptySet, LEAF } from './field-set.ts'
+
+export interface ObjectTopology {
+  readonly kind: 'object'
+  readonly schema: ObjectSchema
+}
 
 /** What becomes of a value when two objects are brought together. */
 export type Topology =
   | { readonly kind: 'atomic' }
-  | { readonly kind: 'object'; readonly schema: ObjectSchema }
-  | { readonly kind: 'map'; readonly values: SchemaType }
+  | ObjectTopology
+  | { readonly kind: 'map'; readonly values: Topology }
   /** A list whose items are told apart by some of their fields. */
-  | { readonly kind: 'keyed'; readonly keys: readonly string[]; readonly items: ObjectSchema }
+  | { readonly kind: 'keyed'; readonly keys: readonly string[]; readonly items: ObjectTopology }
   /** A list without order of values that occur once. */
   | { readonly kind: 'set' }
 
@@ -17,6 +22,18 @@ const ATOMIC: Topology = { kind: 'atomic' }
 
 function details(field: FieldSchema | undefined) {
   return field === undefined || typeof field.source === 'string' ? undefined : field.source
+}
+
+const KNOWN = new WeakMap<FieldSchema, Topology>()
+
+/** How the value of a field is brought together with another. */
+export function topologyOfField(field: FieldSchema): Topology {
+  let known = KNOWN.get(field)
+  if (known === undefined) {
+    known = topologyOf(field.type, field)
+    KNOWN.set(field, known)
+  }
+  return known
 }
 
 /** @param field the field that has the type; undefined for values of maps */
@@ -27,11 +44,13 @@ export function topologyOf(type: SchemaType, field: FieldSchema | undefined): To
       if (source?.map === 'atomic' || type.schema.source.map === 'atomic') return ATOMIC
       return { kind: 'object', schema: type.schema }
     case 'map':
-      return source?.map === 'atomic' ? ATOMIC : { kind: 'map', values: type.values }
+      if (source?.map === 'atomic') return ATOMIC
+      return { kind: 'map', values: topologyOf(type.values, undefined) }
     case 'list':
       if (source?.list === 'set') return { kind: 'set' }
       if (source?.list === 'map' && source.keys !== undefined && type.items.kind === 'object') {
-        return { kind: 'keyed', keys: source.keys, items: type.items.schema }
+        const { schema } = type.items
+        return { kind: 'keyed', keys: source.keys.toSorted(), items: { kind: 'object', schema } }
       }
       return ATOMIC
     default:
@@ -40,10 +59,14 @@ export function topologyOf(type: SchemaType, field: FieldSchema | undefined): To
 }
 
 /** The step to an item of a list with keys; undefined for something that is no such item. */
-export function keyStep(item: JsonValue, keys: readonly string[], schema: ObjectSchema): string | undefined {
+export function keyStep(
+  item: JsonValue,
+  keys: readonly string[],
+  { schema }: ObjectTopology,
+): string | undefined {
   if (!isJsonObject(item)) return undefined
   const key: JsonObject = {}
-  for (const name of keys.toSorted()) {
+  for (const name of keys) {
     const value = item[name] ?? schema.fields.get(name)?.default
     // Optional keys without a default are not part of the key.
     if (value !== undefined) key[name] = value as JsonValue
@@ -55,61 +78,55 @@ export function valueStep(value: JsonValue): string {
   return `v:${JSON.stringify(value)}`
 }
 
-/** The parts of a value by step, with the topology of each; undefined when it has none. */
-export function partsOf(
+/** Calls `take` for every part of a value. @returns false for a value that has none: it is one whole */
+function eachPart(
   value: Frozen<JsonValue> | undefined,
   topology: Topology,
-): Map<string, { readonly value: JsonValue; readonly topology: Topology }> | undefined {
-  const parts = new Map<string, { value: JsonValue; topology: Topology }>()
+  take: (step: string, part: JsonValue, topology: Topology) => void,
+): boolean {
   switch (topology.kind) {
     case 'object':
-      if (!isJsonObject(value as JsonValue)) return undefined
-      for (const [name, item] of Object.entries(value as JsonObject)) {
+      if (!isJsonObject(value as JsonValue)) return false
+      for (const name in value as JsonObject) {
         const field = topology.schema.fields.get(name)
-        if (field !== undefined && item !== undefined) {
-          parts.set(`f:${name}`, { value: item as JsonValue, topology: topologyOf(field.type, field) })
-        }
+        const part = (value as JsonObject)[name]
+        if (field !== undefined && part !== undefined) take(`f:${name}`, part, topologyOfField(field))
       }
-      return parts
+      return true
     case 'map':
-      if (!isJsonObject(value as JsonValue)) return undefined
-      for (const [name, item] of Object.entries(value as JsonObject)) {
-        parts.set(`f:${name}`, { value: item as JsonValue, topology: topologyOf(topology.values, undefined) })
-      }
-      return parts
+      if (!isJsonObject(value as JsonValue)) return false
+      for (const [name, part] of Object.entries(value as JsonObject))
+        take(`f:${name}`, part as JsonValue, topology.values)
+      return true
     case 'keyed':
-      if (!Array.isArray(value)) return undefined
+      if (!Array.isArray(value)) return false
       for (const item of value as JsonValue[]) {
         const step = keyStep(item, topology.keys, topology.items)
-        if (step !== undefined)
-          parts.set(step, { value: item, topology: { kind: 'object', schema: topology.items } })
+        if (step !== undefined) take(step, item, topology.items)
       }
-      return parts
+      return true
     case 'set':
-      if (!Array.isArray(value)) return undefined
-      for (const item of value as JsonValue[]) parts.set(valueStep(item), { value: item, topology: ATOMIC })
-      return parts
+      if (!Array.isArray(value)) return false
+      for (const item of value as JsonValue[]) take(valueStep(item), item, ATOMIC)
+      return true
     case 'atomic':
-      return undefined
+      return false
   }
 }
 
-function isItem(step: string): boolean {
-  return !step.startsWith('f:')
-}
-
-/** All fields of a value. */
-export function fieldsOf(value: JsonValue, topology: Topology): FieldSet {
-  const parts = partsOf(value, topology)
+/** All fields of a value. @param member whether the value itself is one of them */
+function collect(value: Frozen<JsonValue>, topology: Topology, member: boolean): FieldSet {
+  if (topology.kind === 'atomic') return LEAF
+  const children = new Map<string, FieldSet>()
+  const isItems = topology.kind === 'keyed' || topology.kind === 'set'
+  eachPart(value, topology, (step, part, inner) => children.set(step, collect(part, inner, isItems)))
   // An empty map or list is something that somebody may want.
-  if (parts === undefined || parts.size === 0) return leaf()
-  const set = emptySet()
-  for (const [step, part] of parts) {
-    const child = fieldsOf(part.value, part.topology)
-    if (isItem(step)) child.member = true
-    addChild(set, step, child)
-  }
-  return set
+  return children.size === 0 ? LEAF : { member, children }
+}
+
+/** All fields of an object. */
+export function fieldsOf(object: Frozen<JsonObject>, schema: ObjectSchema): FieldSet {
+  return collect(object, { kind: 'object', schema }, false)
 }
 
 export interface Comparison {
@@ -119,37 +136,41 @@ export interface Comparison {
   readonly removed: FieldSet
 }
 
-function compareParts(
-  before: JsonValue | undefined,
-  after: JsonValue | undefined,
-  topology: Topology,
-): { changed: FieldSet; removed: FieldSet } {
-  if (after === undefined) {
-    return { changed: emptySet(), removed: before === undefined ? emptySet() : whole(before, topology) }
-  }
-  if (before === undefined) return { changed: whole(after, topology), removed: emptySet() }
-  const old = partsOf(before, topology)
-  const next = partsOf(after, topology)
-  if (old === undefined || next === undefined) {
-    return { changed: equalJson(before, after) ? emptySet() : leaf(), removed: emptySet() }
-  }
-  const changed = emptySet()
-  const removed = emptySet()
-  for (const step of new Set([...old.keys(), ...next.keys()])) {
-    const part = next.get(step) ?? old.get(step)
-    if (part === undefined) continue
-    const result = compareParts(old.get(step)?.value, next.get(step)?.value, part.topology)
-    addChild(changed, step, result.changed)
-    addChild(removed, step, result.removed)
-  }
-  return { changed, removed }
-}
+const SAME: Comparison = { changed: EMPTY, removed: EMPTY }
 
-/** Everything in a value that came or went as a whole, the place itself too. */
-function whole(value: JsonValue, topology: Topology): FieldSet {
-  const set = fieldsOf(value, topology)
-  set.member = true
-  return set
+function compareParts(
+  before: Frozen<JsonValue> | undefined,
+  after: Frozen<JsonValue> | undefined,
+  topology: Topology,
+): Comparison {
+  if (before === after) return SAME
+  // What came or went did so as a whole, the place itself too.
+  if (after === undefined)
+    return { changed: EMPTY, removed: before === undefined ? EMPTY : collect(before, topology, true) }
+  if (before === undefined) return { changed: collect(after, topology, true), removed: EMPTY }
+  const old = new Map<string, JsonValue>()
+  const next = new Map<string, { readonly part: JsonValue; readonly inner: Topology }>()
+  const divided =
+    eachPart(before, topology, (step, part) => old.set(step, part)) &&
+    eachPart(after, topology, (step, part, inner) => next.set(step, { part, inner }))
+  if (!divided) {
+    const same = equalJson(before as JsonValue, after as JsonValue)
+    return same ? SAME : { changed: LEAF, removed: EMPTY }
+  }
+  const changed = new Map<string, FieldSet>()
+  const removed = new Map<string, FieldSet>()
+  for (const [step, { part, inner }] of next) {
+    const result = compareParts(old.get(step), part, inner)
+    if (!isEmptySet(result.changed)) changed.set(step, result.changed)
+    if (!isEmptySet(result.removed)) removed.set(step, result.removed)
+  }
+  eachPart(before, topology, (step, part, inner) => {
+    if (!next.has(step)) removed.set(step, collect(part, inner, true))
+  })
+  return {
+    changed: changed.size === 0 ? EMPTY : { member: false, children: changed },
+    removed: removed.size === 0 ? EMPTY : { member: false, children: removed },
+  }
 }
 
 /** Where two versions of an object differ. */
@@ -158,7 +179,7 @@ export function compareObjects(
   after: JsonObject,
   schema: ObjectSchema,
 ): Comparison {
-  return compareParts((before ?? {}) as JsonObject, after, { kind: 'object', schema })
+  return compareParts(before ?? {}, after, { kind: 'object', schema })
 }
 
 /** Fields of the server's own, which nobody manages. */
@@ -177,14 +198,12 @@ const SYSTEM_METADATA = [
 
 /** Takes out of a set what nobody manages. */
 export function withoutSystemFields(set: FieldSet): FieldSet {
-  const result = union(set, emptySet())
-  result.member = false
-  result.children.delete('f:apiVersion')
-  result.children.delete('f:kind')
-  const metadata = result.children.get('f:metadata')
-  if (metadata === undefined) return result
-  metadata.member = false
-  for (const field of SYSTEM_METADATA) metadata.children.delete(`f:${field}`)
-  if (metadata.children.size === 0) result.children.delete('f:metadata')
-  return result
+  const children = new Map(set.children)
+  children.delete('f:apiVersion')
+  children.delete('f:kind')
+  const metadata = new Map(set.children.get('f:metadata')?.children)
+  for (const field of SYSTEM_METADATA) metadata.delete(`f:${field}`)
+  if (metadata.size === 0) children.delete('f:metadata')
+  else children.set('f:metadata', { member: false, children: metadata })
+  return { member: false, children }
 }

@@ -1,6 +1,7 @@
 /** Server-side apply: what somebody wants of an object, laid over what is there (Kubernetes "Server-Side Apply"). */
 import {
   difference,
+  type FieldSet,
   fieldsOf,
   fieldsOfManager,
   fieldsOfOthers,
@@ -11,7 +12,7 @@ import {
   withoutSystemFields,
 } from '../apply/index.ts'
 import { apiVersionOf } from '../catalog/index.ts'
-import { cloneJson, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+import { cloneJson, isJsonObject, type JsonObject } from '../json.ts'
 import { invalidObject, required } from '../problems.ts'
 import { decodeObject } from '../schema/index.ts'
 import { badRequest, StatusError } from '../status.ts'
@@ -112,9 +113,7 @@ export async function applyObject(
     apiVersion: apiVersionOf(resource),
     subresource: target.part,
   }
-  const fields = withoutSystemFields(
-    fieldsOf(applied as JsonValue, { kind: 'object', schema: resource.schema }),
-  )
+  const fields = withoutSystemFields(fieldsOf(applied, resource.schema))
   const tracking: Tracking = { type: 'apply', manager, applied: fields, force }
   const own = { ...context, tracking }
   for (let attempt = 1; ; attempt += 1) {
@@ -140,7 +139,7 @@ async function applyOnce(
   { namespace, name, part }: ApplyTarget,
   applied: JsonObject,
   manager: Manager,
-  fields: ReturnType<typeof fieldsOf>,
+  fields: FieldSet,
 ): Promise<UpdateResult> {
   const { schema } = context.resource
   const outcome = await modifyObject(context, namespace, name, (old, stored) => {
