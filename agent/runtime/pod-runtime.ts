@@ -4,7 +4,6 @@
  * Level-triggered per pod: whatever changed (the pod, one of its containers, an image, time), the pod is looked at as a
  * whole and brought one step closer to what it should be. Nothing here needs a server.
  */
-import path from 'node:path'
 import {
   type Daemon,
   explainError,
@@ -15,8 +14,15 @@ import {
 import { type ContainerProblem, LABEL } from '../../protocol/index.ts'
 import type { Pod, PodStatus } from '../../protocol/kubernetes/index.ts'
 import type { ContainerDetails, ContainerInventory, DockerEngine } from '../docker/index.ts'
-import { containerOptions, gracePeriodOf, type PodPlace, requestedLabels } from './container-options.ts'
+import {
+  containerOptions,
+  gracePeriodOf,
+  hostsFileText,
+  type PodPlace,
+  requestedLabels,
+} from './container-options.ts'
 import { DOCKER_LABEL } from './docker-labels.ts'
+import { ensureHostsFile } from './hosts-file.ts'
 import type { ImagePuller } from './image-puller.ts'
 import { type ContainerDecision, planPod } from './pod-plan.ts'
 import { podStatus, type WaitingReason } from './pod-status.ts'
@@ -243,10 +249,10 @@ export class PodRuntime implements Daemon {
     pod: Pod,
     attempt: number,
   ): Promise<{ again: boolean; requeueAfter: undefined }> {
-    const { sandboxes, store } = this.#options
+    const { sandboxes } = this.#options
     const { waiting } = this.#remember(uid)
     try {
-      await sandboxes.make(this.#place(pod), attempt, store.directoryOf(uid))
+      await sandboxes.make(this.#place(pod), attempt)
     } catch (error) {
       const message = explainError(error)
       this.#setWaiting(
@@ -309,17 +315,19 @@ export class PodRuntime implements Daemon {
       this.#setWaiting(uid, [name], { reason, message: image.message })
       return image.retryIn > 0 ? image.retryIn : undefined
     }
+    const podIp = sandboxes.address(pod, sandboxId, hostIp) ?? ''
     let id: string
     try {
+      const hostsFile = await ensureHostsFile(store.directoryOf(uid), hostsFileText(pod, podIp))
       id = await engine.create(
         containerOptions({
           ...this.#place(pod),
           container,
           attempt,
           sandboxId,
-          podIp: sandboxes.address(pod, sandboxId, hostIp) ?? '',
+          podIp,
           macAddress: sandboxes.macAddress(sandboxId),
-          hostsFile: path.join(store.directoryOf(uid), 'hosts'),
+          hostsFile,
         }),
       )
     } catch (error) {

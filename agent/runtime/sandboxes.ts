@@ -1,10 +1,7 @@
 /** Makes and ends the containers that hold the namespaces of pods. */
-import { writeFile } from 'node:fs/promises'
-import path from 'node:path'
-import { makePrivateDirectory } from '../../kit/index.ts'
 import type { Pod } from '../../protocol/kubernetes/index.ts'
 import type { ContainerInventory, DockerEngine } from '../docker/index.ts'
-import { hostsFileText, type PodPlace, sandboxOptions } from './container-options.ts'
+import { type PodPlace, sandboxOptions } from './container-options.ts'
 import { runtimeErrors } from './errors.ts'
 import { wishesOfPod } from './network-wishes.ts'
 import type { PodNetwork } from './pod-network.ts'
@@ -35,18 +32,15 @@ export class Sandboxes {
   }
 
   /**
-   * Makes a sandbox with its network, and the files that the pod's containers share.
+   * Makes a sandbox with its network.
    *
-   * @param directory where those files go
    * @throws what Docker or the network refused; nothing is left of the sandbox then
    */
-  async make(place: PodPlace, attempt: number, directory: string): Promise<string> {
+  async make(place: PodPlace, attempt: number): Promise<string> {
     const id = await this.#engine.create(sandboxOptions(place, attempt))
     try {
       await this.#engine.start(id)
-      const podIp = place.pod.spec.hostNetwork === true ? place.hostIp : await this.#attach(place.pod, id)
-      await makePrivateDirectory(directory)
-      await writeFile(path.join(directory, 'hosts'), hostsFileText(place.pod, podIp), { mode: 0o644 })
+      if (place.pod.spec.hostNetwork !== true) await this.#attach(place.pod, id)
       await this.#inventory.refresh(id)
       return id
     } catch (error) {
@@ -64,7 +58,7 @@ export class Sandboxes {
     await this.#inventory.refresh(id)
   }
 
-  async #attach(pod: Pod, id: string): Promise<string> {
+  async #attach(pod: Pod, id: string): Promise<void> {
     const details = await this.#inventory.refresh(id)
     if (details === undefined || details.pid === 0) {
       throw runtimeErrors.SandboxFailed({
@@ -72,7 +66,7 @@ export class Sandboxes {
         message: 'its sandbox ended at once',
       })
     }
-    const { ip } = await this.#network.attach({
+    await this.#network.attach({
       containerId: id,
       networkNamespace: `/proc/${details.pid}/ns/net`,
       ...wishesOfPod(pod, id),
@@ -91,6 +85,5 @@ export class Sandboxes {
         ),
       ),
     })
-    return ip
   }
 }

@@ -22,6 +22,11 @@ function ids(containers: readonly { id: string }[]): string[] {
   return containers.map(({ id }) => id).sort()
 }
 
+/** Starts the agent again, without a server. */
+function startAgent(fleet: Fleet): void {
+  fleet.first.start('./drover', ['agent', '--data', `${DATA}/agent`], 'agent-alone')
+}
+
 /** Everything agrees: Docker, both APIs, and the host is active. */
 async function settled(fleet: Fleet, expected: number): Promise<boolean> {
   const [hosts, containers, docker, pods] = await Promise.all([
@@ -73,12 +78,36 @@ t.test('killed while everything runs', { skip, timeout: 120_000 }, async t => {
       t.strictSame(ids(await fleet.docker(STACK)), running, 'nothing ended with the agent')
       const address = (await fleet.inContainer('web-web-1', ['hostname', '-i'])).stdout.trim()
       t.match((await fetch(`http://${address}/`)).stdout, 'hello from', 'containers talk without an agent')
-      fleet.first.start('./drover', ['agent', '--data', `${DATA}/agent`], 'agent-alone')
+      startAgent(fleet)
       await until('names resolve', CONVERGED, async () =>
         (await fetch('http://web/')).stdout.includes('hello from'),
       )
       t.equal((await fetch('http://rancher-metadata/latest/self/container/name')).stdout, 'web-client-1')
       t.strictSame(ids(await fleet.docker(STACK)), running)
+    },
+  )
+
+  await t.test(
+    'an agent that was killed between two steps leaves nothing that stands in the way',
+    async t => {
+      const [client] = await fleet.docker(['io.rancher.container.name=web-client-1'])
+      const binds = ['inspect', '--format', '{{json .HostConfig.Binds}}', client?.id ?? '']
+      const { stdout } = await fleet.first.run('docker', binds)
+      const hosts =
+        (JSON.parse(stdout) as string[]).find(bind => bind.includes(':/etc/hosts'))?.split(':')[0] ?? ''
+      t.not(hosts, '')
+      await kill(fleet, 'agent')
+      // It has its sandbox, but not yet the file of its names: Docker makes a directory in its place.
+      await fleet.first.run('docker', ['rm', '--force', client?.id ?? ''])
+      await fleet.first.run('rm', [hosts])
+      await fleet.first.run('mkdir', [hosts])
+      startAgent(fleet)
+      await until(
+        'it runs again',
+        2 * CONVERGED,
+        async () => (await fleet.docker(['io.rancher.container.name=web-client-1'])).length === 1,
+      )
+      t.match((await fetch('http://web/')).stdout, 'hello from')
     },
   )
 

@@ -1,10 +1,16 @@
 /** How a pod is kept running although Docker refuses something. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import t from 'tap'
 import type { ContainerDetails } from '../../../../agent/docker/index.ts'
 import { DOCKER_LABEL } from '../../../../agent/runtime/docker-labels.ts'
 import { PodRuntime, type PodRuntimeOptions } from '../../../../agent/runtime/pod-runtime.ts'
 import { createLogger } from '../../../../kit/index.ts'
 import type { Pod, PodStatus } from '../../../../protocol/kubernetes/index.ts'
+
+const DIRECTORY = mkdtempSync(path.join(tmpdir(), 'pod-runtime-'))
+t.teardown(() => rmSync(DIRECTORY, { recursive: true }))
 
 const pod: Pod = {
   metadata: { name: 'p', namespace: 'default', uid: 'u' },
@@ -77,7 +83,7 @@ function makeWorld(overrides: { remove?: () => Promise<void>; makeSandbox?: () =
           )),
     },
     images: { require: async () => ({ kind: 'ready' }), forget: () => {} },
-    store: { get: () => pod, uids: () => ['u'], directoryOf: () => '/nowhere' },
+    store: { get: () => pod, uids: () => ['u'], directoryOf: () => DIRECTORY },
     events: {
       onStatus: (_: Pod, status: PodStatus) => statuses.push(status),
       onEnded: () => {},
