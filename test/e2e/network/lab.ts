@@ -50,27 +50,32 @@ export function connectOutside(): void {
   runIn('outside', 'ip', 'link', 'set', 'eth0', 'up')
 }
 
+/**
+ * Links, addresses, routes and lasting neighbours as `ip` tells them, without what only time decides: whether the kernel
+ * is done yet with the IPv6 address that it gives a link by itself.
+ */
+export function addressing(runIp: (...args: string[]) => string): Record<string, unknown> {
+  const settled = (key: string, value: unknown) => (key === 'tentative' ? undefined : value)
+  const json = (...args: string[]) => JSON.parse(runIp('-json', ...args), settled) as unknown
+  return {
+    links: json('link', 'show'),
+    addresses: json('address', 'show'),
+    routes: (json('route', 'show', 'table', 'all') as { dst: string }[]).filter(
+      ({ dst }) => !dst.startsWith('fe80::'),
+    ),
+    neighbours: json('neighbour', 'show', 'nud', 'permanent'),
+  }
+}
+
 /** Links, addresses, routes and rules of this namespace, in a form that two moments can be compared by. */
 export function kernelState(): Record<string, unknown> {
-  // Whether an IPv6 address has been probed for yet is a matter of time.
-  const settled = (key: string, value: unknown) => (key === 'tentative' ? undefined : value)
-  const json = (...args: string[]) => JSON.parse(run('ip', '-json', ...args), settled) as unknown
   const rules = run('iptables-save')
     .split('\n')
     .filter(line => !line.startsWith('#'))
     .map(line => line.replace(/\[\d+:\d+\]/, ''))
   // Tables that iptables loaded and that hold nothing are not something left behind.
   const filled = rules.filter(line => line.startsWith('-A') || (line.startsWith(':') && line.includes(' - ')))
-  return {
-    links: json('link', 'show'),
-    addresses: json('address', 'show'),
-    // When the kernel is done with a link's own IPv6 address is its own affair.
-    routes: (json('route', 'show', 'table', 'all') as { dst: string }[]).filter(
-      ({ dst }) => !dst.startsWith('fe80::'),
-    ),
-    neighbours: json('neighbour', 'show', 'nud', 'permanent'),
-    rules: filled,
-  }
+  return { ...addressing((...args) => run('ip', ...args)), rules: filled }
 }
 
 /** A process in a namespace (or, without one, on the host) that serves and asks. */

@@ -56,7 +56,10 @@ async function interfaceState(host: VirtualHost): Promise<unknown> {
     addresses: addresses.map(({ local, prefixlen, broadcast, scope, label }) => {
       return { local, prefixlen, broadcast, scope, label }
     }),
-    routes: await json('route', 'show', 'table', 'all', 'dev', 'eth0'),
+    // When the kernel is done with the link's own IPv6 address is its own affair.
+    routes: (await json('route', 'show', 'table', 'all', 'dev', 'eth0')).filter(
+      ({ dst }) => !String(dst).startsWith('fe80::'),
+    ),
   }
 }
 

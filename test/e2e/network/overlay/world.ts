@@ -13,7 +13,7 @@ import { planOf } from '../../../../agent/network/settings.ts'
 import { TABLE_NAMES } from '../../../../netplugins/iptables/ruleset.ts'
 import { restoreDocument, tableEdits } from '../../../../netplugins/iptables/table-edits.ts'
 import type { OverlayRules, OverlayState, PeerState } from '../../../../netplugins/overlay/index.ts'
-import { addNamespace, deleteNamespace, namespacePath, run, runIn } from '../lab.ts'
+import { addNamespace, addressing, deleteNamespace, namespacePath, run, runIn } from '../lab.ts'
 import type { OverlayAnswer, OverlayOrder } from './host-process.ts'
 
 export const CLUSTER = '10.42.0.0/16'
@@ -239,12 +239,8 @@ export async function startHosts(
 
 /** Everything that an overlay could leave behind on a host. */
 export function hostState(host: OverlayHost): Record<string, unknown> {
-  const json = (...args: string[]) => JSON.parse(host.run('ip', '-json', ...args)) as unknown
   return {
-    links: json('link', 'show'),
-    addresses: json('address', 'show'),
-    routes: json('route', 'show', 'table', 'all'),
-    neighbours: json('neighbour', 'show', 'nud', 'permanent'),
+    ...addressing((...args) => host.run('ip', ...args)),
     sets: host.run('ipset', 'list', '-name'),
   }
 }
