@@ -129,6 +129,10 @@ async function run(settings: ServerSettings): Promise<void> {
     log,
     authenticate: (cluster, credentials) => kubernetesIdentity(authenticator, model, cluster, credentials),
     nodes: new NodeGateway(model, links),
+    serviceAccounts: {
+      secret: key.sign('service accounts', SYSTEM_SPACE),
+      issuer: clusterId => `${advertise}/k8s/clusters/${clusterId}`,
+    },
   })
   const clusters = new ClusterController(model, master, log)
   const streams = new HostStreams(links, advertise)

@@ -140,6 +140,10 @@ export const DEFAULT_ROLES: readonly Role[] = [
   role('system:discovery', [
     paths('/api', '/api/*', '/apis', '/apis/*', ...HEALTH, '/openapi', '/openapi/*', ...VERSION),
   ]),
+  // Tokens are checked by others with what is published there.
+  role('system:service-account-issuer-discovery', [
+    paths('/.well-known/openid-configuration', '/openid/v1/jwks'),
+  ]),
   role('system:public-info-viewer', [paths(...HEALTH, ...VERSION)]),
   role('system:monitoring', [
     paths(...HEALTH.flatMap(path => [path, `${path}/*`]), '/metrics', '/metrics/slis'),
@@ -161,5 +165,6 @@ export const DEFAULT_ROLE_BINDINGS: readonly RoleBinding[] = [
   binding('system:basic-user', 'system:authenticated'),
   binding('system:discovery', 'system:authenticated'),
   binding('system:monitoring', 'system:monitoring'),
+  binding('system:service-account-issuer-discovery', 'system:serviceaccounts'),
   binding('system:public-info-viewer', 'system:authenticated', 'system:unauthenticated'),
 ]

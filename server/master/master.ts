@@ -14,6 +14,7 @@ import {
   type NodeGateway,
   nodeRules,
   rbacRules,
+  type ServiceAccountOptions,
   StatusError,
   statusObject,
 } from './apiserver/index.ts'
@@ -28,6 +29,7 @@ export interface KubernetesMasterOptions {
   readonly log: Logger
   readonly authenticate: Authenticate
   readonly nodes: NodeGateway
+  readonly serviceAccounts: ServiceAccountOptions
   /** The machine's clock unless a test says otherwise. */
   readonly clock?: Clock
 }
@@ -48,7 +50,7 @@ export class KubernetesMaster implements Daemon {
   }
 
   async start(): Promise<void> {
-    const { store, log, authenticate, nodes, clock = systemClock } = this.#options
+    const { store, log, authenticate, nodes, serviceAccounts, clock = systemClock } = this.#options
     const catalog = await loadCatalog(VERSION)
     const authorizer = this.#authorizer
     const clusters = new Clusters({ store, catalog, authorizer, clock, log })
@@ -58,6 +60,7 @@ export class KubernetesMaster implements Daemon {
       authenticate,
       authorizer,
       nodes,
+      serviceAccounts,
       clock,
       log,
     })

@@ -39,7 +39,7 @@ export {
 } from './client/index.ts'
 export { Cluster } from './cluster/index.ts'
 export { apiServerErrors } from './errors.ts'
-export { ApiServer } from './http/index.ts'
+export { ApiServer, type ServiceAccountOptions } from './http/index.ts'
 export type { Frozen, JsonObject, JsonValue } from './json.ts'
 export { KUBERNETES_SERVICE_ADDRESS } from './kinds/index.ts'
 export type { ContainerLogRequest, LogOptions, NodeGateway } from './nodes.ts'

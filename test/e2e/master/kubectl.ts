@@ -130,6 +130,7 @@ export class MasterUnderTest {
       store,
       log: silentLog,
       authenticate,
+      serviceAccounts: { secret: 'a secret of the test', issuer: cluster => this.url(cluster) },
       nodes: {
         containerLogs: async (_cluster, node, { pod, container, options }) =>
           Readable.from([`${node} ${pod} ${container} tail=${options.tailLines ?? 'all'}\n`]),

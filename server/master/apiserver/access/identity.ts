@@ -4,6 +4,8 @@ export interface Identity {
   readonly user: string
   readonly uid?: string
   readonly groups: readonly string[]
+  /** What is known besides; nothing here gives rights. */
+  readonly extra?: Readonly<Record<string, readonly string[]>>
 }
 
 /** What a connection or request brought to prove it. */
@@ -46,6 +48,11 @@ export interface ServiceAccountName {
 export function serviceAccountOf(user: string): ServiceAccountName | undefined {
   const [, namespace, name] = SERVICE_ACCOUNT_USER.exec(user) ?? []
   return namespace === undefined || name === undefined ? undefined : { namespace, name }
+}
+
+/** The user name of a service account. */
+export function serviceAccountUser({ namespace, name }: ServiceAccountName): string {
+  return `system:serviceaccount:${namespace}:${name}`
 }
 
 export function serviceAccountGroups({ namespace }: ServiceAccountName): readonly string[] {

@@ -15,6 +15,15 @@ function values(headers: NodeJS.Dict<string[]>, name: string): readonly string[]
   return headers[name] ?? []
 }
 
+/** @throws `BadRequest` */
+function extraName(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded)
+  } catch (cause) {
+    throw badRequest(`header ${EXTRA_PREFIX}${encoded.slice(0, 80)} is not valid percent-encoding`, cause)
+  }
+}
+
 /**
  * Who a request is to be carried out as.
  *
@@ -57,9 +66,12 @@ export async function impersonate(
   else await may('', 'serviceaccounts', account.name, { namespace: account.namespace })
   for (const group of groups) await may('', 'groups', group)
   if (uid !== undefined) await may('authentication.k8s.io', 'uids', uid)
+  const extra: Record<string, readonly string[]> = {}
   for (const name of names.filter(each => each.startsWith(EXTRA_PREFIX))) {
+    // Extras are named like paths; header names cannot hold a slash.
+    const subresource = extraName(name.slice(EXTRA_PREFIX.length))
+    extra[subresource] = values(headers, name)
     for (const value of values(headers, name)) {
-      const subresource = name.slice(EXTRA_PREFIX.length)
       await may('authentication.k8s.io', 'userextras', value, { subresource })
     }
   }
@@ -69,5 +81,6 @@ export async function impersonate(
     user,
     ...(uid === undefined ? {} : { uid }),
     groups: own.includes(general) ? own : [...own, general],
+    ...(Object.keys(extra).length === 0 ? {} : { extra }),
   }
 }

@@ -18,6 +18,7 @@ export {
   type ServiceAccountName,
   serviceAccountGroups,
   serviceAccountOf,
+  serviceAccountUser,
 } from './identity.ts'
 export { impersonate } from './impersonation.ts'
 export { nodeRules, restrictNode } from './nodes.ts'

@@ -92,6 +92,8 @@ const RULES = new Map<string, NodeRule>([
   ['/services', verbs('get', 'list', 'watch')],
   ['discovery.k8s.io/endpointslices', verbs('get', 'list', 'watch')],
   ['/serviceaccounts', verbs('get', 'list', 'watch')],
+  // Which pods' tokens is in the body; the operation compares it.
+  ['/serviceaccounts/token', verbs('create')],
   ['/secrets', verbs('get')],
 ])
 

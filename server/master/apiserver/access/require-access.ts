@@ -1,10 +1,13 @@
 /** The question before every request: may they? */
-import type { StatusError } from '../status.ts'
-import { forbidden } from '../status.ts'
+import { forbidden, StatusError } from '../status.ts'
 import type { AccessView, Attributes, Authorizer } from './attributes.ts'
 
 function refusal(attributes: Attributes, reason: string | undefined): StatusError {
-  const { identity, verb, group, resource, subresource, namespace, name } = attributes
+  const { identity, verb, group, resource, subresource, namespace, name, path } = attributes
+  if (path !== undefined) {
+    const refused = `User "${identity.user}" cannot ${verb} path "${path}"`
+    return new StatusError('Forbidden', `forbidden: ${refused}`)
+  }
   const what = subresource === '' ? resource : `${resource}/${subresource}`
   const where = namespace === '' ? 'at the cluster scope' : `in the namespace "${namespace}"`
   const why = `User "${identity.user}" cannot ${verb} resource "${what}" in API group "${group}" ${where}`

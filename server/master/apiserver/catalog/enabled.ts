@@ -102,7 +102,7 @@ export const ENABLED: readonly EnabledResource[] = [
   { path: '/v1/services', strategy: serviceStrategy, subresources: ['status'] },
   { path: '/v1/configmaps', strategy: configMapStrategy },
   { path: '/v1/secrets', strategy: secretStrategy },
-  { path: '/v1/serviceaccounts', strategy: serviceAccountStrategy },
+  { path: '/v1/serviceaccounts', strategy: serviceAccountStrategy, subresources: ['token'] },
   { path: '/v1/events', strategy: eventStrategy },
   {
     path: 'events.k8s.io/v1/events',

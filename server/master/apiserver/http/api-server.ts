@@ -2,23 +2,33 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Clock, explainError, type Logger, requestTarget } from '../../../../kit/index.ts'
 import {
-  AUTHENTICATED_GROUP,
   type Authenticate,
   type Authorizer,
-  type Credentials,
   type Identity,
   impersonate,
+  requireAccess,
 } from '../access/index.ts'
 import type { Catalog } from '../catalog/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { NodeGateway } from '../nodes.ts'
+import type { Identify } from '../reviews/index.ts'
 import { notFound, pathNotFound, StatusError, statusObject, toStatusError } from '../status.ts'
+import { issuerConfiguration, keySet, ServiceAccountTokens, SigningKeys } from '../tokens/index.ts'
 import { Watches } from '../watch/index.ts'
 import { Answer } from './answer.ts'
+import { Authentication } from './authentication.ts'
 import { credentialsOf } from './credentials.ts'
 import { answerDiscovery, answerOpenApi, versionDocument } from './published.ts'
 import { ResourceVerbs } from './resource-verbs.ts'
 import { findRoute } from './route.ts'
+
+/** What the tokens of service accounts are made with. */
+export interface ServiceAccountOptions {
+  /** Of all servers that serve the same clusters: every cluster's key is derived from it. */
+  readonly secret: string
+  /** The URL of a cluster's API, as others reach it: it stands in tokens. */
+  readonly issuer: (cluster: string) => string
+}
 
 export interface ApiServerOptions {
   /** Opens a cluster; undefined when there is none. */
@@ -28,6 +38,7 @@ export interface ApiServerOptions {
   readonly authenticate: Authenticate
   readonly authorizer: Authorizer
   readonly nodes: NodeGateway
+  readonly serviceAccounts: ServiceAccountOptions
   readonly clock: Clock
   readonly log: Logger
 }
@@ -36,11 +47,17 @@ export class ApiServer {
   readonly #options: ApiServerOptions
   readonly #watches: Watches
   readonly #verbs: ResourceVerbs
+  readonly #keys: SigningKeys
+  readonly #authentication: Authentication
 
   constructor(options: ApiServerOptions) {
     this.#options = options
-    this.#watches = new Watches(options.clock)
-    this.#verbs = new ResourceVerbs(options.authorizer, this.#watches, options.nodes)
+    const { authenticate, authorizer, clock, nodes, openCluster, serviceAccounts } = options
+    this.#watches = new Watches(clock)
+    this.#keys = new SigningKeys(serviceAccounts.secret)
+    const tokens = new ServiceAccountTokens({ keys: this.#keys, issuer: serviceAccounts.issuer, clock })
+    this.#authentication = new Authentication({ authenticate, tokens, openCluster, clock })
+    this.#verbs = new ResourceVerbs({ authorizer, watches: this.#watches, nodes, tokens })
   }
 
   /** How many watches are open. */
@@ -78,7 +95,7 @@ export class ApiServer {
     const { catalog } = this.#options
     const expected = findRoute(catalog, path)
     if (expected.type === 'public') return await this.#public(answer, expected.name)
-    const real = await this.#authenticate(id, credentialsOf(request))
+    const real = (await this.#authentication.identify(id, credentialsOf(request)))?.identity
     if (real === undefined) throw new StatusError('Unauthorized', 'Unauthorized')
     const cluster = await this.#options.openCluster(id)
     // Who is somebody in a cluster that does not exist is somebody everywhere, and may know.
@@ -95,23 +112,50 @@ export class ApiServer {
       case 'resource': {
         const { query } = requestTarget(request)
         const { target } = route
-        const identify = (bearerToken: string) => this.#authenticate(id, { bearerToken })
+        const identify: Identify = (bearerToken, audiences) =>
+          this.#authentication.identify(id, { bearerToken }, audiences)
         return await this.#verbs.answer({ answer, cluster, identity, identify, target, query })
       }
+      case 'issuer':
+        requireGet(request)
+        return await this.#issuer(answer, cluster, identity, route.document)
       default:
         throw pathNotFound()
     }
+  }
+
+  /** What others need to check tokens of service accounts. */
+  async #issuer(
+    answer: Answer,
+    cluster: Cluster,
+    identity: Identity,
+    document: 'configuration' | 'keys',
+  ): Promise<void> {
+    const path = document === 'keys' ? '/openid/v1/jwks' : '/.well-known/openid-configuration'
+    await requireAccess(
+      this.#options.authorizer,
+      {
+        identity,
+        verb: 'get',
+        group: '',
+        resource: '',
+        subresource: '',
+        namespace: '',
+        name: '',
+        path,
+        requiredField: () => undefined,
+      },
+      cluster,
+    )
+    if (document === 'keys') {
+      await answer.send(200, keySet(this.#keys.of(cluster.id)), 'application/jwk-set+json')
+    } else await answer.send(200, issuerConfiguration(this.#options.serviceAccounts.issuer(cluster.id)))
   }
 
   async #public(answer: Answer, name: 'version' | 'health'): Promise<void> {
     requireGet(answer.request)
     if (name === 'version') await answer.send(200, versionDocument(this.#options.catalog.version))
     else await answer.send(200, 'ok', 'text/plain; charset=utf-8')
-  }
-
-  async #authenticate(cluster: string, credentials: Credentials): Promise<Identity | undefined> {
-    const identity = await this.#options.authenticate(cluster, credentials)
-    return identity && { ...identity, groups: [...identity.groups, AUTHENTICATED_GROUP] }
   }
 
   async #refuse(answer: Answer, cluster: string, error: unknown): Promise<void> {

@@ -1,1 +1,1 @@
-export { ApiServer, type ApiServerOptions } from './api-server.ts'
+export { ApiServer, type ApiServerOptions, type ServiceAccountOptions } from './api-server.ts'

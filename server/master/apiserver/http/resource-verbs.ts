@@ -26,6 +26,7 @@ import {
   type Outcome,
   type Part,
   patchObject,
+  requestToken,
   type ScaleChange,
   scaleObject,
   scaleOf,
@@ -34,10 +35,11 @@ import {
   type WriteContext,
 } from '../operations/index.ts'
 import { negotiate, Presenter } from '../presentation/index.ts'
-import { answerReview } from '../reviews/index.ts'
+import { answerReview, type Identify } from '../reviews/index.ts'
 import { decodeObject } from '../schema/index.ts'
 import { Selection } from '../selection/index.ts'
 import { StatusError, successObject } from '../status.ts'
+import type { ServiceAccountTokens } from '../tokens/index.ts'
 import type { Watches } from '../watch/index.ts'
 import type { Answer } from './answer.ts'
 import { isApply, readApplied, readObject, readPatch, requireObject } from './body.ts'
@@ -58,7 +60,7 @@ export interface ResourceRequest {
   readonly cluster: Cluster
   readonly identity: Identity
   /** Who a token belongs to in this cluster. */
-  readonly identify: (token: string) => Promise<Identity | undefined>
+  readonly identify: Identify
   readonly target: ResourceTarget
   readonly query: URLSearchParams
 }
@@ -96,15 +98,24 @@ function verbOf({ answer, target, query }: ResourceRequest): Verb {
   return verb
 }
 
+export interface ResourceVerbsParts {
+  readonly authorizer: Authorizer
+  readonly watches: Watches
+  readonly nodes: NodeGateway
+  readonly tokens: ServiceAccountTokens
+}
+
 export class ResourceVerbs {
   readonly #authorizer: Authorizer
   readonly #watches: Watches
   readonly #nodes: NodeGateway
+  readonly #tokens: ServiceAccountTokens
 
-  constructor(authorizer: Authorizer, watches: Watches, nodes: NodeGateway) {
+  constructor({ authorizer, watches, nodes, tokens }: ResourceVerbsParts) {
     this.#authorizer = authorizer
     this.#watches = watches
     this.#nodes = nodes
+    this.#tokens = tokens
   }
 
   /** Answers one request. @throws `StatusError`s, and errors of the store */
@@ -361,6 +372,11 @@ export class ResourceVerbs {
           await requireObject(answer.request, cluster.catalog.schemas),
         )
         return await answer.send(201, JSON.stringify(successObject(undefined, 201)))
+      case 'token': {
+        const body = await requireObject(answer.request, cluster.catalog.schemas)
+        const token = await requestToken(context, target.namespace, target.name, body, this.#tokens)
+        return await answer.send(201, JSON.stringify(token))
+      }
       case 'scale':
         return await answer.send(200, JSON.stringify(await this.#scale(request, context)))
       case 'log': {

@@ -17,10 +17,15 @@ export type Route =
   | { readonly type: 'public'; readonly name: 'version' | 'health' }
   | { readonly type: 'discovery'; readonly path: readonly string[] }
   | { readonly type: 'openapi'; readonly path: readonly string[] }
+  | { readonly type: 'issuer'; readonly document: 'configuration' | 'keys' }
   | { readonly type: 'resource'; readonly target: ResourceTarget }
   | { readonly type: 'unknown' }
 
 const UNKNOWN: Route = { type: 'unknown' }
+const ISSUER_DOCUMENTS = new Map<string, 'configuration' | 'keys'>([
+  ['.well-known/openid-configuration', 'configuration'],
+  ['openid/v1/jwks', 'keys'],
+])
 const HEALTH = new Set(['livez', 'readyz', 'healthz'])
 
 function decode(segment: string): string {
@@ -70,6 +75,8 @@ export function findRoute(catalog: Catalog, path: string): Route {
   if (HEALTH.has(root)) return { type: 'public', name: 'health' }
   if (root === 'version') return segments.length === 1 ? { type: 'public', name: 'version' } : UNKNOWN
   if (root === 'openapi') return { type: 'openapi', path: segments.slice(1) }
+  const issuer = ISSUER_DOCUMENTS.get(segments.join('/'))
+  if (issuer !== undefined) return { type: 'issuer', document: issuer }
   if (root !== 'api' && root !== 'apis') return UNKNOWN
   const versionAt = root === 'api' ? 1 : 2
   const inside = segments.slice(versionAt + 1)

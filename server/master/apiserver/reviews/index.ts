@@ -3,7 +3,11 @@ import type { AccessView, Authorizer, Identity } from '../access/index.ts'
 import type { GroupVersionKind } from '../catalog/index.ts'
 import type { JsonObject } from '../json.ts'
 import { pathNotFound } from '../status.ts'
+import type { TokenOwner } from '../tokens/index.ts'
 import { type AccessReviewSpec, reviewAccess, reviewedIdentity, reviewRules } from './access-review.ts'
+
+/** Who a token belongs to in this cluster, if it was made for one of the audiences. */
+export type Identify = (token: string, audiences?: readonly string[]) => Promise<TokenOwner | undefined>
 
 export interface ReviewContext {
   readonly identity: Identity
@@ -11,12 +15,16 @@ export interface ReviewContext {
   readonly view: AccessView
   /** Of the path; empty outside of namespaces. */
   readonly namespace: string
-  /** Who a token belongs to in this cluster. */
-  readonly identify: (token: string) => Promise<Identity | undefined>
+  readonly identify: Identify
 }
 
-function userInfo({ user, uid, groups }: Identity) {
-  return { username: user, ...(uid === undefined ? {} : { uid }), groups: [...groups] }
+function userInfo({ user, uid, groups, extra }: Identity) {
+  return {
+    username: user,
+    ...(uid === undefined ? {} : { uid }),
+    groups: [...groups],
+    ...(extra === undefined ? {} : { extra }),
+  }
 }
 
 async function statusOf(kind: GroupVersionKind, spec: unknown, context: ReviewContext): Promise<unknown> {
@@ -35,11 +43,15 @@ async function statusOf(kind: GroupVersionKind, spec: unknown, context: ReviewCo
     case 'SelfSubjectReview':
       return { userInfo: userInfo(identity) }
     case 'TokenReview': {
-      const { token = '' } = spec as { token?: string }
-      const owner = await context.identify(token)
-      return owner === undefined
-        ? { authenticated: false, error: "the token is nobody's in this cluster" }
-        : { authenticated: true, user: userInfo(owner) }
+      const { token = '', audiences = [] } = spec as { token?: string; audiences?: readonly string[] }
+      const owner = await context.identify(token, audiences.length === 0 ? undefined : audiences)
+      if (owner === undefined) return { authenticated: false, error: "the token is nobody's in this cluster" }
+      const { identity: user, audiences: common } = owner
+      return {
+        authenticated: true,
+        user: userInfo(user),
+        ...(audiences.length === 0 ? {} : { audiences: common }),
+      }
     }
     default:
       throw pathNotFound()

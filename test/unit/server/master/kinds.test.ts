@@ -19,7 +19,6 @@ const NOT_SERVED = [
   '/api/v1 pods/ephemeralcontainers',
   '/api/v1 pods/proxy',
   '/api/v1 pods/resize',
-  '/api/v1 serviceaccounts/token',
   '/api/v1 services/proxy',
   '/apis/apiextensions.k8s.io/v1',
 ]

@@ -123,6 +123,10 @@ export async function temporaryMaster(
         return Readable.from([`line of ${logRequest.container}\n`])
       },
     },
+    serviceAccounts: {
+      secret: 'a secret of the test',
+      issuer: cluster => `https://master.test/k8s/clusters/${cluster}`,
+    },
     ...(options.clock === undefined ? {} : { clock: options.clock }),
   })
   await master.start()
