@@ -10,6 +10,7 @@ import { KubernetesClient } from '../protocol/kubernetes/index.ts'
 import { agentMetrics } from './agent-metrics.ts'
 import { BalancerDuty, CertificateKeeper } from './balancer/index.ts'
 import { balancerCertificatesFile, balancerContainer, balancersDirectory } from './balancer-parts.ts'
+import { ClusterSource } from './cluster/index.ts'
 import { ConsoleStreams } from './console/index.ts'
 import { ContainerInventory, type DockerEngine } from './docker/index.ts'
 import { HostCredentialsKeeper, HostExchange } from './exchange/index.ts'
@@ -29,18 +30,18 @@ import {
 import { AgentLink, ContainerReporter, type Membership } from './link/index.ts'
 import {
   HostNameServers,
-  KubernetesSource,
+  KubernetesNames,
   LateListener,
   LocalAddresses,
   MetadataReplica,
   MetadataServer,
   NameDirectory,
   PeerHosts,
-  PolicyMembers,
   Requesters,
   SignalBoard,
 } from './metadata/index.ts'
 import { type HostNetwork, NetworkReporter } from './network/index.ts'
+import { HostPolicies } from './policy-parts.ts'
 import {
   CniPodNetwork,
   DOCKER_LABEL,
@@ -157,11 +158,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
     requestResync: reason => link.send({ type: 'metadata.resync', reason }),
     log,
   })
-  const kubernetes = new KubernetesSource({
-    client,
-    directory: path.join(dataDirectory, 'metadata', 'kubernetes'),
-    log,
-  })
+  const cluster = new ClusterSource({ client, directory: path.join(dataDirectory, 'cluster'), log })
   const networkReady = () => {
     runtime.podsChanged()
     managed.containersChanged()
@@ -199,12 +196,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
 
   const peers: PeerHosts = new PeerHosts(replica.model, membership.hostUuid)
   peers.onChange(list => network.setPeers(list))
-  const policies = new PolicyMembers(replica.model)
-  const applyPolicy = () => {
-    const input = policies.input()
-    network.setPolicy(input === undefined ? {} : { network: input })
-  }
-  policies.onChange(applyPolicy)
+  const policies = new HostPolicies(replica, cluster, network)
   const networkReporter: NetworkReporter = new NetworkReporter(network, message => link.send(message))
   const health: HealthDuty = new HealthDuty({
     ...{ dataDirectory, address, log },
@@ -262,11 +254,11 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await store.load()
   await supervisor.start(inventory)
   // Before the network is looked at, which takes a moment: containers that run ask all the time.
-  await startMetadata(replica, kubernetes, network, balancers, context)
+  await startMetadata(replica, cluster, network, balancers, context)
   await supervisor.start(network)
   await forgetGoneContainers(cni, inventory, network, log)
   network.setPeers(peers.list())
-  if (replica.position !== undefined) applyPolicy()
+  policies.start()
   await supervisor.start(networkReporter)
   await supervisor.start(statuses)
   await supervisor.start(runtime)
@@ -289,7 +281,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
 /** Serves metadata and names from what is on disk; what the server says comes later. */
 async function startMetadata(
   replica: MetadataReplica,
-  kubernetes: KubernetesSource,
+  cluster: ClusterSource,
   network: HostNetwork,
   balancers: BalancerDuty,
   context: AgentContext,
@@ -302,10 +294,12 @@ async function startMetadata(
   const forwarder = new Forwarder({ upstreams: [] })
   const host = METADATA_ADDRESS
   const http = new MetadataServer({ host, port: METADATA_HTTP_PORT, model, signals, requesters, log })
-  const clients = new NameDirectory(model, requesters, kubernetes.names)
+  const names = new KubernetesNames()
+  names.follow(cluster.collections)
+  const clients = new NameDirectory(model, requesters, names)
   const dns = new DnsServer({ host, port: METADATA_DNS_PORT, clients, forwarder, log })
   await supervisor.start(replica)
-  await supervisor.start(kubernetes)
+  await supervisor.start(cluster)
   await supervisor.start(
     new HostNameServers({
       files: NAME_SERVER_FILES,

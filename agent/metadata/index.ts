@@ -18,8 +18,7 @@ export {
 } from './model/index.ts'
 export {
   type ClusterNames,
-  KubernetesSource,
-  type KubernetesSourceOptions,
+  KubernetesNames,
   NameDirectory,
 } from './names/index.ts'
 export { MetadataReplica, type MetadataReplicaOptions } from './replica/index.ts'

@@ -36,6 +36,7 @@ export function describeAttachment(
     mac: requestedMac(request) ?? derived,
     hostInterface: hostInterfaceName(containerId, interfaceName),
     ports,
+    ...(request.pod === undefined ? {} : { pod: request.pod }),
     ...flatRecord(network, subnet.prefixLength),
   }
 }

@@ -31,6 +31,8 @@ const attachmentSchema = Type.Object({
   /** The other end of the container's interface, on the host. */
   hostInterface: Type.String(),
   ports: Type.Array(publishedPortSchema),
+  /** Whose interface it is, where the container runtime says so. */
+  pod: Type.Optional(Type.Object({ namespace: Type.String(), name: Type.String() })),
   /** On the hosts' own network; absent on the bridge of this host. */
   flat: Type.Optional(
     Type.Object({

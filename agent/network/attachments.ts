@@ -45,6 +45,8 @@ export interface AttachmentsParts {
   readonly plan: () => NetworkPlan | undefined
   /** Throws when containers could not be served now. */
   readonly requireReady: () => void
+  /** Resolves when network policies count for whoever is attached now; those that cannot be kept are no failure. */
+  readonly policySettled: () => Promise<void>
   /** Called after an attachment came or went. */
   readonly changed: () => void
   /** Called when few addresses are left, or none. */
@@ -87,6 +89,8 @@ export class Attachments implements CniHandler {
       await this.#requireUnattached(request)
       const attachment = await this.#build(request, plan)
       this.#parts.changed()
+      // A pod is isolated before it runs (Kubernetes, "Network Policies", "Pod lifecycle").
+      await this.#parts.policySettled()
       return resultOf(attachment, plan, { bridgeName: this.#parts.bridgeName, mtu: mtuOf(request, plan) })
     })
   }

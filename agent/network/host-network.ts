@@ -161,6 +161,7 @@ export class HostNetwork implements Daemon {
     await this.#loop.stop()
     await this.#parts?.ports.close()
     await this.#parts?.overlay.close()
+    await this.#parts?.policy.close()
     this.#parts?.guard.close()
     this.#parts?.socket.close()
     this.#parts = undefined

@@ -1,4 +1,5 @@
 export type { Attachment, PublishedPort } from './attachment.ts'
+export { ClusterPolicy } from './cluster-policy.ts'
 export { HostNetwork, type HostNetworkOptions } from './host-network.ts'
 export { ImportedNetwork, type ImportedNetworkOptions, type PublishedContainer } from './imported-network.ts'
 export { NetworkReporter } from './network-reporter.ts'

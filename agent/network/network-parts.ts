@@ -124,6 +124,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     guard,
     plan: () => state.plan,
     requireReady: options.requireReady,
+    policySettled: () => policy.settle(),
     changed: options.changed,
     addressesLow: options.addressesLow,
     log,

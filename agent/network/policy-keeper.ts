@@ -7,11 +7,13 @@
  */
 import path from 'node:path'
 import {
+  type CancelTimer,
   explainError,
   isDroverError,
   type Logger,
   readJsonFile,
   type Static,
+  systemClock,
   Type,
   validatorOf,
   writeFileDurably,
@@ -64,6 +66,9 @@ const storedPolicySchema = Type.Object({
   ),
 })
 
+/** Milliseconds for which changes of members are collected before they are written; rules are written at once. */
+const WRITE_DELAY = 5_000
+
 const storedPolicy = validatorOf(storedPolicySchema)
 
 export interface PolicyKeeperOptions {
@@ -88,7 +93,12 @@ export class PolicyKeeper {
   #input: PolicyInput | undefined
   /** What counts: its sets exist, as far as is known. */
   #applied: CompiledPolicy = NO_POLICY
-  #stored: string | undefined
+  /** The rules that are on disk. */
+  #storedRules: string | undefined
+  /** An application that has not begun: whoever asks now is in it. */
+  #next: Promise<void> | undefined
+  #running: Promise<unknown> = Promise.resolve()
+  #writeLater: CancelTimer | undefined
 
   private constructor(options: PolicyKeeperOptions) {
     this.#options = options
@@ -123,11 +133,49 @@ export class PolicyKeeper {
   }
 
   /**
-   * Makes what is wanted so.
+   * Makes what is wanted so; calls at the same time are one.
    *
    * @throws `InvalidPolicy` (what was wanted before stays), `PolicyUnenforced`, `SetRefused`, `RulesRefused`, `BridgeUnfiltered`, …
    */
-  async apply(): Promise<void> {
+  apply(): Promise<void> {
+    this.#next ??= this.#inTurn(async () => {
+      this.#next = undefined
+      await this.#apply()
+    })
+    return this.#next
+  }
+
+  /** `apply` where pods may be isolated, and at once elsewhere; what goes wrong is for others to tell and to repeat. */
+  async settle(): Promise<void> {
+    if ((this.#input?.kubernetes?.policies.length ?? 0) === 0) return
+    await this.apply().catch(error =>
+      this.#options.log.debug({ err: error }, 'a container starts before the policies are as they should be'),
+    )
+  }
+
+  /** Writes what is not on disk yet. */
+  async close(): Promise<void> {
+    await this.#inTurn(async () => {
+      if (this.#writeLater !== undefined) await this.#store(this.#applied)
+    })
+  }
+
+  /** Makes the sets that rules refer to; comes before the rules are looked at. @throws `SetRefused`, … */
+  verifySets(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#applied.stages.length === 0) return
+      await this.#filterBridge(this.#applied)
+      await this.#sets.verify(this.#applied.sets)
+    })
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#running.then(work)
+    this.#running = turn.catch(() => undefined)
+    return turn
+  }
+
+  async #apply(): Promise<void> {
     const policy =
       this.#input === undefined ? this.#applied : compilePolicy(this.#input, new Set(this.#options.local()))
     if (this.#applied.stages.length === 0 && policy.stages.length === 0) return
@@ -136,14 +184,15 @@ export class PolicyKeeper {
     this.#applied = policy
     await this.#options.syncFirewall()
     await this.#sets.prune(policy.sets)
-    await this.#store(policy)
+    const rules = JSON.stringify(policy.stages)
+    if (rules !== this.#storedRules) await this.#store(policy)
+    else this.#writeLater ??= systemClock.after(WRITE_DELAY, () => this.#writeNow())
   }
 
-  /** Makes the sets that rules refer to; comes before the rules are looked at. @throws `SetRefused`, … */
-  async verifySets(): Promise<void> {
-    if (this.#applied.stages.length === 0) return
-    await this.#filterBridge(this.#applied)
-    await this.#sets.verify(this.#applied.sets)
+  #writeNow(): void {
+    this.close().catch(error =>
+      this.#options.log.warn({ err: error }, `network policies were not written: ${explainError(error)}`),
+    )
   }
 
   async #filterBridge(policy: CompiledPolicy): Promise<void> {
@@ -156,6 +205,8 @@ export class PolicyKeeper {
   }
 
   async #store(policy: CompiledPolicy): Promise<void> {
+    this.#writeLater?.()
+    this.#writeLater = undefined
     const stored: Static<typeof storedPolicySchema> = {
       stages: policy.stages.map(({ rules, ...stage }) => ({
         ...stage,
@@ -166,10 +217,8 @@ export class PolicyKeeper {
       })),
       sets: policy.sets.map(set => ({ ...set, members: [...set.members] })),
     }
-    const text = JSON.stringify(stored)
-    if (text === this.#stored) return
-    await writeFileDurably(this.#file, text)
-    this.#stored = text
+    await writeFileDurably(this.#file, JSON.stringify(stored))
+    this.#storedRules = JSON.stringify(policy.stages)
   }
 }
 

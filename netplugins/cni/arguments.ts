@@ -9,6 +9,13 @@ export interface CniArguments {
   readonly mac?: string
   /** Bytes by which the interface's MTU is smaller than the network's. */
   readonly mtuOverhead?: number
+  /** The pod that the container is of. */
+  readonly pod?: PodName
+}
+
+export interface PodName {
+  readonly namespace: string
+  readonly name: string
 }
 
 /** What may be said without `IgnoreUnknown`: what is used here, and what runtimes and the 2017 system tell of a container. */
@@ -48,10 +55,13 @@ export function readArguments(text: string): CniArguments {
   const address = values.get('IP') || values.get('IPAddress')
   const mac = values.get('MAC') || values.get('MACAddress')
   const mtuOverhead = readOverhead(values.get('LinkMTUOverhead'))
+  const namespace = values.get('K8S_POD_NAMESPACE')
+  const name = values.get('K8S_POD_NAME')
   return {
     ...(address ? { address } : {}),
     ...(mac ? { mac } : {}),
     ...(mtuOverhead === undefined ? {} : { mtuOverhead }),
+    ...(namespace && name ? { pod: { namespace, name } } : {}),
   }
 }
 

@@ -1,7 +1,7 @@
 /** From a line that the plugin sent to a call of the handler, and from what that does to the plugin's answer. */
 import { atMost, Type, validatorOf } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
-import { readArguments } from './arguments.ts'
+import { type PodName, readArguments } from './arguments.ts'
 import { cniErrorObject } from './failures.ts'
 import {
   type PluginBandwidth,
@@ -37,6 +37,8 @@ export interface CniAttachmentRequest {
   readonly mtuOverhead: number
   /** Bits per second and bits; 0 is no limit. */
   readonly bandwidth: PluginBandwidth | undefined
+  /** Whose it is, where the runtime says so. */
+  readonly pod: PodName | undefined
   /** What earlier plugins of the chain made; for CHECK, what the whole chain made; nothing for DEL. */
   readonly previousResult: CniResult | undefined
 }
@@ -135,6 +137,7 @@ function readAttachment(request: Request, configuration: PluginConfiguration): C
     mac: mac ?? asked.mac,
     mtuOverhead: asked.mtuOverhead ?? 0,
     bandwidth,
+    pod: asked.pod,
     previousResult: reads ? parseResult(prevResult, 'prevResult') : undefined,
   }
 }

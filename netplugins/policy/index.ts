@@ -1,6 +1,7 @@
 export { KernelSets } from './kernel-sets.ts'
-export type { KubernetesNetworkPolicy, KubernetesPolicyInput, PolicyPod } from './kubernetes-policy.ts'
+export type { KubernetesNetworkPolicy, KubernetesPolicyInput } from './kubernetes-policy.ts'
 export type { NetworkPolicyInput, NetworkPolicyRuleInput, PolicyMember } from './network-policy.ts'
+export { PodIndex, type PolicyPod } from './pod-index.ts'
 export { POLICY_CHAIN, policyChains } from './policy-chains.ts'
 export { compilePolicy, type PolicyInput } from './policy-input.ts'
 export { type CompiledPolicy, NO_POLICY, type PolicySet } from './policy-model.ts'

@@ -9,13 +9,12 @@ const MEMBER_LIMIT = 262_144
 
 type Members = ReadonlySet<string>
 
+/** Members that are changed one by one; a set that changes more is made anew. */
+const SINGLE_CHANGES = 64
+
 /** A network of one address is listed without its prefix length. */
 function canonical(member: string): string {
   return member.endsWith('/32') ? member.slice(0, -3) : member
-}
-
-function isSame(a: Members, b: Members): boolean {
-  return a.size === b.size && a.isSubsetOf(b)
 }
 
 function isOurs(name: string): boolean {
@@ -34,18 +33,36 @@ export function readSets(text: string): Map<string, Set<string>> {
   return sets
 }
 
-/** Lines for `ipset restore` that make the set, or give it other members in one step. */
+/**
+ * Lines for `ipset restore` that make the set, or give it other members: one by one where few differ, all in one step
+ * otherwise.
+ */
 export function changeLines(set: PolicySet, actual: Members | undefined): string[] {
-  const members = new Set([...set.members].map(canonical))
-  if (actual !== undefined && isSame(members, actual)) return []
-  const fill = (name: string) => [
-    `create ${name} hash:${set.type} family inet maxelem ${MEMBER_LIMIT}`,
+  const members = canonicalMembers(set)
+  const name = setName(set.key)
+  if (actual === undefined) return fillLines(name, set.type, members)
+  const missing = [...members.difference(actual)]
+  const stale = [...actual.difference(members)]
+  if (missing.length + stale.length <= SINGLE_CHANGES) {
+    return [
+      // First who is let in: a member that is replaced is never missed.
+      ...missing.map(member => `add ${name} ${member} -exist`),
+      ...stale.map(member => `del ${name} ${member} -exist`),
+    ]
+  }
+  const temporary = setName(set.key, TEMPORARY_SET_PREFIX)
+  return [...fillLines(temporary, set.type, members), `swap ${temporary} ${name}`, `destroy ${temporary}`]
+}
+
+function canonicalMembers({ type, members }: PolicySet): Members {
+  return type === 'ip' ? members : new Set([...members].map(canonical))
+}
+
+function fillLines(name: string, type: PolicySet['type'], members: Members): string[] {
+  return [
+    `create ${name} hash:${type} family inet maxelem ${MEMBER_LIMIT}`,
     ...[...members].map(member => `add ${name} ${member}`),
   ]
-  const name = setName(set.key)
-  if (actual === undefined) return fill(name)
-  const temporary = setName(set.key, TEMPORARY_SET_PREFIX)
-  return [...fill(temporary), `swap ${temporary} ${name}`, `destroy ${temporary}`]
 }
 
 export class KernelSets {
@@ -98,10 +115,14 @@ export class KernelSets {
     sets: readonly PolicySet[],
     before: readonly string[],
   ): Promise<void> {
-    const lines = sets.flatMap(set => changeLines(set, actual.get(setName(set.key))))
+    const lines = sets.flatMap(set => {
+      const believed = actual.get(setName(set.key))
+      // The same object means the same members: nothing is compared.
+      return believed === set.members ? [] : changeLines(set, believed)
+    })
     await this.#restore([...before, ...lines])
     const believed = new Map([...actual].filter(([name]) => name.startsWith(SET_PREFIX)))
-    for (const { key, members } of sets) believed.set(setName(key), new Set([...members].map(canonical)))
+    for (const set of sets) believed.set(setName(set.key), canonicalMembers(set))
     this.#believed = believed
     if (lines.length > 0) this.#log.debug({ lines: lines.length }, 'changed the sets of network policies')
   }

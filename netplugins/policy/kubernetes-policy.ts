@@ -7,6 +7,7 @@
  * forwarded, and so not judged.
  */
 import { blocksWithout } from './address-blocks.ts'
+import type { PodIndex, PodScope, PolicyPod } from './pod-index.ts'
 import {
   type CompiledPolicy,
   type PolicyPorts,
@@ -14,7 +15,7 @@ import {
   PolicySets,
   type PolicyStage,
 } from './policy-model.ts'
-import { type LabelSelector, type Labels, labelPredicate } from './selectors.ts'
+import type { LabelSelector } from './selectors.ts'
 
 export interface PolicyPeer {
   readonly podSelector?: LabelSelector
@@ -46,22 +47,10 @@ export interface KubernetesNetworkPolicy {
   }
 }
 
-/** A pod of the cluster that is not on its host's network, on whatever host. */
-export interface PolicyPod {
-  readonly namespace: string
-  readonly address: string
-  readonly labels: Labels
-  readonly namedPorts?: readonly {
-    readonly name: string
-    readonly port: number
-    readonly protocol?: string
-  }[]
-}
-
 export interface KubernetesPolicyInput {
   readonly policies: readonly KubernetesNetworkPolicy[]
-  readonly pods: readonly PolicyPod[]
-  readonly namespaces: readonly { readonly name: string; readonly labels: Labels }[]
+  /** The pods and namespaces of the whole cluster. */
+  readonly pods: PodIndex
 }
 
 type Direction = 'ingress' | 'egress'
@@ -72,11 +61,13 @@ interface DirectedRule {
   readonly ports: readonly PolicyPort[]
 }
 
-/** Whoever is at the other end: absent, everybody. */
-interface PeerSets {
+/** Whoever is at the other end: keys of sets, absent for everybody; and those of them that are pods. */
+interface Peers {
   readonly keys: readonly string[] | undefined
   readonly pods: readonly PolicyPod[]
 }
+
+const EVERY_POD: PodScope = { pods: {}, namespaces: { selector: {} } }
 
 function protocolOf(name = 'TCP'): PolicyPorts['protocol'] {
   const lower = name.toLowerCase()
@@ -115,7 +106,7 @@ class Compiler {
       if (!directionsOf(policy).has(direction)) continue
       const selected = this.#selectedHere(policy)
       if (selected.length === 0) continue
-      for (const pod of selected) isolated.add(pod.address)
+      for (const address of addressesOf(selected)) isolated.add(address)
       for (const [index, rule] of rulesOf(policy, direction).entries()) {
         rules.push(...this.#rules(policy, index, direction, selected, rule))
       }
@@ -131,10 +122,11 @@ class Compiler {
   }
 
   #selectedHere({ metadata, spec }: KubernetesNetworkPolicy): PolicyPod[] {
-    const matches = labelPredicate(spec.podSelector)
-    return this.#input.pods.filter(
-      pod => pod.namespace === metadata.namespace && this.#local.has(pod.address) && matches(pod.labels),
-    )
+    const { pods } = this.#input.pods.select({
+      pods: spec.podSelector,
+      namespaces: { name: metadata.namespace },
+    })
+    return [...pods].filter(({ address }) => address !== undefined && this.#local.has(address))
   }
 
   #rules(
@@ -170,7 +162,11 @@ class Compiler {
     }
     // A name stands for another number at every pod that is addressed.
     const addressed =
-      direction === 'ingress' ? selected : peers.keys === undefined ? this.#input.pods : peers.pods
+      direction === 'ingress'
+        ? selected
+        : peers.keys === undefined
+          ? [...this.#input.pods.select(EVERY_POD).pods]
+          : peers.pods
     for (const port of named) {
       for (const [number, pods] of byNumber(addressed, port)) {
         const protocol = protocolOf(port.protocol)
@@ -185,37 +181,32 @@ class Compiler {
     return results
   }
 
-  #peers(key: string, namespace: string, peers: readonly PolicyPeer[]): PeerSets {
+  #peers(key: string, namespace: string, peers: readonly PolicyPeer[]): Peers {
     if (peers.length === 0) return { keys: undefined, pods: [] }
-    const pods = peers
-      .filter(peer => peer.ipBlock === undefined)
-      .flatMap(peer => this.#podsOf(peer, namespace))
-    const blocks = peers.flatMap(({ ipBlock }) =>
-      ipBlock === undefined ? [] : blocksWithout(ipBlock.cidr, ipBlock.except),
-    )
-    return {
-      keys: [
-        ...(pods.length === 0 ? [] : [this.sets.add(key, addressesOf(pods))]),
-        ...(blocks.length === 0 ? [] : [this.sets.add(`${key} blocks`, blocks, 'net')]),
-      ],
-      pods,
+    const keys = new Set<string>()
+    const pods: PolicyPod[] = []
+    const blocks: string[] = []
+    for (const { ipBlock, podSelector = {}, namespaceSelector } of peers) {
+      if (ipBlock !== undefined) {
+        blocks.push(...blocksWithout(ipBlock.cidr, ipBlock.except))
+        continue
+      }
+      const scope: PodScope = {
+        pods: podSelector,
+        namespaces: namespaceSelector === undefined ? { name: namespace } : { selector: namespaceSelector },
+      }
+      const group = this.#input.pods.select(scope)
+      // Named by what is selected: policies that select the same share the set, and rules stay when members change.
+      keys.add(this.sets.add(`pods ${JSON.stringify(scope)}`, group.addresses))
+      pods.push(...group.pods)
     }
-  }
-
-  #podsOf({ podSelector = {}, namespaceSelector }: PolicyPeer, namespace: string): PolicyPod[] {
-    const matches = labelPredicate(podSelector)
-    const inNamespace = namespaceSelector === undefined ? undefined : labelPredicate(namespaceSelector)
-    const namespaces = new Set(
-      inNamespace === undefined
-        ? [namespace]
-        : this.#input.namespaces.filter(({ labels }) => inNamespace(labels)).map(({ name }) => name),
-    )
-    return this.#input.pods.filter(pod => namespaces.has(pod.namespace) && matches(pod.labels))
+    if (blocks.length > 0) keys.add(this.sets.add(`${key} blocks`, blocks, 'net'))
+    return { keys: [...keys], pods }
   }
 }
 
 function addressesOf(pods: readonly PolicyPod[]): string[] {
-  return pods.map(pod => pod.address)
+  return pods.flatMap(({ address }) => address ?? [])
 }
 
 function readPort({ protocol, port, endPort }: PolicyPort): PolicyPorts {
@@ -237,6 +228,9 @@ function byNumber(pods: readonly PolicyPod[], wanted: PolicyPort): Map<number, P
 }
 
 /**
+ * Costs what this host's pods and the policies are, not what the cluster's pods are; groups of those are kept in the
+ * index from one call to the next.
+ *
  * @param local addresses of this host's pods
  * @throws `InvalidPolicy`
  */
@@ -246,5 +240,6 @@ export function compileKubernetesPolicy(
 ): CompiledPolicy {
   const compiler = new Compiler(input, local)
   const stages = (['egress', 'ingress'] as const).flatMap(direction => compiler.stage(direction) ?? [])
+  input.pods.endRound()
   return { stages, sets: compiler.sets.list() }
 }

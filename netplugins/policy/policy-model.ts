@@ -49,9 +49,14 @@ export const NO_POLICY: CompiledPolicy = { stages: [], sets: [] }
 export class PolicySets {
   readonly #sets = new Map<string, PolicySet>()
 
-  /** @returns the key, to name the set in rules */
-  add(key: string, members: Iterable<string>, type: PolicySet['type'] = 'ip'): string {
-    if (!this.#sets.has(key)) this.#sets.set(key, { key, type, members: new Set(members) })
+  /**
+   * @param members a set that nobody changes any more is taken as it is: the same object again means the same members
+   * @returns the key, to name the set in rules
+   */
+  add(key: string, members: readonly string[] | ReadonlySet<string>, type: PolicySet['type'] = 'ip'): string {
+    if (!this.#sets.has(key)) {
+      this.#sets.set(key, { key, type, members: members instanceof Set ? members : new Set(members) })
+    }
     return key
   }
 

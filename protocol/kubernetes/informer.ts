@@ -3,14 +3,19 @@ import { Backoff, type Daemon, isDroverError, type Logger, sleep } from '../../k
 import type { KubernetesClient, ResourcePath } from './client.ts'
 import type { KubernetesObject } from './types.ts'
 
-export interface InformerOptions<T extends KubernetesObject> {
+export interface InformerOptions<T extends KubernetesObject, Kept extends KubernetesObject = T> {
   readonly client: KubernetesClient
   /** The collection: `/api/v1/pods`. */
   readonly path: ResourcePath
   readonly query?: Readonly<Record<string, string>>
   readonly log: Logger
-  /** Called for every object that appeared, changed or went; `undefined` stands for "not there". */
-  readonly onChange: (object: T | undefined, previous: T | undefined) => void
+  /** What of an object is kept in memory, with namespace, name and resourceVersion at least; all of it when absent. */
+  readonly keep?: (object: T) => Kept
+  /**
+   * Called for every object that appeared, changed or went; `undefined` stands for "not there". The previous one is what
+   * was kept of it.
+   */
+  readonly onChange: (object: T | undefined, previous: Kept | undefined) => void
   /** Called after every complete list, when the copy is known to hold everything. */
   readonly onSynchronized?: () => void
 }
@@ -23,17 +28,17 @@ const LIST_PAGE = 1000
 /** Milliseconds: a watch that ended sooner was not meant to. */
 const SHORT_WATCH = 1_000
 
-export class Informer<T extends KubernetesObject> implements Daemon {
+export class Informer<T extends KubernetesObject, Kept extends KubernetesObject = T> implements Daemon {
   readonly name: string
-  readonly #options: InformerOptions<T>
-  readonly #objects = new Map<string, T>()
+  readonly #options: InformerOptions<T, Kept>
+  readonly #objects = new Map<string, Kept>()
   readonly #abort = new AbortController()
   readonly #backoff = new Backoff({ initial: 100, maximum: 3_000, jitter: 0.5 })
   #revision: string | undefined
   #synchronized = false
   #running: Promise<void> = Promise.resolve()
 
-  constructor(options: InformerOptions<T>) {
+  constructor(options: InformerOptions<T, Kept>) {
     this.#options = options
     this.name = `informer ${options.path}`
   }
@@ -54,11 +59,11 @@ export class Informer<T extends KubernetesObject> implements Daemon {
     await this.#running
   }
 
-  get(namespace: string, name: string): T | undefined {
+  get(namespace: string, name: string): Kept | undefined {
     return this.#objects.get(`${namespace}/${name}`)
   }
 
-  values(): IterableIterator<T> {
+  values(): IterableIterator<Kept> {
     return this.#objects.values()
   }
 
@@ -132,7 +137,7 @@ export class Informer<T extends KubernetesObject> implements Daemon {
     const key = `${object.metadata.namespace ?? ''}/${object.metadata.name}`
     const previous = this.#objects.get(key)
     if (previous?.metadata.resourceVersion === object.metadata.resourceVersion) return key
-    this.#objects.set(key, object)
+    this.#objects.set(key, this.#kept(object))
     this.#options.onChange(object, previous)
     return key
   }
@@ -141,6 +146,11 @@ export class Informer<T extends KubernetesObject> implements Daemon {
     const key = `${object.metadata.namespace ?? ''}/${object.metadata.name}`
     const previous = this.#objects.get(key)
     this.#objects.delete(key)
-    this.#options.onChange(undefined, previous ?? object)
+    this.#options.onChange(undefined, previous ?? this.#kept(object))
+  }
+
+  #kept(object: T): Kept {
+    // Without `keep`, both types are the same.
+    return this.#options.keep?.(object) ?? (object as KubernetesObject as Kept)
   }
 }

@@ -191,21 +191,70 @@ export interface Namespace extends KubernetesObject {
   status?: { phase?: string }
 }
 
+export interface ServicePort {
+  name?: string
+  protocol?: string
+  port: number
+  nodePort?: number
+}
+
 export interface Service extends KubernetesObject {
   spec?: {
     type?: string
     clusterIP?: string
     clusterIPs?: string[]
+    externalIPs?: string[]
     externalName?: string
-    ports?: { name?: string; protocol?: string; port: number }[]
+    ports?: ServicePort[]
     publishNotReadyAddresses?: boolean
+    sessionAffinity?: string
+    sessionAffinityConfig?: { clientIP?: { timeoutSeconds?: number } }
+    internalTrafficPolicy?: string
+    externalTrafficPolicy?: string
   }
+}
+
+export interface EndpointConditions {
+  ready?: boolean
+  serving?: boolean
+  terminating?: boolean
 }
 
 export interface EndpointSlice extends KubernetesObject {
   addressType: string
-  endpoints?: { addresses: string[]; conditions?: { ready?: boolean }; hostname?: string }[]
+  endpoints?: {
+    addresses: string[]
+    conditions?: EndpointConditions
+    hostname?: string
+    nodeName?: string
+  }[]
   ports?: { name?: string; protocol?: string; port?: number }[]
+}
+
+export interface LabelSelector {
+  matchLabels?: Record<string, string>
+  matchExpressions?: { key: string; operator: string; values?: string[] }[]
+}
+
+export interface NetworkPolicyPeer {
+  podSelector?: LabelSelector
+  namespaceSelector?: LabelSelector
+  ipBlock?: { cidr: string; except?: string[] }
+}
+
+export interface NetworkPolicyPort {
+  protocol?: string
+  port?: number | string
+  endPort?: number
+}
+
+export interface NetworkPolicy extends KubernetesObject {
+  spec?: {
+    podSelector?: LabelSelector
+    policyTypes?: string[]
+    ingress?: { from?: NetworkPolicyPeer[]; ports?: NetworkPolicyPort[] }[]
+    egress?: { to?: NetworkPolicyPeer[]; ports?: NetworkPolicyPort[] }[]
+  }
 }
 
 /** The error document of the Kubernetes API. */

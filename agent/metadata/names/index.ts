@@ -1,7 +1,2 @@
-export {
-  type ClusterNames,
-  KubernetesNames,
-  KubernetesSource,
-  type KubernetesSourceOptions,
-} from './kubernetes/index.ts'
+export { type ClusterNames, KubernetesNames } from './kubernetes/index.ts'
 export { NameDirectory } from './name-directory.ts'

@@ -3,8 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t, { type Test } from 'tap'
+import { ClusterSource } from '../../../agent/cluster/index.ts'
 import {
-  KubernetesSource,
+  KubernetesNames,
   MetadataModel,
   NameDirectory,
   Requesters,
@@ -51,7 +52,7 @@ const pod = (name: string, spec: object = {}) => ({
 
 /** The names of a cluster as a host answers them: followed from its API, asked by dig. */
 class HostNames {
-  readonly source: KubernetesSource
+  readonly source: ClusterSource
   readonly #client: KubernetesClient
   readonly #dns: DnsServer
 
@@ -61,7 +62,7 @@ class HostNames {
       bearerToken: master.token,
       authority: master.authority,
     })
-    this.source = new KubernetesSource({ client: this.#client, directory, log })
+    this.source = new ClusterSource({ client: this.#client, directory, log })
     const model = new MetadataModel()
     const addresses = {
       isHostAddress: (address: string) => address === '127.0.0.1',
@@ -71,7 +72,9 @@ class HostNames {
     const node = host('node1')
     requesters.setHost(node.uuid)
     model.apply([node], [])
-    const clients = new NameDirectory(model, requesters, this.source.names)
+    const kubernetes = new KubernetesNames()
+    kubernetes.follow(this.source.collections)
+    const clients = new NameDirectory(model, requesters, kubernetes)
     const forwarder = new Forwarder({ upstreams: [] })
     this.#dns = new DnsServer({ host: '127.0.0.1', port: 0, clients, forwarder, log })
   }

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
-import type { PolicyInput } from '../../../netplugins/policy/index.ts'
+import { PodIndex, type PolicyInput } from '../../../netplugins/policy/index.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 import { BRIDGE, METADATA, makeHostDirectories, makeHostNetwork, makeRuntime, SETTINGS } from './host.ts'
 import {
@@ -144,13 +144,17 @@ t.test('network policies', { skip }, async t => {
     t.notOk(await reaches('web', 'db'))
   })
   await t.test('policies of Kubernetes', async t => {
-    const pods = NAMES.map(name => ({ namespace: 'shop', address: address(name), labels: { app: name } }))
+    const pods = new PodIndex()
+    for (const name of NAMES) {
+      pods.putPod({ namespace: 'shop', name, address: address(name), labels: { app: name } })
+    }
+    pods.setNamespace('shop', {})
     const policy = (name: string, spec: object) => ({
       metadata: { name, namespace: 'shop' },
       spec: { podSelector: { matchLabels: { app: 'db' } }, ...spec },
     })
     const kubernetes = (...policies: ReturnType<typeof policy>[]): PolicyInput => ({
-      kubernetes: { policies, pods, namespaces: [{ name: 'shop', labels: {} }] },
+      kubernetes: { policies, pods },
     })
     await apply(
       kubernetes(

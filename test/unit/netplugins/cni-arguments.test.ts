@@ -15,7 +15,9 @@ t.test('CNI_ARGS', async t => {
     ),
     { address: '10.42.0.9/16', mac: '02-00-00-00-00-01', mtuOverhead: 98 },
   )
-  t.strictSame(readArguments('K8S_POD_NAMESPACE=default;K8S_POD_NAME=web=1;LinkMTUOverhead='), {})
+  t.strictSame(readArguments('K8S_POD_NAMESPACE=default;K8S_POD_NAME=web=1;LinkMTUOverhead='), {
+    pod: { namespace: 'default', name: 'web=1' },
+  })
   t.strictSame(readArguments('FOO=1;IgnoreUnknown=true'), {})
   for (const text of ['FOO=1', 'IP', '=x', 'IgnoreUnknown=0;FOO=1', 'LinkMTUOverhead=many']) {
     t.throws(() => readArguments(text), { code: 'InvalidCniEnvironment' }, text)

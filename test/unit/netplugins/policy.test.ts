@@ -8,6 +8,7 @@ import {
   compilePolicy,
   type KubernetesNetworkPolicy,
   type NetworkPolicyRuleInput,
+  PodIndex,
   type PolicyInput,
   type PolicyMember,
   policyChains,
@@ -179,11 +180,18 @@ const NAMESPACES = [
   { name: 'shop', labels: { 'kubernetes.io/metadata.name': 'shop' } },
   { name: 'ops', labels: { 'kubernetes.io/metadata.name': 'ops', team: 'ops' } },
 ]
+
+function podIndex(): PodIndex {
+  const index = new PodIndex()
+  for (const { name, labels } of NAMESPACES) index.setNamespace(name, labels)
+  for (const [n, pod] of PODS.entries()) index.putPod({ ...pod, name: `p${n}` })
+  return index
+}
 const PODS_HERE = new Set(PODS.map(pod => pod.address))
 
 function kubernetes(...specs: KubernetesNetworkPolicy['spec'][]): CompiledPolicy {
   const policies = specs.map((spec, n) => ({ metadata: { name: `p${n}`, namespace: 'shop' }, spec }))
-  return compilePolicy({ kubernetes: { policies, pods: PODS, namespaces: NAMESPACES } }, PODS_HERE)
+  return compilePolicy({ kubernetes: { policies, pods: podIndex() } }, PODS_HERE)
 }
 
 t.test('NetworkPolicy of Kubernetes', async t => {
@@ -280,11 +288,80 @@ t.test('NetworkPolicy of Kubernetes', async t => {
     network: { defaultAction: 'deny', rules: [], members: [] },
     kubernetes: {
       policies: [{ metadata: { name: 'all', namespace: 'shop' }, spec: { podSelector: {}, ingress: [{}] } }],
-      pods: PODS,
-      namespaces: NAMESPACES,
+      pods: podIndex(),
     },
   }
   t.notOk(reaches(compilePolicy(together, PODS_HERE), 20, 10), 'a packet passes both kinds')
+})
+
+t.test('who is selected follows the changes', async t => {
+  const index = podIndex()
+  const scope = { pods: { matchLabels: { app: 'web' } }, namespaces: { name: 'shop' } }
+  const ofTeam = { pods: {}, namespaces: { selector: { matchLabels: { team: 'ops' } } } }
+  const addresses = (of: typeof scope | typeof ofTeam) => [...index.select(of).addresses].toSorted()
+  const group = index.select(scope)
+  t.strictSame(addresses(scope), ['10.42.0.10', '10.42.0.11'])
+  t.strictSame(addresses(ofTeam), ['10.42.0.30'])
+  index.putPod({ namespace: 'ops', name: 'new', labels: { app: 'web' } })
+  t.equal(index.select(scope), group, 'the same members are the same object')
+  t.strictSame(addresses(ofTeam), ['10.42.0.30'], 'who has no address cannot be meant')
+  index.putPod({ namespace: 'ops', name: 'new', labels: { app: 'web' }, address: '10.42.0.31' })
+  t.strictSame(addresses(ofTeam), ['10.42.0.30', '10.42.0.31'])
+  index.setNamespace('shop', { team: 'ops' })
+  index.setNamespace('ops', undefined)
+  t.strictSame(addresses(ofTeam), ['10.42.0.10', '10.42.0.11', '10.42.0.20'])
+  index.removePod({ namespace: 'shop', name: 'p0' })
+  index.removePod({ namespace: 'shop', name: 'nobody' })
+  t.strictSame(addresses(scope), ['10.42.0.11'])
+  index.endRound()
+  index.select(scope)
+  index.endRound()
+  t.strictSame(addresses(ofTeam), ['10.42.0.11', '10.42.0.20'], 'what was forgotten is found again')
+})
+
+t.test('any order of changes ends in the same groups', async t => {
+  const team = fc.constantFrom(undefined, { team: 'a' }, { team: 'b' })
+  const change = fc.oneof(
+    fc.record({
+      kind: fc.constant('namespace' as const),
+      namespace: fc.constantFrom('x', 'y'),
+      labels: team,
+    }),
+    fc.record({
+      kind: fc.constant('pod' as const),
+      namespace: fc.constantFrom('x', 'y'),
+      name: fc.constantFrom('1', '2', '3'),
+      labels: fc.constantFrom(undefined, { app: 'a' }, { app: 'b' }),
+      address: fc.constantFrom(undefined, '10.42.0.1', '10.42.0.2'),
+    }),
+  )
+  const scopes = [
+    { pods: { matchLabels: { app: 'a' } }, namespaces: { name: 'x' } },
+    { pods: {}, namespaces: { selector: { matchLabels: { team: 'a' } } } },
+    { pods: { matchLabels: { app: 'b' } }, namespaces: { selector: {} } },
+  ]
+  const followed = (
+    changes: readonly (typeof change extends fc.Arbitrary<infer C> ? C : never)[],
+    ask: boolean,
+  ) => {
+    const index = new PodIndex()
+    const groups = () => scopes.map(scope => [...index.select(scope).addresses].toSorted())
+    for (const each of changes) {
+      if (ask) groups()
+      if (each.kind === 'namespace') index.setNamespace(each.namespace, each.labels)
+      else if (each.labels === undefined) index.removePod(each)
+      else {
+        const { namespace, name, labels, address } = each
+        index.putPod({ namespace, name, labels, ...(address === undefined ? {} : { address }) })
+      }
+    }
+    return groups()
+  }
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 30 }), changes => {
+      t.strictSame(followed(changes, true), followed(changes, false))
+    }),
+  )
 })
 
 t.test('selectors', async t => {
@@ -374,7 +451,12 @@ t.test('in the words of the kernel', async t => {
   for (const { key } of policy.sets) t.ok(setName(key).length <= 31)
   const set = { key: 'x', type: 'net' as const, members: new Set(['10.0.0.1/32', '10.1.0.0/16']) }
   t.strictSame(changeLines(set, new Set(['10.0.0.1', '10.1.0.0/16'])), [])
-  t.match(changeLines(set, new Set()).at(-2), /^swap TMP-.* RNCH-/)
+  t.strictSame(
+    changeLines(set, new Set(['10.0.0.1', '10.2.0.0/16'])).map(line => line.replace(/RNCH-\w+/, 'SET')),
+    ['add SET 10.1.0.0/16 -exist', 'del SET 10.2.0.0/16 -exist'],
+  )
+  const many = new Set(Array.from({ length: 100 }, (_, n) => `10.3.0.${n}`))
+  t.match(changeLines(set, many).at(-2), /^swap TMP-.* RNCH-/)
   t.strictSame(
     [
       ...readSets(

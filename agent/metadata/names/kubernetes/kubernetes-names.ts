@@ -4,7 +4,7 @@
  */
 import { AddressSet, type Found, type Scope } from '../../../../dns/index.ts'
 import { ipv4BlockContains, parseIpv4, requireIpv4Block } from '../../../../kit/index.ts'
-import type { ServiceRecord, SliceRecord } from './records.ts'
+import type { ClusterCollections, ServiceRecord, SliceRecord } from '../../../cluster/index.ts'
 import { addressOfLabel, ServiceNames } from './service-names.ts'
 
 /** The addresses of containers: only these are given out as pods'. */
@@ -51,12 +51,16 @@ export class KubernetesNames implements ClusterNames {
     return names && [...names]
   }
 
-  services(): readonly ServiceRecord[] {
-    return [...this.#services.values()].flatMap(({ service }) => service ?? [])
-  }
-
-  slices(): readonly SliceRecord[] {
-    return [...this.#slices.values()]
+  /** Keeps to what the cluster has. */
+  follow({ services, slices }: Pick<ClusterCollections, 'services' | 'slices'>): void {
+    services.onChange((record, previous) => {
+      if (record !== undefined) this.putService(record)
+      else if (previous !== undefined) this.removeService(previous)
+    })
+    slices.onChange((record, previous) => {
+      if (record !== undefined) this.putSlice(record)
+      else if (previous !== undefined) this.removeSlice(previous)
+    })
   }
 
   putService(record: ServiceRecord): void {

@@ -8,7 +8,7 @@ import {
   isHostName,
   type PortRecord,
 } from '../../../../dns/index.ts'
-import type { ServiceRecord, SliceRecord } from './records.ts'
+import type { ServiceRecord, SliceRecord } from '../../../cluster/index.ts'
 
 /** An endpoint that may be given out. */
 interface PublishedEndpoint {

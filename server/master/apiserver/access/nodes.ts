@@ -35,11 +35,16 @@ function boundTo(node: string, { namespace, name }: Attributes, view: AccessView
   return stored === undefined || (view.read(stored) as Frozen<Pod>).spec.nodeName === node
 }
 
+/** Network policies are about pods of other nodes, too: who enforces them must know whom they name. */
+function hasNetworkPolicies(view: AccessView): boolean {
+  return view.list('networking.k8s.io/networkpolicies', undefined).length > 0
+}
+
 const pods: NodeRule = (node, attributes, view) => {
   switch (attributes.verb) {
     case 'list':
     case 'watch':
-      return attributes.requiredField('spec.nodeName') === node
+      return attributes.requiredField('spec.nodeName') === node || hasNetworkPolicies(view)
         ? ALLOWED
         : deny('can only list/watch pods with spec.nodeName field selector of its own node')
     case 'get':
@@ -89,6 +94,8 @@ const RULES = new Map<string, NodeRule>([
   ['/events', verbs('create', 'patch', 'update')],
   ['events.k8s.io/events', verbs('create', 'patch', 'update')],
   ['/configmaps', verbs('get', 'list', 'watch')],
+  ['/namespaces', verbs('get', 'list', 'watch')],
+  ['networking.k8s.io/networkpolicies', verbs('get', 'list', 'watch')],
   ['/services', verbs('get', 'list', 'watch')],
   ['discovery.k8s.io/endpointslices', verbs('get', 'list', 'watch')],
   ['/serviceaccounts', verbs('get', 'list', 'watch')],

@@ -1,7 +1,7 @@
 /** Names of Kubernetes services and pods, and how they follow changes. */
 import t from 'tap'
+import { serviceRecordOf, sliceRecordOf } from '../../../../agent/cluster/records.ts'
 import { KubernetesNames } from '../../../../agent/metadata/names/kubernetes/index.ts'
-import { serviceRecordOf, sliceRecordOf } from '../../../../agent/metadata/names/kubernetes/records.ts'
 import { type HostView, resolveName } from '../../../../dns/client-view.ts'
 import { AddressSet, CanonicalName } from '../../../../dns/index.ts'
 import type { EndpointSlice, Service } from '../../../../protocol/kubernetes/index.ts'

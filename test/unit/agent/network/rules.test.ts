@@ -93,6 +93,7 @@ function request(portMappings: Parameters<typeof requestedPorts>[0]['portMapping
     mac: undefined,
     mtuOverhead: 0,
     bandwidth: undefined,
+    pod: undefined,
     previousResult: undefined,
     portMappings,
   }

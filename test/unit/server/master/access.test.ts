@@ -76,6 +76,15 @@ t.test('strangers', async t => {
   })
 })
 
+const POLICIES = '/apis/networking.k8s.io/v1/networkpolicies'
+const POLICIES_OF_DEFAULT = '/apis/networking.k8s.io/v1/namespaces/default/networkpolicies'
+const policy = {
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'NetworkPolicy',
+  metadata: { name: 'closed' },
+  spec: { podSelector: {} },
+}
+
 t.test('agents of hosts', async t => {
   const { ask } = await temporaryMaster(t)
   const own = 'node|n1|c1'
@@ -156,8 +165,11 @@ t.test('agents of hosts', async t => {
     ['POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', 403, {}],
     ['GET', '/api/v1/configmaps', 200],
     ['POST', '/api/v1/namespaces/default/configmaps', 403, {}],
-    ['GET', '/api/v1/namespaces', 403],
+    ['GET', '/api/v1/namespaces', 200],
     ['POST', '/api/v1/namespaces', 403, {}],
+    ['GET', POLICIES, 200],
+    ['POST', POLICIES_OF_DEFAULT, 403, policy],
+    ['GET', '/api/v1/pods', 403],
     ['DELETE', `${PODS}/mine?gracePeriodSeconds=0`, 200],
   ]
   for (const [method, path, status, body] of cases) {
@@ -168,6 +180,9 @@ t.test('agents of hosts', async t => {
       `${method} ${path}: ${answer.status === status ? '' : answer.text.slice(0, 200)}`,
     )
   }
+  t.equal((await ask(POLICIES_OF_DEFAULT, { method: 'POST', body: policy })).status, 201)
+  t.equal((await as('/api/v1/pods', 'GET')).status, 200, 'policies are about pods of other nodes')
+  t.equal((await as(`${PODS}/other`, 'GET')).status, 403)
 })
 
 t.test('components', async t => {

@@ -1,0 +1,9 @@
+export { type ClusterCollections, ClusterSource, type ClusterSourceOptions } from './cluster-source.ts'
+export type {
+  NamedPort,
+  NamespaceRecord,
+  PodRecord,
+  PolicyRecord,
+  ServiceRecord,
+  SliceRecord,
+} from './records.ts'
