@@ -58,7 +58,7 @@ t.test('network policies of Kubernetes', { skip, timeout: 280_000 }, async t => 
       answer => answer === 'silence',
     )
 
-  await t.test('without a policy everybody reaches everybody', async () => {
+  await t.test('without a policy everybody reaches everybody', async t => {
     for (const from of [near, far, ops]) await opens(from, web)
     const { stdout } = await fleet.first.run('iptables-save', [])
     t.notMatch(stdout, 'CATTLE_POLICY')
@@ -71,7 +71,7 @@ t.test('network policies of Kubernetes', { skip, timeout: 280_000 }, async t => 
     await opens(near, far)
     t.match(await host.ask('tcp', web.address, PORT), /^web sees/, 'its own node always reaches a pod')
   })
-  await t.test('a new pod is isolated from the start', async () => {
+  await t.test('a new pod is isolated from the start', async t => {
     const [second] = (await world.run(
       [{ name: 'web-2', host: 1, labels: { app: 'web' } }],
       [['tcp', PORT]],
