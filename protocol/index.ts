@@ -6,6 +6,7 @@ export type {
   PortReport,
 } from './container-report.ts'
 export { protocolErrors } from './errors.ts'
+export { encodeFrame, type Frame, FrameDecoder } from './frames.ts'
 export {
   CHECKERS_PER_CONTAINER,
   HEALTH_REPORT_LIMIT,
@@ -99,4 +100,17 @@ export {
   registrationAnswer,
   registrationRequest,
 } from './registration.ts'
-export { encodeTerminalFrame, TerminalDecoder, type TerminalFrame, type TerminalSize } from './terminal.ts'
+export {
+  CHANNEL,
+  type ContainerCommand,
+  containerCommand,
+  type PodConnection,
+  podConnection,
+} from './remote-command.ts'
+export {
+  encodeTerminalFrame,
+  isTerminalSize,
+  TerminalDecoder,
+  type TerminalFrame,
+  type TerminalSize,
+} from './terminal.ts'

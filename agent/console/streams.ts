@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { explainError, type Logger, Type, validatorOf } from '../../kit/index.ts'
 import { LABEL, type LinkStream, protocolErrors, TerminalDecoder } from '../../protocol/index.ts'
 import type { ContainerDetails, ContainerInventory, DockerEngine } from '../docker/index.ts'
+import { PodCommands } from './pod-commands.ts'
 
 const logParams = validatorOf(
   Type.Object({
@@ -61,6 +62,7 @@ export class ConsoleStreams {
   readonly #inventory: ContainerInventory
   readonly #attemptLabel: string
   readonly #log: Logger
+  readonly #commands: PodCommands
 
   /** @param attemptLabel the label with the number of a pod container's attempt */
   constructor(engine: DockerEngine, inventory: ContainerInventory, attemptLabel: string, log: Logger) {
@@ -68,6 +70,7 @@ export class ConsoleStreams {
     this.#inventory = inventory
     this.#attemptLabel = attemptLabel
     this.#log = log
+    this.#commands = new PodCommands(engine, inventory, log)
   }
 
   /** Serves one stream to its end. */
@@ -95,6 +98,15 @@ export class ConsoleStreams {
         return
       case 'exec':
         await this.#exec(params, stream)
+        return
+      case 'pod-exec':
+        await this.#commands.exec(params, stream)
+        return
+      case 'pod-attach':
+        await this.#commands.attach(params, stream)
+        return
+      case 'pod-connect':
+        await this.#commands.connect(params, stream)
         return
       default:
         throw protocolErrors.RequestFailed({ message: `there is no stream of kind ${kind}` })

@@ -225,6 +225,23 @@ export class DockerEngine {
     }
   }
 
+  /** Connects to the streams of a container's own process. */
+  async attach(
+    id: string,
+    options: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean },
+  ): Promise<{ stream: Duplex; resize: (columns: number, rows: number) => Promise<void> }> {
+    const container = this.#docker.getContainer(id)
+    const stream = await this.#call(`container ${id}`, () =>
+      container.attach({ stream: true, hijack: true, ...options }),
+    )
+    return {
+      stream: stream as unknown as Duplex,
+      resize: async (columns, rows) => {
+        await container.resize({ w: columns, h: rows })
+      },
+    }
+  }
+
   /** Splits a multiplexed stream of Docker's into one of plain bytes, in order of arrival. */
   demultiplex(
     source: NodeJS.ReadableStream,

@@ -27,6 +27,7 @@ export {
   type VethPairOptions,
   type VxlanOptions,
 } from './links.ts'
+export { connectInNamespace } from './namespace-connection.ts'
 export {
   deleteNeighbour,
   listNeighbours,

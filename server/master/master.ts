@@ -1,5 +1,6 @@
 /** The embedded Kubernetes master: the API, the schedulers and the controllers of any number of clusters. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { type Clock, type Daemon, type Logger, sendJson, systemClock } from '../../kit/index.ts'
 import type { Store } from '../store/index.ts'
 import {
@@ -96,6 +97,22 @@ export class KubernetesMaster implements Daemon {
       return
     }
     await this.#parts.server.handle(cluster, pathAfterPrefix, request, response)
+  }
+
+  /**
+   * Serves a connection to a cluster's API that asks for another protocol.
+   *
+   * @param head what came of the other protocol already
+   */
+  async upgrade(
+    cluster: string,
+    pathAfterPrefix: string,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+  ): Promise<void> {
+    if (this.#parts === undefined) socket.destroy()
+    else await this.#parts.server.upgrade(cluster, pathAfterPrefix, request, socket, head)
   }
 
   /**

@@ -11,6 +11,15 @@ import { refuseUpgrade } from './upgrade.ts'
 export interface KubernetesFace {
   /** @param path after `/k8s/clusters/<id>`, without the query */
   handle(clusterId: string, path: string, request: IncomingMessage, response: ServerResponse): Promise<void>
+
+  /** A connection that asks for another protocol. @param head what came of it already */
+  upgrade(
+    clusterId: string,
+    path: string,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+  ): Promise<void>
 }
 
 export interface FrontDoorParts {
@@ -63,13 +72,19 @@ export class FrontDoor {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, encrypted: boolean): void {
-    const { links, streams } = this.#parts
+    const { kubernetes, links, log, streams } = this.#parts
     const { path, query } = requestTarget(request)
     const stream = STREAM.exec(path)
+    const cluster = KUBERNETES.exec(path)
     if (!originAllowed(request)) refuseUpgrade(socket, 403, 'pages of other sites may not connect here')
     else if (path === '/v3/connect' && encrypted) links.upgrade(request, socket, head)
     else if (stream !== null) {
       streams.upgrade(stream[1] as 'exec' | 'logs', query.get('token') ?? '', request, socket, head)
+    } else if (cluster !== null) {
+      kubernetes.upgrade(cluster[1] ?? '', cluster[2] ?? '/', request, socket, head).catch(error => {
+        log.error({ err: error }, 'a connection to the Kubernetes API failed')
+        socket.destroy()
+      })
     } else refuseUpgrade(socket, 404, 'nothing here speaks another protocol')
   }
 }

@@ -1,6 +1,6 @@
 /** Reaches the nodes of clusters through the connections of their agents, never by an address. */
-import type { Readable } from 'node:stream'
-import { protocolErrors } from '../../protocol/index.ts'
+import type { Duplex, Readable } from 'node:stream'
+import { type ContainerCommand, type PodConnection, protocolErrors } from '../../protocol/index.ts'
 import type { Model } from '../model/index.ts'
 import type { AgentLinks } from './agent-links.ts'
 
@@ -20,8 +20,22 @@ export class NodeGateway {
    * @throws `HostNotConnected`
    */
   async containerLogs(clusterId: string, nodeName: string, request: unknown): Promise<Readable> {
+    return this.#open(clusterId, nodeName, 'pod-logs', request)
+  }
+
+  /** Runs a command in a container, or attaches to it: frames of channels both ways. @throws `HostNotConnected` */
+  async runCommand(clusterId: string, nodeName: string, request: ContainerCommand): Promise<Duplex> {
+    return this.#open(clusterId, nodeName, request.command.length === 0 ? 'pod-attach' : 'pod-exec', request)
+  }
+
+  /** Connects to a port inside of a pod. @throws `HostNotConnected` */
+  async connectToPod(clusterId: string, nodeName: string, request: PodConnection): Promise<Duplex> {
+    return this.#open(clusterId, nodeName, 'pod-connect', request)
+  }
+
+  #open(clusterId: string, nodeName: string, kind: string, request: unknown): Duplex {
     const host = this.#model.hosts.find('node', `${clusterId}/${nodeName}`)
     if (host === undefined) throw protocolErrors.HostNotConnected({ object: `node ${nodeName}` })
-    return this.#links.require(host.id).openStream('pod-logs', request)
+    return this.#links.require(host.id).openStream(kind, request)
   }
 }

@@ -1,4 +1,6 @@
 /** The way to the nodes: what the agents of a cluster's hosts do for its API. */
+import type { Duplex } from 'node:stream'
+import type { ContainerCommand, PodConnection } from '../../../protocol/index.ts'
 
 /** Options of the log subresource (`PodLogOptions`). */
 export interface LogOptions {
@@ -29,4 +31,13 @@ export interface NodeGateway {
    * the node is not connected, does not have the container, or does not answer within a deadline of the gateway.
    */
   containerLogs(cluster: string, node: string, request: ContainerLogRequest): Promise<NodeJS.ReadableStream>
+
+  /**
+   * Runs a command in a container of a pod, or attaches to it. Both directions are frames (protocol/frames.ts) whose kind
+   * is a channel (protocol/remote-command.ts); the last one from the node says how it ended. Rejects as `containerLogs`.
+   */
+  runCommand(cluster: string, node: string, request: ContainerCommand): Promise<Duplex>
+
+  /** Connects to a port inside of a pod: plain bytes both ways. Rejects as `containerLogs`. */
+  connectToPod(cluster: string, node: string, request: PodConnection): Promise<Duplex>
 }

@@ -16,8 +16,9 @@ import {
   MASTERS_GROUP,
 } from '../../../server/master/index.ts'
 import { openStore, type RunningStore, type StoreOptions } from '../../../server/store/index.ts'
+import { echoCommand, echoPort } from '../../unit/server/master/echo-node.ts'
 
-const KUBECTL = process.env.KUBECTL ?? 'kubectl'
+export const KUBECTL = process.env.KUBECTL ?? 'kubectl'
 const silentLog = createLogger('test', 'silent')
 const ADMIN_TOKEN = 'the-token-of-the-admin'
 
@@ -134,6 +135,8 @@ export class MasterUnderTest {
       nodes: {
         containerLogs: async (_cluster, node, { pod, container, options }) =>
           Readable.from([`${node} ${pod} ${container} tail=${options.tailLines ?? 'all'}\n`]),
+        runCommand: async (_cluster, node, command) => echoCommand(node, command),
+        connectToPod: async (_cluster, node, { port }) => echoPort(node, port),
       },
     })
     await master.start()
@@ -151,6 +154,10 @@ export class MasterUnderTest {
       onRequest: (request, response) => {
         const [, cluster = '', rest = '/'] = /^\/k8s\/clusters\/([^/?]+)([^?]*)/.exec(request.url ?? '') ?? []
         void master.handle(cluster, rest, request, response)
+      },
+      onUpgrade: (request, socket, head) => {
+        const [, cluster = '', rest = '/'] = /^\/k8s\/clusters\/([^/?]+)([^?]*)/.exec(request.url ?? '') ?? []
+        void master.upgrade(cluster, rest, request, socket, head)
       },
     })
     await listener.start()
@@ -215,7 +222,8 @@ export class MasterUnderTest {
     return file
   }
 
-  #environment(config: string): Record<string, string> {
+  /** What kubectl needs to find the cluster. */
+  environment(config = 'admin'): Record<string, string> {
     // Its caches go with the test.
     return { KUBECONFIG: this.file(`${config}.kubeconfig`), HOME: this.directory }
   }
@@ -227,13 +235,14 @@ export class MasterUnderTest {
       readonly config?: string
       readonly input?: string
       readonly environment?: Record<string, string>
+      readonly acceptedExitCodes?: readonly number[]
     } = {},
   ): Promise<CommandOutput> {
-    const { config = 'admin', input, environment } = options
+    const { config = 'admin', input, environment, acceptedExitCodes = [0, 1] } = options
     return await runCommand(KUBECTL, args, {
       ...(input === undefined ? {} : { input }),
-      environment: { ...this.#environment(config), ...environment },
-      acceptedExitCodes: [0, 1],
+      environment: { ...this.environment(config), ...environment },
+      acceptedExitCodes,
       deadline: 60_000,
     })
   }
@@ -259,7 +268,7 @@ export class MasterUnderTest {
   /** Starts kubectl and reads what it prints as it comes. */
   follow(t: Test, args: readonly string[]): RunningKubectl {
     const child = spawn(KUBECTL, args, {
-      env: { ...process.env, ...this.#environment('admin') },
+      env: { ...process.env, ...this.environment() },
       stdio: ['ignore', 'pipe', 'ignore'],
     })
     const lines = new BoundedQueue<string>('kubectl', 10_000, 'reject')

@@ -1,5 +1,7 @@
 /** The API server: one handler for the requests to any number of clusters. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { type Clock, explainError, type Logger, requestTarget } from '../../../../kit/index.ts'
 import {
   type Authenticate,
@@ -10,9 +12,13 @@ import {
 } from '../access/index.ts'
 import type { Catalog } from '../catalog/index.ts'
 import type { Cluster } from '../cluster/index.ts'
+import type { Frozen } from '../json.ts'
 import type { NodeGateway } from '../nodes.ts'
+import type { Pod } from '../objects.ts'
+import { getObject } from '../operations/index.ts'
 import type { Identify } from '../reviews/index.ts'
-import { notFound, pathNotFound, StatusError, statusObject, toStatusError } from '../status.ts'
+import { badRequest, notFound, pathNotFound, StatusError, statusObject, toStatusError } from '../status.ts'
+import { type StreamKind, StreamUpgrades } from '../streams/index.ts'
 import { issuerConfiguration, keySet, ServiceAccountTokens, SigningKeys } from '../tokens/index.ts'
 import { Watches } from '../watch/index.ts'
 import { Answer } from './answer.ts'
@@ -20,7 +26,7 @@ import { Authentication } from './authentication.ts'
 import { credentialsOf } from './credentials.ts'
 import { answerDiscovery, answerOpenApi, versionDocument } from './published.ts'
 import { ResourceVerbs } from './resource-verbs.ts'
-import { findRoute } from './route.ts'
+import { findRoute, type ResourceTarget, type Route } from './route.ts'
 
 /** What the tokens of service accounts are made with. */
 export interface ServiceAccountOptions {
@@ -47,6 +53,7 @@ export class ApiServer {
   readonly #options: ApiServerOptions
   readonly #watches: Watches
   readonly #verbs: ResourceVerbs
+  readonly #streams: StreamUpgrades
   readonly #keys: SigningKeys
   readonly #authentication: Authentication
 
@@ -54,6 +61,7 @@ export class ApiServer {
     this.#options = options
     const { authenticate, authorizer, clock, nodes, openCluster, serviceAccounts } = options
     this.#watches = new Watches(clock)
+    this.#streams = new StreamUpgrades(nodes, options.log)
     this.#keys = new SigningKeys(serviceAccounts.secret)
     const tokens = new ServiceAccountTokens({ keys: this.#keys, issuer: serviceAccounts.issuer, clock })
     this.#authentication = new Authentication({ authenticate, tokens, openCluster, clock })
@@ -85,6 +93,45 @@ export class ApiServer {
     }
   }
 
+  /**
+   * Serves a connection that asks for another protocol: a command in a pod, a forwarded port. Refusals are answers.
+   *
+   * @param head what came of the other protocol already
+   */
+  async upgrade(
+    cluster: string,
+    path: string,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+  ): Promise<void> {
+    const response = new ServerResponse(request)
+    response.assignSocket(socket as Socket)
+    response.once('finish', () => socket.end())
+    socket.on('error', () => socket.destroy())
+    const answer = new Answer(request, response)
+    let accepted = false
+    const accept = () => {
+      accepted = true
+      response.detachSocket(socket as Socket)
+    }
+    try {
+      const { open, route, kind } = await this.#stream(answer, cluster, path)
+      const stored = getObject(open, route.resource, route.namespace, route.name)
+      const pod = open.read(stored) as Frozen<Pod>
+      const { query } = requestTarget(request)
+      await this.#streams.serve({ request, socket, head, accept }, { kind, cluster, pod, query })
+    } catch (error) {
+      if (accepted) {
+        this.#options.log.debug({ cluster, reason: explainError(error) }, 'a stream ended with an error')
+        socket.destroy()
+      } else {
+        response.setHeader('connection', 'close')
+        await this.#refuse(answer, cluster, error)
+      }
+    }
+  }
+
   /** Ends all watches. */
   stop(): void {
     this.#watches.stop()
@@ -95,13 +142,7 @@ export class ApiServer {
     const { catalog } = this.#options
     const expected = findRoute(catalog, path)
     if (expected.type === 'public') return await this.#public(answer, expected.name)
-    const real = (await this.#authentication.identify(id, credentialsOf(request)))?.identity
-    if (real === undefined) throw new StatusError('Unauthorized', 'Unauthorized')
-    const cluster = await this.#options.openCluster(id)
-    // Who is somebody in a cluster that does not exist is somebody everywhere, and may know.
-    if (cluster === undefined) throw notFound({ group: '', resource: 'clusters' }, id)
-    const identity = await impersonate(real, request.headersDistinct, this.#options.authorizer, cluster)
-    const route = cluster.catalog === catalog ? expected : findRoute(cluster.catalog, path)
+    const { cluster, identity, route } = await this.#admit(request, id, path, expected)
     switch (route.type) {
       case 'discovery':
         requireGet(request)
@@ -150,6 +191,60 @@ export class ApiServer {
     if (document === 'keys') {
       await answer.send(200, keySet(this.#keys.of(cluster.id)), 'application/jwk-set+json')
     } else await answer.send(200, issuerConfiguration(this.#options.serviceAccounts.issuer(cluster.id)))
+  }
+
+  /** Who asks for what in which cluster. @throws `Unauthorized`, `NotFound`, `Forbidden` */
+  async #admit(
+    request: IncomingMessage,
+    id: string,
+    path: string,
+    expected: Route,
+  ): Promise<{ readonly cluster: Cluster; readonly identity: Identity; readonly route: Route }> {
+    const { catalog } = this.#options
+    const real = (await this.#authentication.identify(id, credentialsOf(request)))?.identity
+    if (real === undefined) throw new StatusError('Unauthorized', 'Unauthorized')
+    const cluster = await this.#options.openCluster(id)
+    // Who is somebody in a cluster that does not exist is somebody everywhere, and may know.
+    if (cluster === undefined) throw notFound({ group: '', resource: 'clusters' }, id)
+    const identity = await impersonate(real, request.headersDistinct, this.#options.authorizer, cluster)
+    const route = cluster.catalog === catalog ? expected : findRoute(cluster.catalog, path)
+    return { cluster, identity, route }
+  }
+
+  /** What a connection that asks for another protocol is for. @throws `BadRequest` besides */
+  async #stream(
+    answer: Answer,
+    id: string,
+    path: string,
+  ): Promise<{ readonly open: Cluster; readonly route: ResourceTarget; readonly kind: StreamKind }> {
+    const { request } = answer
+    const { cluster, identity, route } = await this.#admit(
+      request,
+      id,
+      path,
+      findRoute(this.#options.catalog, path),
+    )
+    const target = route.type === 'resource' ? route.target : undefined
+    const kind = target?.subresource?.name
+    if (target === undefined || (kind !== 'exec' && kind !== 'attach' && kind !== 'portforward')) {
+      throw badRequest('nothing here speaks another protocol')
+    }
+    await requireAccess(
+      this.#options.authorizer,
+      {
+        identity,
+        // Also for websockets, which begin with a GET: who may only read must not run commands.
+        verb: 'create',
+        group: '',
+        resource: 'pods',
+        subresource: kind,
+        namespace: target.namespace,
+        name: target.name,
+        requiredField: () => undefined,
+      },
+      cluster,
+    )
+    return { open: cluster, route: target, kind }
   }
 
   async #public(answer: Answer, name: 'version' | 'health'): Promise<void> {

@@ -20,9 +20,19 @@ function clientCertificate(socket: Socket): Uint8Array | undefined {
   return certificate ?? undefined
 }
 
+/** How browsers, whose websockets have no headers, bring a token (Kubernetes API, "WebSocket authentication"). */
+const TOKEN_PROTOCOL = /(?:^|,) *base64url\.bearer\.authorization\.k8s\.io\.([A-Za-z0-9_-]+) *(?:,|$)/
+
+function tokenOf({ headers }: IncomingMessage): string | undefined {
+  const { authorization, 'sec-websocket-protocol': protocols } = headers
+  if (authorization !== undefined) return /^Bearer +(\S+)$/i.exec(authorization)?.[1]
+  const [, encoded] = TOKEN_PROTOCOL.exec(protocols ?? '') ?? []
+  return encoded && Buffer.from(encoded, 'base64url').toString('utf8')
+}
+
 /** The credentials of a request. */
 export function credentialsOf(request: IncomingMessage): Credentials {
-  const [, bearerToken] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
+  const bearerToken = tokenOf(request)
   const certificate = clientCertificate(request.socket)
   return {
     ...(bearerToken === undefined || bearerToken.length > LONGEST_TOKEN ? {} : { bearerToken }),

@@ -5,6 +5,7 @@ import type { Frozen } from '../json.ts'
 import type { LogOptions, NodeGateway } from '../nodes.ts'
 import type { Pod } from '../objects.ts'
 import { badRequest } from '../status.ts'
+import { containerOf } from '../streams/index.ts'
 import type { Answer } from './answer.ts'
 import { flag } from './query.ts'
 
@@ -39,25 +40,6 @@ export function logOptions(query: URLSearchParams): LogOptions {
   }
 }
 
-/** The container that a log request means. @throws `BadRequest` when it names none and there are several */
-export function chooseContainer(pod: Frozen<Pod>, wanted: string): string {
-  const { name } = pod.metadata
-  const containers = pod.spec.containers.map(container => container.name)
-  const initContainers = (pod.spec.initContainers ?? []).map(container => container.name)
-  if (wanted === '') {
-    const [only, another] = containers
-    if (only !== undefined && another === undefined) return only
-    const choice = `choose one of: [${containers.join(' ')}]`
-    const init =
-      initContainers.length === 0 ? '' : ` or one of the init containers: [${initContainers.join(' ')}]`
-    throw badRequest(`a container name must be specified for pod ${name}, ${choice}${init}`)
-  }
-  if (!containers.includes(wanted) && !initContainers.includes(wanted)) {
-    throw badRequest(`container ${wanted} is not valid for pod ${name}`)
-  }
-  return wanted
-}
-
 /** Answers with the log. @throws `BadRequest`, and what the gateway throws */
 export async function answerPodLog(
   answer: Answer,
@@ -67,7 +49,7 @@ export async function answerPodLog(
   query: URLSearchParams,
 ): Promise<void> {
   const options = logOptions(query)
-  const container = chooseContainer(pod, query.get('container') ?? '')
+  const container = containerOf(pod, query.get('container') ?? '')
   const { nodeName = '' } = pod.spec
   if (nodeName === '') throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`)
   const { namespace = '', name, uid = '' } = pod.metadata

@@ -38,7 +38,7 @@ import { negotiate, Presenter } from '../presentation/index.ts'
 import { answerReview, type Identify } from '../reviews/index.ts'
 import { decodeObject } from '../schema/index.ts'
 import { Selection } from '../selection/index.ts'
-import { StatusError, successObject } from '../status.ts'
+import { badRequest, StatusError, successObject } from '../status.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
 import type { Watches } from '../watch/index.ts'
 import type { Answer } from './answer.ts'
@@ -385,7 +385,7 @@ export class ResourceVerbs {
         return await answerPodLog(answer, cluster, this.#nodes, pod, request.query)
       }
       default:
-        throw new StatusError('NotImplemented', `pods/${name} is not available on this server`)
+        throw badRequest('Upgrade request required')
     }
   }
 }

@@ -14,6 +14,7 @@ import {
   NODES_GROUP,
 } from '../../../../server/master/index.ts'
 import { openStore, type StoreOptions } from '../../../../server/store/index.ts'
+import { echoCommand, echoPort } from './echo-node.ts'
 
 export const silentLog = createLogger('test', 'silent')
 export const ADMIN = { user: 'admin', groups: [MASTERS_GROUP] }
@@ -122,6 +123,8 @@ export async function temporaryMaster(
         logRequests.push(logRequest)
         return Readable.from([`line of ${logRequest.container}\n`])
       },
+      runCommand: async (_cluster, node, command) => echoCommand(node, command),
+      connectToPod: async (_cluster, node, { port }) => echoPort(node, port),
     },
     serviceAccounts: {
       secret: 'a secret of the test',
@@ -137,6 +140,10 @@ export async function temporaryMaster(
     onRequest: (incoming, response) => {
       const [, cluster = '', rest = '/'] = /^\/k8s\/clusters\/([^/?]+)([^?]*)/.exec(incoming.url ?? '') ?? []
       void master.handle(cluster, rest, incoming, response)
+    },
+    onUpgrade: (incoming, socket, head) => {
+      const [, cluster = '', rest = '/'] = /^\/k8s\/clusters\/([^/?]+)([^?]*)/.exec(incoming.url ?? '') ?? []
+      void master.upgrade(cluster, rest, incoming, socket, head)
     },
   })
   await listener.start()

@@ -1,0 +1,187 @@
+/** Commands in the containers of pods, attaching to them, and connections to their ports. */
+import { PassThrough, type Readable, type Writable } from 'node:stream'
+import { finished, pipeline } from 'node:stream/promises'
+import { explainError, type Logger } from '../../kit/index.ts'
+import { connectInNamespace } from '../../netplugins/netlink/index.ts'
+import {
+  CHANNEL,
+  type ContainerCommand,
+  containerCommand,
+  encodeFrame,
+  FrameDecoder,
+  isTerminalSize,
+  LABEL,
+  type LinkStream,
+  podConnection,
+  protocolErrors,
+} from '../../protocol/index.ts'
+import type { ContainerDetails, ContainerInventory, DockerEngine } from '../docker/index.ts'
+
+/** A process whose streams a client has. */
+interface Running {
+  readonly stream: Readable & Writable
+  readonly resize: (columns: number, rows: number) => Promise<void>
+}
+
+function outcome(exitCode: number): Buffer {
+  const status =
+    exitCode === 0
+      ? { status: 'Success' }
+      : {
+          status: 'Failure',
+          message: `command terminated with non-zero exit code: exit status ${exitCode}`,
+          reason: 'NonZeroExitCode',
+          details: { causes: [{ reason: 'ExitCode', message: String(exitCode) }] },
+        }
+  return Buffer.from(JSON.stringify({ kind: 'Status', apiVersion: 'v1', metadata: {}, ...status }))
+}
+
+/** `{"Width":80,"Height":24}`, of which clients send one after the other. */
+function sizesOf(content: Buffer): { columns: number; rows: number }[] {
+  return content
+    .toString('utf8')
+    .split(/(?<=\})\s*/)
+    .flatMap(text => {
+      try {
+        const { Width, Height } = JSON.parse(text) as { Width?: number; Height?: number }
+        const size = { columns: Number(Width), rows: Number(Height) }
+        return isTerminalSize(size) ? [size] : []
+      } catch {
+        // No size, and nothing else depends on it.
+        return []
+      }
+    })
+}
+
+export class PodCommands {
+  readonly #engine: DockerEngine
+  readonly #inventory: ContainerInventory
+  readonly #log: Logger
+
+  constructor(engine: DockerEngine, inventory: ContainerInventory, log: Logger) {
+    this.#engine = engine
+    this.#inventory = inventory
+    this.#log = log
+  }
+
+  /** Runs a command in a container, to its end. @throws `RequestFailed`, and what Docker says */
+  async exec(params: unknown, stream: LinkStream): Promise<void> {
+    const wanted = containerCommand.parse(params, 'stream')
+    const { tty, stdin } = wanted
+    const running = await this.#engine.exec(this.#running(wanted).id, wanted.command, { tty, stdin })
+    await this.#carry(running, wanted, stream, tty)
+    await this.#end(stream, outcome(await running.exitCode()))
+  }
+
+  /** Attaches to what a container runs, until it ends. @throws `RequestFailed`, and what Docker says */
+  async attach(params: unknown, stream: LinkStream): Promise<void> {
+    const wanted = containerCommand.parse(params, 'stream')
+    const { stdin, stdout, stderr } = wanted
+    const details = this.#running(wanted)
+    const running = await this.#engine.attach(details.id, { stdin, stdout, stderr: stderr || details.tty })
+    await this.#carry(running, wanted, stream, details.tty)
+    await this.#end(stream, outcome(0))
+  }
+
+  /** Connects to a port of a pod, from inside of it. @throws `RequestFailed`, the system's error */
+  async connect(params: unknown, stream: LinkStream): Promise<void> {
+    const { uid, pod, port } = podConnection.parse(params, 'stream')
+    const sandbox = [...this.#inventory.all()].find(
+      ({ labels, status, pid }) => labels[LABEL.podUid] === uid && status === 'running' && pid > 0,
+    )
+    if (sandbox === undefined) {
+      throw protocolErrors.RequestFailed({ object: `pod ${pod}`, message: 'does not run on this host' })
+    }
+    const connection = await connectInNamespace(`/proc/${sandbox.pid}/ns/net`, port)
+    stream.once('close', () => connection.destroy())
+    await Promise.all([
+      pipeline(stream, connection, { end: true }),
+      pipeline(connection, stream, { end: true }),
+    ])
+  }
+
+  #running({ uid, pod, container }: ContainerCommand): ContainerDetails {
+    const found = [...this.#inventory.all()].find(
+      ({ labels, status }) =>
+        labels[LABEL.podUid] === uid && labels[LABEL.podContainer] === container && status === 'running',
+    )
+    if (found !== undefined) return found
+    throw protocolErrors.RequestFailed({ message: `container "${container}" of pod "${pod}" is not running` })
+  }
+
+  /** Carries input and output until there is no more output. */
+  async #carry(
+    { stream: process, resize }: Running,
+    { stdin }: ContainerCommand,
+    stream: LinkStream,
+    tty: boolean,
+  ): Promise<void> {
+    this.#carryInput(process, resize, stdin, stream)
+    const output = new PassThrough()
+    const errors = new PassThrough()
+    const carried = [this.#carryOutput(output, CHANNEL.output, stream)]
+    if (tty) {
+      await Promise.all([pipeline(process, output), ...carried])
+      return
+    }
+    carried.push(this.#carryOutput(errors, CHANNEL.errors, stream))
+    this.#engine.demultiplex(process, output, errors)
+    // The demultiplexer does not wait for its readers; the process has to.
+    const proceed = () => {
+      if (!output.writableNeedDrain && !errors.writableNeedDrain) process.resume()
+    }
+    process.on('data', () => {
+      if (output.writableNeedDrain || errors.writableNeedDrain) process.pause()
+    })
+    output.on('drain', proceed)
+    errors.on('drain', proceed)
+    try {
+      await finished(process, { writable: false })
+    } finally {
+      output.end()
+      errors.end()
+    }
+    await Promise.all(carried)
+  }
+
+  #carryInput(
+    process: Running['stream'],
+    resize: Running['resize'],
+    stdin: boolean,
+    stream: LinkStream,
+  ): void {
+    const decoder = new FrameDecoder()
+    stream.on('data', (bytes: Buffer) => {
+      for (const { kind, content } of decoder.decode(bytes)) {
+        if (kind === CHANNEL.input && stdin && !process.write(content)) {
+          stream.pause()
+          process.once('drain', () => stream.resume())
+        }
+        if (kind === CHANNEL.close && content[0] === CHANNEL.input) process.end()
+        if (kind !== CHANNEL.size) continue
+        for (const { columns, rows } of sizesOf(content)) {
+          resize(columns, rows).catch(error =>
+            this.#log.debug({ reason: explainError(error) }, 'a terminal was not resized'),
+          )
+        }
+      }
+    })
+    process.on('error', error => stream.destroy(error))
+    stream.once('close', () => process.destroy())
+  }
+
+  async #carryOutput(source: Readable, channel: number, stream: LinkStream): Promise<void> {
+    for await (const bytes of source as AsyncIterable<Buffer>) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      stream.write(encodeFrame(channel, bytes), error => (error ? reject(error) : resolve()))
+      await promise
+    }
+  }
+
+  async #end(stream: LinkStream, content: Buffer): Promise<void> {
+    stream.end(encodeFrame(CHANNEL.outcome, content))
+    await finished(stream, { readable: false })
+    // Whatever the client still sends is for nobody.
+    stream.resume()
+  }
+}

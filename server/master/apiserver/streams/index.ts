@@ -1,0 +1,3 @@
+/** Streams between clients and pods: commands, and forwarded ports. */
+export { containerOf } from './container-of.ts'
+export { type RawConnection, type StreamKind, StreamUpgrades } from './upgrades.ts'

@@ -1,0 +1,162 @@
+/**
+ * The server's side of a SPDY connection: streams that the client opens.
+ *
+ * Kubernetes' clients neither keep to windows nor open them, so a slow reader is slowed by TCP: when a stream has
+ * enough waiting, nothing more is read from the connection.
+ */
+import { once } from 'node:events'
+import { Duplex } from 'node:stream'
+import { encodeControl, encodeData, SpdyDecoder, type SpdyFrame, TYPE, words } from './frames.ts'
+import { HeaderReader, type Headers, HeaderWriter } from './header-blocks.ts'
+
+/** Streams open at a time: a port that is forwarded needs two for each connection. */
+const MOST_STREAMS = 1024
+/** Bytes that wait for the reader of one stream before the whole connection waits for it. */
+const STREAM_BUFFER = 256 * 1024
+/** Bytes of one frame that this side sends, so that other streams get their turn. */
+const CHUNK = 32 * 1024
+const REFUSED = 3
+const CANCEL = 5
+
+type Done = (error?: Error | null) => void
+type SendFrame = (frame: Buffer, done: Done) => void
+
+export class SpdyStream extends Duplex {
+  readonly id: number
+  readonly headers: Headers
+  readonly #send: SendFrame
+  #reading: (() => void) | undefined
+  #ended = false
+
+  constructor(id: number, headers: Headers, send: SendFrame) {
+    super({ readableHighWaterMark: STREAM_BUFFER, writableHighWaterMark: CHUNK, allowHalfOpen: true })
+    this.id = id
+    this.headers = headers
+    this.#send = send
+  }
+
+  override _write(chunk: Buffer, encoding: BufferEncoding, done: Done): void {
+    const rest = chunk.subarray(CHUNK)
+    this.#send(encodeData(this.id, chunk.subarray(0, CHUNK), false), error => {
+      if (error || rest.length === 0) done(error)
+      else this._write(rest, encoding, done)
+    })
+  }
+
+  override _final(done: Done): void {
+    this.#ended = true
+    this.#send(encodeData(this.id, Buffer.alloc(0), true), done)
+  }
+
+  override _read(): void {
+    this.#reading?.()
+  }
+
+  override _destroy(error: Error | null, done: Done): void {
+    this.#reading?.()
+    if (!this.#ended) {
+      this.#ended = true
+      this.#send(encodeControl(TYPE.reset, 0, words(this.id, CANCEL)), () => undefined)
+    }
+    done(error)
+  }
+
+  /** Bytes of the client; resolves when more may come. */
+  async receive(data: Buffer): Promise<void> {
+    if (this.destroyed || this.readableEnded || this.push(data)) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#reading = resolve
+    await promise
+    this.#reading = undefined
+  }
+
+  /** The client sends no more. */
+  receiveEnd(): void {
+    if (!this.destroyed) this.push(null)
+  }
+}
+
+export class SpdySession {
+  readonly #transport: Duplex
+  readonly #streams = new Map<number, SpdyStream>()
+  readonly #reader = new HeaderReader()
+  readonly #writer = new HeaderWriter()
+  readonly #onStream: (stream: SpdyStream) => void
+
+  /** @param transport the connection after its upgrade; the session owns it */
+  constructor(transport: Duplex, onStream: (stream: SpdyStream) => void) {
+    this.#transport = transport
+    this.#onStream = onStream
+    transport.on('error', () => transport.destroy())
+  }
+
+  /** Reads until the connection ends; all streams end with it. @throws RangeError for what is not SPDY */
+  async run(): Promise<void> {
+    const decoder = new SpdyDecoder()
+    try {
+      for await (const bytes of this.#transport as AsyncIterable<Buffer>) {
+        for (const frame of decoder.decode(bytes)) await this.#receive(frame)
+      }
+    } finally {
+      this.#transport.destroy()
+      this.#reader.close()
+      this.#writer.close()
+      for (const stream of this.#streams.values()) stream.destroy()
+    }
+  }
+
+  /** Ends the connection after everything that was written is sent. */
+  end(): void {
+    this.#transport.end()
+  }
+
+  async #receive(frame: SpdyFrame): Promise<void> {
+    switch (frame.type) {
+      case 'open':
+        return await this.#open(frame)
+      case 'data': {
+        const stream = this.#streams.get(frame.stream)
+        if (frame.data.length > 0) await stream?.receive(frame.data)
+        if (frame.end) stream?.receiveEnd()
+        return
+      }
+      case 'headers': {
+        // Read also when nobody wants them: the compressor goes on from there.
+        await this.#reader.read(frame.block)
+        if (frame.end) this.#streams.get(frame.stream)?.receiveEnd()
+        return
+      }
+      case 'reset':
+        this.#streams.get(frame.stream)?.destroy()
+        return
+      case 'ping':
+        return await this.#write(encodeControl(TYPE.ping, 0, words(frame.id)))
+      case 'goAway':
+      case 'other':
+    }
+  }
+
+  async #open({ stream: id, end, block }: SpdyFrame & { readonly type: 'open' }): Promise<void> {
+    const headers = await this.#reader.read(block)
+    if (this.#streams.size >= MOST_STREAMS || this.#streams.has(id)) {
+      await this.#write(encodeControl(TYPE.reset, 0, words(id, REFUSED)))
+      return
+    }
+    const stream = new SpdyStream(id, headers, (frame, done) => {
+      if (this.#transport.destroyed) done()
+      else this.#transport.write(frame, done)
+    })
+    this.#streams.set(id, stream)
+    stream.once('close', () => this.#streams.delete(id))
+    stream.on('error', () => stream.destroy())
+    await this.#write(encodeControl(TYPE.reply, 0, Buffer.concat([words(id), await this.#writer.empty()])))
+    this.#onStream(stream)
+    if (end) stream.receiveEnd()
+  }
+
+  async #write(frame: Buffer): Promise<void> {
+    if (!this.#transport.write(frame) && !this.#transport.destroyed) {
+      await Promise.race([once(this.#transport, 'drain'), once(this.#transport, 'close')])
+    }
+  }
+}
