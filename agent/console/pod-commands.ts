@@ -23,6 +23,12 @@ interface Running {
   readonly resize: (columns: number, rows: number) => Promise<void>
 }
 
+interface Input {
+  readonly stdin: boolean
+  /** Whether the process sees the end of the client's input. */
+  readonly closable: boolean
+}
+
 function outcome(exitCode: number): Buffer {
   const status =
     exitCode === 0
@@ -69,7 +75,7 @@ export class PodCommands {
     const wanted = containerCommand.parse(params, 'stream')
     const { tty, stdin } = wanted
     const running = await this.#engine.exec(this.#running(wanted).id, wanted.command, { tty, stdin })
-    await this.#carry(running, wanted, stream, tty)
+    await this.#carry(running, stream, { stdin, tty, closable: true })
     await this.#end(stream, outcome(await running.exitCode()))
   }
 
@@ -79,7 +85,8 @@ export class PodCommands {
     const { stdin, stdout, stderr } = wanted
     const details = this.#running(wanted)
     const running = await this.#engine.attach(details.id, { stdin, stdout, stderr: stderr || details.tty })
-    await this.#carry(running, wanted, stream, details.tty)
+    // Docker would end the output together with the input of a client that came to watch.
+    await this.#carry(running, stream, { stdin, tty: details.tty, closable: details.stdinOnce })
     await this.#end(stream, outcome(0))
   }
 
@@ -112,15 +119,14 @@ export class PodCommands {
   /** Carries input and output until there is no more output. */
   async #carry(
     { stream: process, resize }: Running,
-    { stdin }: ContainerCommand,
     stream: LinkStream,
-    tty: boolean,
+    input: Input & { readonly tty: boolean },
   ): Promise<void> {
-    this.#carryInput(process, resize, stdin, stream)
+    this.#carryInput(process, resize, input, stream)
     const output = new PassThrough()
     const errors = new PassThrough()
     const carried = [this.#carryOutput(output, CHANNEL.output, stream)]
-    if (tty) {
+    if (input.tty) {
       await Promise.all([pipeline(process, output), ...carried])
       return
     }
@@ -147,7 +153,7 @@ export class PodCommands {
   #carryInput(
     process: Running['stream'],
     resize: Running['resize'],
-    stdin: boolean,
+    { stdin, closable }: Input,
     stream: LinkStream,
   ): void {
     const decoder = new FrameDecoder()
@@ -157,7 +163,7 @@ export class PodCommands {
           stream.pause()
           process.once('drain', () => stream.resume())
         }
-        if (kind === CHANNEL.close && content[0] === CHANNEL.input) process.end()
+        if (kind === CHANNEL.close && closable && content[0] === CHANNEL.input) process.end()
         if (kind !== CHANNEL.size) continue
         for (const { columns, rows } of sizesOf(content)) {
           resize(columns, rows).catch(error =>

@@ -27,6 +27,8 @@ export interface ContainerDetails {
   readonly hostname: string
   readonly command: readonly string[]
   readonly tty: boolean
+  /** Its input ends with the first client that closes it. */
+  readonly stdinOnce: boolean
   /** `default`, `host`, `none`, `container:<id>`, or a network's name. */
   readonly networkMode: string
   readonly ip: string | undefined
@@ -92,6 +94,7 @@ export function readDetails(info: ContainerInspectInfo): ContainerDetails {
     hostname: config.Hostname,
     command: [info.Path, ...info.Args].filter(word => word !== ''),
     tty: config.Tty === true,
+    stdinOnce: config.StdinOnce === true,
     networkMode: host.NetworkMode ?? 'default',
     ip: running ? attached?.IPAddress : undefined,
     macAddress: running ? attached?.MacAddress : undefined,

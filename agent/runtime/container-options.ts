@@ -279,6 +279,7 @@ export function containerOptions(place: ContainerPlace): ContainerCreateOptions 
     ...(user === '' ? {} : { User: user }),
     Tty: container.tty === true,
     OpenStdin: container.stdin === true,
+    StdinOnce: container.stdinOnce === true,
     Labels: {
       ...requestedLabels(pod)[container.name],
       ...podLabels(place),

@@ -73,6 +73,7 @@ export interface Container {
   securityContext?: SecurityContext
   volumeMounts?: VolumeMount[]
   stdin?: boolean
+  stdinOnce?: boolean
   tty?: boolean
 }
 

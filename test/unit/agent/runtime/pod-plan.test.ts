@@ -34,6 +34,7 @@ function details(
     hostname: 'p',
     command: [],
     tty: false,
+    stdinOnce: false,
     networkMode: 'none',
     ip: undefined,
     macAddress: undefined,

@@ -1,0 +1,101 @@
+/** kubectl exec, cp, attach and port-forward into containers of real pods. */
+import t from 'tap'
+import { Fleet, until } from '../../lab/fleet.ts'
+import { inPrivateNetwork } from '../../lab/private-network.ts'
+
+t.setTimeout(200_000)
+
+const skip = inPrivateNetwork(import.meta.filename)
+
+const pod = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'web' },
+  spec: {
+    terminationGracePeriodSeconds: 0,
+    containers: [
+      {
+        name: 'main',
+        image: 'drover/busybox:1',
+        // Its service listens on the pod's loopback only.
+        command: [
+          'sh',
+          '-c',
+          'mkdir /www; echo served > /www/index.html; httpd -f -p 127.0.0.1:8080 -h /www',
+        ],
+      },
+      {
+        name: 'echo',
+        image: 'drover/busybox:1',
+        command: ['sh', '-c', 'while read line; do echo "heard $line"; done'],
+        stdin: true,
+        stdinOnce: true,
+      },
+    ],
+  },
+}
+
+t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
+  const fleet = await Fleet.start(t, 'streams')
+  const kubectl = async (args: readonly string[], input?: string) =>
+    await fleet.kubectl(args, {
+      acceptedExitCodes: [0, 1, 3, 126, 127],
+      ...(input === undefined ? {} : { input }),
+    })
+  t.match(await kubectl(['apply', '-f', '-'], JSON.stringify(pod)), { exitCode: 0 })
+  t.match(await kubectl(['wait', '--for=condition=Ready', 'pod/web', '--timeout=30s']), { exitCode: 0 })
+
+  await t.test('exec', async t => {
+    t.match(await kubectl(['exec', 'web', '-c', 'main', '--', 'cat', '/www/index.html']), {
+      exitCode: 0,
+      stdout: 'served',
+    })
+    const both = await kubectl([
+      'exec',
+      'web',
+      '-c',
+      'main',
+      '--',
+      'sh',
+      '-c',
+      'echo out; echo err >&2; exit 3',
+    ])
+    t.match(both, { exitCode: 3, stdout: 'out', stderr: /^err$/m })
+    const piped = await kubectl(['exec', '-i', 'web', '-c', 'main', '--', 'wc', '-c'], 'x'.repeat(3_000_000))
+    t.equal(piped.stdout.trim(), '3000000')
+    t.match(await kubectl(['exec', 'web', '-c', 'main', '--', 'no-such-command']), { exitCode: /12[67]|1/ })
+    const large = await kubectl(['exec', 'web', '-c', 'main', '--', 'dd', 'if=/dev/zero', 'bs=1M', 'count=8'])
+    t.equal(large.stdout.length, 8 * 1024 * 1024)
+  })
+
+  await t.test('cp', async t => {
+    const content = 'copied\n'.repeat(10_000)
+    await fleet.first.run('sh', ['-c', 'cat > /tmp/there'], { input: content })
+    t.match(await kubectl(['cp', '/tmp/there', 'web:/www/there', '-c', 'main']), { exitCode: 0 })
+    t.match(await kubectl(['cp', 'web:/www/there', '/tmp/back', '-c', 'main']), { exitCode: 0 })
+    t.match(await fleet.first.run('cmp', ['/tmp/there', '/tmp/back']), { exitCode: 0 })
+  })
+
+  await t.test('port-forward reaches what listens on the loopback', async t => {
+    const script = `
+      kubectl --kubeconfig "$1" port-forward pod/web 18080:8080 > /tmp/forward.log 2>&1 &
+      forward=$!
+      until grep -q Forwarding /tmp/forward.log; do sleep 0.05; done
+      curl --silent --max-time 5 http://127.0.0.1:18080/ http://127.0.0.1:18080/
+      kill $forward`
+    const { stdout } = await fleet.first.run('sh', ['-c', script, 'sh', '/var/lib/drover/kubeconfig'])
+    t.equal(stdout.trim(), 'served\nserved')
+  })
+
+  await t.test('attach', async t => {
+    const { stdout } = await kubectl(['attach', '-i', 'web', '-c', 'echo'], 'a word\n')
+    t.match(stdout, /heard a word/)
+  })
+
+  await t.test('a container that is not there', async t => {
+    t.match(await kubectl(['exec', 'web', '-c', 'none', '--', 'true']), { exitCode: 1, stderr: /none/ })
+    await kubectl(['delete', 'pod', 'web', '--wait=false'])
+    await until('the pod is gone', 20_000, async () => (await kubectl(['get', 'pod', 'web'])).exitCode === 1)
+    t.match(await kubectl(['exec', 'web', '--', 'true']), { exitCode: 1, stderr: /not found/ })
+  })
+})
