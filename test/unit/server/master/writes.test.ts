@@ -410,7 +410,10 @@ t.test('pods', async t => {
       spec: { nodeName: 'n1' },
       status: { conditions: [{ type: 'PodScheduled', status: 'True' }] },
     })
-    t.match(await ask(`${PODS}/free/exec?command=ls`), { status: 501, body: { reason: 'NotImplemented' } })
+    t.match(await ask(`${PODS}/free/exec?command=ls`), {
+      status: 400,
+      body: { message: 'Upgrade request required' },
+    })
   })
 })
 

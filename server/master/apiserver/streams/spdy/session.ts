@@ -27,6 +27,7 @@ export class SpdyStream extends Duplex {
   readonly #send: SendFrame
   #reading: (() => void) | undefined
   #ended = false
+  #receivedEnd = false
 
   constructor(id: number, headers: Headers, send: SendFrame) {
     super({ readableHighWaterMark: STREAM_BUFFER, writableHighWaterMark: CHUNK, allowHalfOpen: true })
@@ -63,7 +64,8 @@ export class SpdyStream extends Duplex {
 
   /** Bytes of the client; resolves when more may come. */
   async receive(data: Buffer): Promise<void> {
-    if (this.destroyed || this.readableEnded || this.push(data)) return
+    // A client that goes on after the end it declared is not heard.
+    if (this.destroyed || this.#receivedEnd || this.push(data)) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#reading = resolve
     await promise
@@ -72,7 +74,9 @@ export class SpdyStream extends Duplex {
 
   /** The client sends no more. */
   receiveEnd(): void {
-    if (!this.destroyed) this.push(null)
+    if (this.destroyed || this.#receivedEnd) return
+    this.#receivedEnd = true
+    this.push(null)
   }
 }
 
