@@ -9,6 +9,7 @@ import {
 } from './apiserver/index.ts'
 import {
   type Controller,
+  CustomDefinitionController,
   DeploymentController,
   EndpointSliceController,
   EventController,
@@ -62,6 +63,7 @@ export class Workers {
         ...nodes,
         events: new EventRecorder(nodes.client, 'node-controller', clock, own),
       }),
+      new CustomDefinitionController(base('customDefinitionController')),
       new EventController(base('eventsController')),
       new EndpointSliceController(base('endpointSliceController')),
       new GarbageCollector(base('garbageCollector')),

@@ -17,6 +17,7 @@ export {
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
   ClusterClient,
+  CUSTOM_RESOURCE_DEFINITIONS,
   DEPLOYMENTS,
   type Draft,
   ENDPOINT_SLICES,
@@ -38,6 +39,15 @@ export {
   SERVICES,
 } from './client/index.ts'
 export { Cluster } from './cluster/index.ts'
+export {
+  CLEANUP_FINALIZER,
+  type CustomResourceDefinition,
+  conditionOf,
+  type DefinitionCondition,
+  type DefinitionNames,
+  isEstablished,
+  withCondition,
+} from './custom/index.ts'
 export { apiServerErrors } from './errors.ts'
 export { ApiServer, type ServiceAccountOptions } from './http/index.ts'
 export type { Frozen, JsonObject, JsonValue } from './json.ts'

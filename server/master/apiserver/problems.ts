@@ -64,6 +64,15 @@ export function tooLong(field: string, detail: string): FieldProblem {
   return { reason: 'FieldValueTooLong', field, message: `Too long: ${detail}` }
 }
 
+/** Counts are of items or members. */
+export function tooMany(field: string, actual: number, most: number): FieldProblem {
+  return {
+    reason: 'FieldValueTooMany',
+    field,
+    message: `Too many: ${actual}: must have at most ${most} item${most === 1 ? '' : 's'}`,
+  }
+}
+
 /** Most problems told in one answer. */
 const SHOWN_PROBLEMS = 50
 

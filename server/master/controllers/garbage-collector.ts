@@ -3,7 +3,13 @@
  * background, before their owner goes (foreground), or not at all (orphan).
  */
 import { ReconcileLoop } from '../../../kit/index.ts'
-import type { Frozen, KeptResource, KubernetesObject, OwnerReference } from '../apiserver/index.ts'
+import {
+  CUSTOM_RESOURCE_DEFINITIONS,
+  type Frozen,
+  type KeptResource,
+  type KubernetesObject,
+  type OwnerReference,
+} from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 
@@ -13,6 +19,9 @@ const ORPHAN = 'orphan'
 
 /** Kinds that own nothing, have no owners, and change all the time. */
 const LEFT_OUT = new Set(['/events', 'coordination.k8s.io/leases'])
+
+/** Of the loop's own: look which kinds there are. No object's key is like it. */
+const KINDS = 'kinds'
 
 interface Place {
   readonly resource: KeptResource
@@ -37,20 +46,25 @@ export class GarbageCollector implements Controller {
   readonly #client: ControllerOptions['client']
   readonly #loop: ReconcileLoop
   /** By `apiVersion/kind`. */
-  readonly #resources = new Map<string, KeptResource>()
+  #resources: ReadonlyMap<string, KeptResource> = new Map()
   readonly #places = new Map<string, Place>()
   /** Keys of dependents by the uid of an owner. */
   readonly #dependents = new Map<string, Set<string>>()
   /** Keys of owners that wait for their dependents, by uid. */
   readonly #waiting = new Map<string, string>()
-  readonly #stopObserving: (() => void)[] = []
+  /** Uids of owners that are gone and have dependents yet; their kind may be gone too. */
+  readonly #gone = new Set<string>()
+  /** Who watches the objects of a kind, by group, version and plural. */
+  readonly #observed = new Map<string, () => void>()
+  #stopDefinitions: () => void = () => undefined
 
   constructor({ client, clock, log }: ControllerOptions) {
     this.#client = client
     this.#loop = new ReconcileLoop({
       name: 'garbage',
       reconcile: async key => {
-        await this.#reconcile(key)
+        if (key === KINDS) await this.#followKinds()
+        else await this.#reconcile(key)
         return undefined
       },
       log,
@@ -59,27 +73,58 @@ export class GarbageCollector implements Controller {
   }
 
   async start(): Promise<void> {
-    for (const resource of this.#client.keptResources()) {
-      const { group, version, resource: name, kind } = resource
-      if (LEFT_OUT.has(`${group}/${name}`)) continue
-      this.#resources.set(`${group === '' ? version : `${group}/${version}`}/${kind}`, resource)
-      const seen = (object: Frozen<KubernetesObject>, previous?: Frozen<KubernetesObject>) =>
-        this.#seen(resource, object, previous)
-      const stop = await this.#client.observe(resource, {
-        sync: objects => {
-          for (const object of objects) seen(object)
-        },
-        changed: seen,
-        removed: object => this.#removed(resource, object),
-      })
-      this.#stopObserving.push(stop)
-    }
+    await this.#followKinds()
+    // Custom kinds come and go.
+    const look = () => this.#loop.kick(KINDS)
+    this.#stopDefinitions = await this.#client.observe(CUSTOM_RESOURCE_DEFINITIONS, {
+      sync: () => undefined,
+      changed: look,
+      removed: look,
+    })
     this.#loop.start()
   }
 
   async stop(): Promise<void> {
-    for (const stop of this.#stopObserving) stop()
+    this.#stopDefinitions()
     await this.#loop.stop()
+    for (const stop of this.#observed.values()) stop()
+  }
+
+  /** Observes the objects of every kind that there is. */
+  async #followKinds(): Promise<void> {
+    const kept: ReadonlyMap<string, KeptResource> = new Map(
+      this.#client
+        .keptResources()
+        .filter(({ group, resource }) => !LEFT_OUT.has(`${group}/${resource}`))
+        .map(resource => [`${resource.group}/${resource.version}/${resource.resource}`, resource] as const),
+    )
+    // Owners may be named in any version of their kind.
+    this.#resources = new Map(
+      [...this.#client.servedResources(), ...kept.values()].map(resource => [
+        `${resource.group === '' ? '' : `${resource.group}/`}${resource.version}/${resource.kind}`,
+        resource,
+      ]),
+    )
+    for (const [key, stop] of this.#observed) {
+      if (kept.has(key)) continue
+      stop()
+      this.#observed.delete(key)
+    }
+    for (const [key, resource] of kept) {
+      if (!this.#observed.has(key)) this.#observed.set(key, await this.#observe(resource))
+    }
+  }
+
+  async #observe(resource: KeptResource): Promise<() => void> {
+    const seen = (object: Frozen<KubernetesObject>, previous?: Frozen<KubernetesObject>) =>
+      this.#seen(resource, object, previous)
+    return await this.#client.observe(resource, {
+      sync: objects => {
+        for (const object of objects) seen(object)
+      },
+      changed: seen,
+      removed: object => this.#removed(resource, object),
+    })
   }
 
   #key({ group, resource }: KeptResource, { metadata }: Frozen<KubernetesObject>): string {
@@ -112,7 +157,10 @@ export class GarbageCollector implements Controller {
     for (const { uid } of metadata.ownerReferences ?? []) {
       const keys = this.#dependents.get(uid)
       keys?.delete(key)
-      if (keys?.size === 0) this.#dependents.delete(uid)
+      if (keys?.size === 0) {
+        this.#dependents.delete(uid)
+        this.#gone.delete(uid)
+      }
       const owner = this.#waiting.get(uid)
       if (owner !== undefined) this.#loop.kick(owner)
     }
@@ -124,7 +172,9 @@ export class GarbageCollector implements Controller {
     this.#forgetOwners(key, object)
     this.#places.delete(key)
     this.#waiting.delete(uid)
-    for (const dependent of this.#dependents.get(uid) ?? []) this.#loop.kick(dependent)
+    const dependents = this.#dependents.get(uid) ?? []
+    if (this.#dependents.has(uid)) this.#gone.add(uid)
+    for (const dependent of dependents) this.#loop.kick(dependent)
   }
 
   async #reconcile(key: string): Promise<void> {
@@ -147,6 +197,7 @@ export class GarbageCollector implements Controller {
     { apiVersion, kind, name, uid }: Frozen<OwnerReference>,
     namespace: string,
   ): Promise<Frozen<KubernetesObject> | 'absent' | 'unknown'> {
+    if (this.#gone.has(uid)) return 'absent'
     const resource = this.#resources.get(`${apiVersion}/${kind}`)
     // What is in no namespace cannot belong to something in one: nobody can say whether that owner is there.
     if (resource === undefined || (resource.namespaced && namespace === '')) return 'unknown'

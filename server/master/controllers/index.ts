@@ -1,4 +1,5 @@
 export type { Controller, ControllerOptions } from './controller.ts'
+export { CustomDefinitionController } from './custom-definitions.ts'
 export { DeploymentController } from './deployments.ts'
 export { EndpointSliceController } from './endpoint-slices.ts'
 export { EventController } from './events.ts'

@@ -27,6 +27,7 @@ export const COMPONENT_GROUPS = {
   replicaSetController: 'drover:controller:replicaset',
   jobController: 'drover:controller:job',
   garbageCollector: 'drover:controller:garbagecollector',
+  customDefinitionController: 'drover:controller:customdefinition',
   /** Makes the objects that every cluster has. */
   bootstrap: 'drover:bootstrap',
 } as const
@@ -125,6 +126,15 @@ const RULES = new Map<string, readonly Rule[]>([
       { verbs: ['patch'], resources: ['batch/jobs/status'] },
       { verbs: [...READ, 'create', 'patch', 'delete'], resources: ['/pods'] },
       RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.customDefinitionController,
+    [
+      { verbs: [...READ, 'patch'], resources: ['apiextensions.k8s.io/customresourcedefinitions'] },
+      { verbs: ['patch'], resources: ['apiextensions.k8s.io/customresourcedefinitions/status'] },
+      // The objects of whatever kinds are defined.
+      { verbs: ['list', 'watch', 'deletecollection'], resources: ['*'] },
     ],
   ],
   [COMPONENT_GROUPS.garbageCollector, [{ verbs: [...READ, 'patch', 'delete'], resources: ['*'] }]],

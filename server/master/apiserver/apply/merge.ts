@@ -1,13 +1,13 @@
 /** Brings what somebody applies together with what is there. */
 import { cloneJson, isJsonObject, type JsonObject, type JsonValue, setMember } from '../json.ts'
-import type { ObjectSchema } from '../schema/index.ts'
+import { fieldOf, type ObjectSchema } from '../schema/index.ts'
 import type { FieldSet } from './field-set.ts'
 import { keyStep, type Topology, topologyOfField, valueStep } from './typed.ts'
 
 function mergeObject(live: JsonObject, applied: JsonObject, schema: ObjectSchema): JsonObject {
   const merged: JsonObject = { ...live }
   for (const [name, value] of Object.entries(applied)) {
-    const field = schema.fields.get(name)
+    const field = fieldOf(schema, name)
     const topology: Topology = field === undefined ? { kind: 'atomic' } : topologyOfField(field)
     setMember(merged, name, mergeValue(live[name], value as JsonValue, topology))
   }
@@ -98,7 +98,7 @@ function locate(value: JsonValue, topology: Topology, step: string) {
   const name = step.slice(2)
   const item = Object.hasOwn(object, name) ? object[name] : undefined
   if (item === undefined) return undefined
-  const field = topology.kind === 'object' ? topology.schema.fields.get(name) : undefined
+  const field = topology.kind === 'object' ? fieldOf(topology.schema, name) : undefined
   const inner: Topology =
     topology.kind === 'map'
       ? topology.values

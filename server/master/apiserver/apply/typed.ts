@@ -1,6 +1,6 @@
 /** Objects along their definitions: which fields they have, and where two of them differ. */
 import { equalJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
-import type { FieldSchema, ObjectSchema, SchemaType } from '../schema/index.ts'
+import { type FieldSchema, fieldOf, type ObjectSchema, type SchemaType } from '../schema/index.ts'
 import { EMPTY, type FieldSet, isEmptySet, LEAF } from './field-set.ts'
 
 export interface ObjectTopology {
@@ -19,6 +19,9 @@ export type Topology =
   | { readonly kind: 'set' }
 
 const ATOMIC: Topology = { kind: 'atomic' }
+/** Maps of maps, as deep as they go; what is no map is one whole. */
+const DEDUCED: { readonly kind: 'map'; values: Topology } = { kind: 'map', values: ATOMIC }
+DEDUCED.values = DEDUCED
 
 function details(field: FieldSchema | undefined) {
   return field === undefined || typeof field.source === 'string' ? undefined : field.source
@@ -53,6 +56,8 @@ export function topologyOf(type: SchemaType, field: FieldSchema | undefined): To
         return { kind: 'keyed', keys: source.keys.toSorted(), items: { kind: 'object', schema } }
       }
       return ATOMIC
+    case 'deduced':
+      return DEDUCED
     default:
       return ATOMIC
   }
@@ -88,7 +93,7 @@ function eachPart(
     case 'object':
       if (!isJsonObject(value as JsonValue)) return false
       for (const name in value as JsonObject) {
-        const field = topology.schema.fields.get(name)
+        const field = fieldOf(topology.schema, name)
         const part = (value as JsonObject)[name]
         if (field !== undefined && part !== undefined) take(`f:${name}`, part, topologyOfField(field))
       }

@@ -1,5 +1,4 @@
 /** Everything a cluster of one Kubernetes version serves. Frozen, and shared by all clusters of that version. */
-import { apiServerErrors } from '../errors.ts'
 import {
   type KindTable,
   loadTable,
@@ -7,6 +6,7 @@ import {
   type TableResource,
   type TableSubresource,
 } from '../schema/index.ts'
+import { pathNotFound } from '../status.ts'
 import { ENABLED, type EnabledResource } from './enabled.ts'
 import {
   apiVersionOf,
@@ -31,49 +31,109 @@ function storeKind(group: string, resource: string): string {
   return group === '' ? resource : `${group}/${resource}`
 }
 
+/** Where the kinds of a catalog come from. */
+interface CatalogParts {
+  readonly version: string
+  readonly schemas: Schemas
+  readonly groupVersions: readonly GroupVersion[]
+  readonly byPath: ReadonlyMap<string, Resource>
+  /** Each kept object belongs to exactly one. */
+  readonly kept: readonly Resource[]
+}
+
+function pathOf({ group, version, resource }: Resource): string {
+  return `${group}/${version}/${resource}`
+}
+
+function keptOf(groupVersions: readonly GroupVersion[]): Resource[] {
+  return groupVersions
+    .flatMap(({ resources }) => resources)
+    .filter(({ face, review }) => face === undefined && !review)
+}
+
+function byPathOf(resources: readonly Resource[]): Map<string, Resource> {
+  return new Map(resources.map(resource => [pathOf(resource), resource]))
+}
+
 export class Catalog {
   /** `1.36` */
   readonly version: string
   readonly schemas: Schemas
   /** In order of preference, the core group first. */
   readonly groupVersions: readonly GroupVersion[]
-  readonly #byPath = new Map<string, Resource>()
+  /** What all clusters of the version share; undefined for that itself. */
+  readonly base: Catalog | undefined
+  readonly #byPath: ReadonlyMap<string, Resource>
+  readonly #kept: readonly Resource[]
+
+  constructor({ version, schemas, groupVersions, byPath, kept }: CatalogParts, base?: Catalog) {
+    this.version = version
+    this.schemas = schemas
+    this.groupVersions = Object.freeze(groupVersions)
+    this.base = base
+    this.#byPath = byPath
+    this.#kept = kept
+  }
+
+  /** This catalog and more. What it has already stays as it is. @param kept of the additional kinds, served or not */
+  extend(groupVersions: readonly GroupVersion[], kept: readonly Resource[]): Catalog {
+    const own = new Set(this.groupVersions.map(apiVersionOf))
+    const added = groupVersions.filter(groupVersion => !own.has(apiVersionOf(groupVersion)))
+    return new Catalog(
+      {
+        version: this.version,
+        schemas: this.schemas,
+        groupVersions: [...this.groupVersions, ...added],
+        byPath: byPathOf(added.flatMap(({ resources }) => resources)),
+        kept,
+      },
+      this,
+    )
+  }
+
+  /** What the base does not have. */
+  ownGroupVersions(): readonly GroupVersion[] {
+    return this.groupVersions.slice(this.base?.groupVersions.length ?? 0)
+  }
+
+  /** The resource under a path; undefined when it is not served. */
+  find(group: string, version: string, resource: string): Resource | undefined {
+    const path = `${group}/${version}/${resource}`
+    return this.#byPath.get(path) ?? this.base?.find(group, version, resource)
+  }
+
+  /** A resource that the program itself uses. @throws `NotFound`: custom kinds come and go */
+  get(group: string, version: string, resource: string): Resource {
+    const found =
+      this.find(group, version, resource) ??
+      this.#kept.find(each => each.group === group && each.version === version && each.resource === resource)
+    if (found === undefined) throw pathNotFound()
+    return found
+  }
+
+  /** Resources whose objects are kept in their own form: each kept object belongs to exactly one. */
+  keptResources(): Resource[] {
+    return [...(this.base?.keptResources() ?? []), ...this.#kept]
+  }
+}
+
+/** Makes the resources of a table. */
+class TableReader {
+  readonly schemas: Schemas
 
   constructor(table: KindTable) {
-    this.version = table.version
     this.schemas = new Schemas(table)
+  }
+
+  read({ groupVersions }: KindTable): GroupVersion[] {
     const enabled = new Map(ENABLED.map(entry => [entry.path, entry]))
-    this.groupVersions = table.groupVersions.flatMap(({ group, version, resources }) => {
+    return groupVersions.flatMap(({ group, version, resources }) => {
       const served = resources.flatMap(resource => {
         const entry = enabled.get(`${group}/${version}/${resource.name}`)
         return entry === undefined ? [] : [this.#resource(group, version, resource, entry)]
       })
       return served.length === 0 ? [] : [{ group, version, resources: served }]
     })
-    for (const { resources } of this.groupVersions) {
-      for (const resource of resources) {
-        this.#byPath.set(`${resource.group}/${resource.version}/${resource.resource}`, resource)
-      }
-    }
-    Object.freeze(this.groupVersions)
-  }
-
-  /** The resource under a path; undefined when it is not served. */
-  find(group: string, version: string, resource: string): Resource | undefined {
-    return this.#byPath.get(`${group}/${version}/${resource}`)
-  }
-
-  /** A resource that the program itself uses. @throws `CorruptTable` when the table does not have it */
-  get(group: string, version: string, resource: string): Resource {
-    const found = this.find(group, version, resource)
-    if (found === undefined)
-      throw apiServerErrors.CorruptTable({ object: `resource ${group}/${version}/${resource}` })
-    return found
-  }
-
-  /** Resources whose objects are kept in their own form: each kept object belongs to exactly one. */
-  keptResources(): Resource[] {
-    return [...this.#byPath.values()].filter(({ face, review }) => face === undefined && !review)
   }
 
   #resource(group: string, version: string, described: TableResource, enabled: EnabledResource): Resource {
@@ -88,15 +148,19 @@ export class Catalog {
       kind,
       resource: name,
       singular: described.singular,
+      listKind: `${kind}List`,
       namespaced: described.namespaced,
       verbs: described.verbs,
       shortNames: described.shortNames ?? [],
       categories: described.categories ?? [],
       subresources: new Map(subresources),
       schema,
+      listSchema: enabled.review === true ? undefined : this.schemas.byKind(group, version, `${kind}List`),
       strategy: enabled.strategy,
       kept: this.#kept(group, version, described, enabled),
       face: enabled.face,
+      custom: undefined,
+      warning: undefined,
       review: enabled.review === true,
     })
   }
@@ -134,6 +198,22 @@ export class Catalog {
   }
 }
 
+/** The catalog of a table. */
+export function catalogOf(table: KindTable): Catalog {
+  const reader = new TableReader(table)
+  const groupVersions = reader.read(table)
+  const resources = groupVersions.flatMap(each => each.resources)
+  const { version } = table
+  const { schemas } = reader
+  return new Catalog({
+    version,
+    schemas,
+    groupVersions,
+    byPath: byPathOf(resources),
+    kept: keptOf(groupVersions),
+  })
+}
+
 const catalogs = new Map<string, Promise<Catalog>>()
 
 /**
@@ -144,7 +224,7 @@ const catalogs = new Map<string, Promise<Catalog>>()
 export function loadCatalog(version: string): Promise<Catalog> {
   let catalog = catalogs.get(version)
   if (catalog === undefined) {
-    catalog = loadTable(version).then(table => new Catalog(table))
+    catalog = loadTable(version).then(catalogOf)
     catalogs.set(version, catalog)
     catalog.catch(() => catalogs.delete(version))
   }

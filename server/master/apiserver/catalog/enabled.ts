@@ -2,6 +2,7 @@
  * Which of the table's resources are served, with which subresources and strategies. To serve another kind, add a line
  * here, and a strategy in `../kinds` if Kubernetes treats it specially.
  */
+import { definitionStrategy } from '../custom/index.ts'
 import type { JsonObject } from '../json.ts'
 import {
   autoscalerStrategy,
@@ -118,6 +119,11 @@ export const ENABLED: readonly EnabledResource[] = [
   { path: '/v1/podtemplates', strategy: plain.plainStrategy },
   { path: '/v1/replicationcontrollers', strategy: replicationControllerStrategy, subresources: SCALED },
   { path: '/v1/resourcequotas', strategy: quotaStrategy, subresources: STATUS },
+  {
+    path: 'apiextensions.k8s.io/v1/customresourcedefinitions',
+    strategy: definitionStrategy,
+    subresources: STATUS,
+  },
   { path: 'apiregistration.k8s.io/v1/apiservices', strategy: plain.apiServiceStrategy, subresources: STATUS },
   { path: 'apps/v1/controllerrevisions', strategy: plain.controllerRevisionStrategy },
   { path: 'apps/v1/daemonsets', strategy: daemonSetStrategy, subresources: STATUS },

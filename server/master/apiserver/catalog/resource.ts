@@ -1,4 +1,5 @@
 /** One served resource: the table's facts and the kind's strategy, together. */
+import type { CustomForm } from '../custom/index.ts'
 import type { KindStrategy } from '../kinds/index.ts'
 import type { ObjectSchema } from '../schema/index.ts'
 import type { Face } from './enabled.ts'
@@ -31,18 +32,25 @@ export interface Resource extends GroupVersionKind {
   /** Plural, lower case: the part of the path. */
   readonly resource: string
   readonly singular: string
+  readonly listKind: string
   readonly namespaced: boolean
   readonly verbs: readonly string[]
   readonly shortNames: readonly string[]
   readonly categories: readonly string[]
   readonly subresources: ReadonlyMap<string, Subresource>
   readonly schema: ObjectSchema
+  /** Undefined where there are no lists: questions are answered and not kept. */
+  readonly listSchema: ObjectSchema | undefined
   readonly strategy: KindStrategy
   readonly kept: KeptForm
   /** A question that is answered and not kept. */
   readonly review: boolean
   /** Undefined when objects are kept in this resource's own form. */
   readonly face: Face | undefined
+  /** Undefined for kinds of the table. */
+  readonly custom: CustomForm | undefined
+  /** What those who use it are told: it is on its way out. */
+  readonly warning: string | undefined
 }
 
 /** `v1`, `apps/v1`. */

@@ -62,6 +62,13 @@ export class ClusterClient {
     return this.#cluster.catalog.keptResources()
   }
 
+  /** Every resource under which objects of their own form are served, custom kinds in each of their versions. */
+  servedResources(): readonly KeptResource[] {
+    return this.#cluster.catalog.groupVersions.flatMap(({ resources }) =>
+      resources.filter(({ face, review }) => face === undefined && !review),
+    )
+  }
+
   /** Resources whose objects live in namespaces, each kept form once. */
   namespacedResources(): ResourceReference[] {
     return this.#cluster.catalog.keptResources().filter(resource => resource.namespaced)

@@ -1,4 +1,5 @@
 /** Names of the resources that the program itself uses, with the types of their objects. */
+import type { CustomResourceDefinition } from '../custom/index.ts'
 import type {
   Deployment,
   EndpointSlice,
@@ -75,5 +76,10 @@ export const REPLICA_SETS: ResourceReference<ReplicaSet> = {
   group: 'apps',
   version: 'v1',
   resource: 'replicasets',
+}
+export const CUSTOM_RESOURCE_DEFINITIONS: ResourceReference<CustomResourceDefinition> = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  resource: 'customresourcedefinitions',
 }
 export const JOBS: ResourceReference<Job> = { group: 'batch', version: 'v1', resource: 'jobs' }

@@ -3,6 +3,7 @@ import type { Clock, Logger } from '../../../../kit/index.ts'
 import type { ObjectKey, Space, StoredObject } from '../../../store/index.ts'
 import type { AccessView } from '../access/index.ts'
 import type { Catalog, Resource } from '../catalog/index.ts'
+import { CustomKinds, DEFINITIONS_KIND } from '../custom/index.ts'
 import type { Frozen } from '../json.ts'
 import { type ClusterPools, ServiceAddresses } from '../kinds/index.ts'
 import type { KubernetesObject, Service } from '../objects.ts'
@@ -24,8 +25,9 @@ export interface ClusterOptions {
 
 export class Cluster implements AccessView {
   readonly space: Space
-  readonly catalog: Catalog
   readonly clock: Clock
+  /** Kinds that this cluster has of its own. */
+  readonly customKinds: CustomKinds
   readonly feed: ChangeFeed
   readonly pools: ClusterPools
   readonly snapshots: ListSnapshots
@@ -38,12 +40,17 @@ export class Cluster implements AccessView {
 
   constructor({ space, catalog, clock, log, parsed }: ClusterOptions) {
     this.space = space
-    this.catalog = catalog
     this.clock = clock
     this.#parsed = parsed
     this.snapshots = new ListSnapshots(clock)
+    this.customKinds = new CustomKinds({ space, base: catalog, log, read: stored => this.read(stored) })
     this.feed = new ChangeFeed(space, kind => this.#fieldReader(kind), log)
+    this.feed.subscribe(DEFINITIONS_KIND, { type: 'all' }, this.feed.revision, {
+      receive: event => this.customKinds.receive(event),
+      end: () => undefined,
+    })
     this.pools = {
+      definitions: this.customKinds,
       serviceAddresses: new ServiceAddresses(() =>
         space.list('services').objects.map(stored => this.read(stored) as Frozen<Service>),
       ),
@@ -55,6 +62,11 @@ export class Cluster implements AccessView {
     const resource = this.catalog.keptResources().find(({ kept }) => kept.storeKind === kind)
     const read = field === undefined ? undefined : resource?.strategy.selectable.get(field)
     return read && (stored => read(this.read(stored)))
+  }
+
+  /** What is served now. */
+  get catalog(): Catalog {
+    return this.customKinds.catalog
   }
 
   get id(): string {

@@ -208,7 +208,7 @@ export class ApiServer {
     if (cluster === undefined) throw notFound({ group: '', resource: 'clusters' }, id)
     const identity = await impersonate(real, request.headersDistinct, this.#options.authorizer, cluster)
     const route = cluster.catalog === catalog ? expected : findRoute(cluster.catalog, path)
-    return { cluster, identity, route }
+    return { cluster, identity, route: route.type === 'unknown' ? latestRoute(cluster, path) : route }
   }
 
   /** What a connection that asks for another protocol is for. @throws `BadRequest` besides */
@@ -273,6 +273,12 @@ export class ApiServer {
     response.writeHead(status.status)
     response.end(JSON.stringify(statusObject(status)))
   }
+}
+
+/** What an unknown path means after a look at kinds that were defined at this moment. */
+function latestRoute(cluster: Cluster, path: string): Route {
+  cluster.customKinds.refresh()
+  return findRoute(cluster.catalog, path)
 }
 
 /** @throws `MethodNotAllowed` */

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Catalog } from '../catalog/index.ts'
 import { type DiscoveryDocuments, discoveryDocuments } from '../discovery/index.ts'
-import { openApiV2, openApiV3 } from '../openapi/index.ts'
+import { openApiV2, openApiV3, openApiV3Index } from '../openapi/index.ts'
 import { negotiate, parseAccept } from '../presentation/index.ts'
 import { pathNotFound } from '../status.ts'
 import type { Answer } from './answer.ts'
@@ -16,6 +16,18 @@ interface Published {
 }
 
 const published = new WeakMap<Catalog, Published>()
+
+/** What all clusters share is made once for all of them. */
+function thirdVersion(catalog: Catalog): ReadonlyMap<string, string> {
+  const documents = publishedBy(catalog)
+  if (documents.v3 === undefined) {
+    const shared = catalog.base === undefined ? [] : thirdVersion(catalog.base)
+    const all = new Map([...shared, ...openApiV3(catalog, catalog.ownGroupVersions())])
+    all.delete('')
+    documents.v3 = all.set('', openApiV3Index(all))
+  }
+  return documents.v3
+}
 
 function publishedBy(catalog: Catalog): Published {
   let documents = published.get(catalog)
@@ -84,8 +96,7 @@ export async function answerOpenApi(
     return
   }
   if (version !== 'v3') throw pathNotFound()
-  documents.v3 ??= openApiV3(catalog)
-  const document = documents.v3.get(rest.join('/'))
+  const document = thirdVersion(catalog).get(rest.join('/'))
   if (document === undefined) throw pathNotFound()
   await sendCacheable(answer, document)
 }

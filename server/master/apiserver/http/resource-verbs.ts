@@ -139,6 +139,7 @@ export class ResourceVerbs {
     }
     await requireAccess(this.#authorizer, attributes, cluster)
     if (resource.review) return await this.#review(request)
+    if (resource.warning !== undefined) answer.warn(resource.warning)
     if (subresource !== undefined && !PARTS.has(subresource.name)) {
       await this.#subresource(request, subresource.name)
       return

@@ -1,6 +1,6 @@
 /** What a kind does beyond its table: how it is named, completed, checked, changed, deleted and shown. */
 import type { Identity } from '../access/index.ts'
-import type { Frozen } from '../json.ts'
+import { equalJson, type Frozen, type JsonValue } from '../json.ts'
 import { checkDnsSubdomain, type FormCheck } from '../names.ts'
 import type { DeleteOptions, KubernetesObject } from '../objects.ts'
 import { type Printer, plainPrinter } from '../printing/index.ts'
@@ -19,6 +19,8 @@ export interface Reservation {
 /** What strategies may use of the cluster that they work in. */
 export interface ClusterPools {
   readonly serviceAddresses: ServiceAddresses
+  /** How many custom kinds have been defined. */
+  readonly definitions: { count(): number }
 }
 
 export type ReserveResult =
@@ -62,8 +64,13 @@ export interface KindStrategy<T extends KubernetesObject = KubernetesObject> {
   prepareUpdate(object: T, old: Frozen<T>): void
   /** Defaults that depend on other fields. */
   complete(object: T): void
-  validate(object: T): FieldProblem[]
+  /** @param old the version before, of an update */
+  validate(object: T, old: Frozen<T> | undefined): FieldProblem[]
   validateUpdate(object: T, old: Frozen<T>): FieldProblem[]
+  /** Checks an update of the status. */
+  validateStatus(object: T, old: Frozen<T>): FieldProblem[]
+  /** Whether two versions differ in what the user wants. */
+  changesWish(next: T, old: Frozen<T>): boolean
   /** Takes what only one object of the cluster may have. */
   reserve(object: T, old: Frozen<T> | undefined, pools: ClusterPools): ReserveResult | undefined
   /** Gives it back after the object is gone. */
@@ -91,6 +98,8 @@ const DEFAULTS: KindStrategy = {
   complete: () => undefined,
   validate: () => [],
   validateUpdate: () => [],
+  validateStatus: () => [],
+  changesWish: (next, old) => !equalJson(next.spec as JsonValue, old.spec as JsonValue),
   reserve: () => undefined,
   release: () => undefined,
   gracePeriod: () => 0,

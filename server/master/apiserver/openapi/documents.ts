@@ -1,23 +1,23 @@
 /** OpenAPI v2 and v3 documents of what is served, for validation, explain and apply in clients. */
 import { createHash } from 'node:crypto'
-import type { Catalog, GroupVersionKind } from '../catalog/index.ts'
-import { DEFINITION_PREFIX, type ObjectSchema } from '../schema/index.ts'
+import type { Catalog, GroupVersion, GroupVersionKind } from '../catalog/index.ts'
+import { toSecondVersion } from '../custom/index.ts'
+import type { ObjectSchema } from '../schema/index.ts'
 import { groupVersionPath, type Operation, operationsOf } from './paths.ts'
-import { type Dialect, schemasOf } from './schemas.ts'
+import { type Dialect, documentName, schemasOf } from './schemas.ts'
 
-const PATCH_MEDIA = [
-  'application/json-patch+json',
-  'application/merge-patch+json',
-  'application/strategic-merge-patch+json',
-  'application/apply-patch+yaml',
-]
 const JSON_MEDIA = 'application/json'
 
-const V2: Dialect = { reference: name => ({ $ref: `#/definitions/${name}` }), defaults: false }
+const V2: Dialect = {
+  reference: name => ({ $ref: `#/definitions/${name}` }),
+  defaults: false,
+  published: toSecondVersion,
+}
 const V3: Dialect = {
   // Wrapped, because nothing may stand beside a `$ref` in OpenAPI 3.0.
   reference: name => ({ allOf: [{ $ref: `#/components/schemas/${name}` }] }),
   defaults: true,
+  published: schema => schema,
 }
 
 function kindExtension({ group, version, kind }: GroupVersionKind) {
@@ -35,7 +35,7 @@ function byPath(operations: readonly Operation[], describe: (operation: Operatio
 }
 
 function v2Operation(operation: Operation) {
-  const reference = (schema: ObjectSchema) => V2.reference(`${DEFINITION_PREFIX}${schema.name}`)
+  const reference = (schema: ObjectSchema) => V2.reference(documentName(schema))
   const body =
     operation.body === undefined && operation.method !== 'patch'
       ? []
@@ -49,7 +49,7 @@ function v2Operation(operation: Operation) {
         ]
   return {
     operationId: operation.operationId,
-    consumes: operation.method === 'patch' ? PATCH_MEDIA : ['*/*'],
+    consumes: operation.method === 'patch' ? operation.patchMedia : ['*/*'],
     produces: [JSON_MEDIA, 'application/yaml'],
     parameters: [
       ...operation.inPath.map(name => ({
@@ -70,9 +70,9 @@ function v2Operation(operation: Operation) {
 
 function v3Operation(operation: Operation) {
   const reference = (schema: ObjectSchema) => ({
-    $ref: `#/components/schemas/${DEFINITION_PREFIX}${schema.name}`,
+    $ref: `#/components/schemas/${documentName(schema)}`,
   })
-  const patch = Object.fromEntries(PATCH_MEDIA.map(media => [media, { schema: { type: 'object' } }]))
+  const patch = Object.fromEntries(operation.patchMedia.map(media => [media, { schema: { type: 'object' } }]))
   const content =
     operation.method === 'patch'
       ? patch
@@ -99,7 +99,7 @@ function rootsOf(catalog: Catalog, group: string, version: string): ObjectSchema
     catalog.groupVersions.find(item => item.group === group && item.version === version) ?? {}
   return resources.flatMap(resource => [
     resource.schema,
-    ...(resource.review ? [] : [catalog.schemas.byKind(group, version, `${resource.kind}List`)]),
+    ...(resource.listSchema === undefined ? [] : [resource.listSchema]),
     ...[...resource.subresources.values()].flatMap(({ schema }) => (schema === undefined ? [] : [schema])),
   ])
 }
@@ -116,10 +116,13 @@ export function openApiV2(catalog: Catalog): string {
   })
 }
 
-/** The OpenAPI v3 documents by path below `/openapi/v3`, as JSON; the empty path lists the others. */
-export function openApiV3(catalog: Catalog): ReadonlyMap<string, string> {
+/** The OpenAPI v3 documents of group versions by path below `/openapi/v3`, as JSON. */
+export function openApiV3(
+  catalog: Catalog,
+  groupVersions: readonly GroupVersion[],
+): ReadonlyMap<string, string> {
   const documents = new Map<string, string>()
-  for (const { group, version, resources } of catalog.groupVersions) {
+  for (const { group, version, resources } of groupVersions) {
     const document = JSON.stringify({
       openapi: '3.0.0',
       info: { title: 'Kubernetes', version: `v${catalog.version}.0` },
@@ -128,12 +131,16 @@ export function openApiV3(catalog: Catalog): ReadonlyMap<string, string> {
     })
     documents.set(groupVersionPath({ group, version }).slice(1), document)
   }
+  return documents
+}
+
+/** The document that lists those of other paths. */
+export function openApiV3Index(documents: ReadonlyMap<string, string>): string {
   const paths = Object.fromEntries(
     [...documents].map(([path, document]) => {
       const hash = createHash('sha256').update(document).digest('hex').toUpperCase()
       return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }]
     }),
   )
-  documents.set('', JSON.stringify({ paths }))
-  return documents
+  return JSON.stringify({ paths })
 }

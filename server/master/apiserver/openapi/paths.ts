@@ -11,11 +11,22 @@ export interface Operation {
   /** What is sent; undefined when nothing is. */
   readonly body: ObjectSchema | undefined
   readonly answer: ObjectSchema
+  /** Forms of a patch. */
+  readonly patchMedia: readonly string[]
   /** Names of parameters in the query. */
   readonly query: readonly string[]
   /** Names of parameters in the path. */
   readonly inPath: readonly string[]
 }
+
+const PATCH_MEDIA = [
+  'application/json-patch+json',
+  'application/merge-patch+json',
+  'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml',
+]
+/** Nobody knows how lists of custom kinds would be merged; kubectl looks here before it sends such a patch. */
+const CUSTOM_PATCH_MEDIA = PATCH_MEDIA.filter(media => !media.includes('strategic'))
 
 const WRITE_PARAMETERS = ['dryRun', 'fieldManager', 'fieldValidation']
 const LIST_PARAMETERS = [
@@ -68,10 +79,18 @@ export function groupVersionPath({
   return group === '' ? `/api/${version}` : `/apis/${group}/${version}`
 }
 
+interface OperationTarget {
+  readonly verbs: readonly string[]
+  readonly kind: GroupVersionKind
+  readonly schema: ObjectSchema
+  readonly suffix: string
+  readonly patchMedia: readonly string[]
+}
+
 function operationsAt(
   path: string,
   shapes: Readonly<Record<string, VerbShape>>,
-  target: { verbs: readonly string[]; kind: GroupVersionKind; schema: ObjectSchema; suffix: string },
+  target: OperationTarget,
 ): Operation[] {
   return target.verbs.flatMap(verb => {
     const shape = shapes[verb]
@@ -85,6 +104,7 @@ function operationsAt(
         operationId: `${verb}${apiVersionOf(target.kind).replaceAll(/[^A-Za-z0-9]/g, '')}${target.suffix}`,
         body: shape.sendsObject ? target.schema : undefined,
         answer: target.schema,
+        patchMedia: target.patchMedia,
         query: shape.query,
         inPath: [...path.matchAll(/\{(\w+)\}/g)].map(match => match[1] ?? ''),
       },
@@ -92,7 +112,11 @@ function operationsAt(
   })
 }
 
-function subresourceOperations(itemPath: string, subresource: Subresource, suffix: string): Operation[] {
+function subresourceOperations(
+  itemPath: string,
+  subresource: Subresource,
+  { suffix, patchMedia }: OperationTarget,
+): Operation[] {
   const { name, kind, schema } = subresource
   if (schema === undefined) return []
   // Creating a subresource is a POST to the object.
@@ -101,6 +125,7 @@ function subresourceOperations(itemPath: string, subresource: Subresource, suffi
     verbs: subresource.verbs,
     kind,
     schema,
+    patchMedia,
     suffix: `${suffix}${name.charAt(0).toUpperCase()}${name.slice(1)}`,
   })
 }
@@ -112,7 +137,8 @@ export function operationsOf(resource: Resource): Operation[] {
   const collection = `${root}/${resource.namespaced ? 'namespaces/{namespace}/' : ''}${resource.resource}`
   const item = `${collection}/{name}`
   const suffix = `${resource.namespaced ? 'Namespaced' : ''}${kind}`
-  const target = { verbs, kind: resource, schema, suffix }
+  const patchMedia = resource.custom === undefined ? PATCH_MEDIA : CUSTOM_PATCH_MEDIA
+  const target: OperationTarget = { verbs, kind: resource, schema, suffix, patchMedia }
   const everywhere = resource.namespaced
     ? operationsAt(`${root}/${resource.resource}`, COLLECTION_VERBS, {
         ...target,
@@ -125,7 +151,7 @@ export function operationsOf(resource: Resource): Operation[] {
     ...operationsAt(item, ITEM_VERBS, target),
     ...everywhere,
     ...[...resource.subresources.values()].flatMap(subresource =>
-      subresourceOperations(item, subresource, suffix),
+      subresourceOperations(item, subresource, target),
     ),
   ]
 }

@@ -1,9 +1,13 @@
 /** The table's definitions as OpenAPI schemas again. */
 import type { Catalog } from '../catalog/index.ts'
+import type { JsonObject, JsonValue } from '../json.ts'
 import { DEFINITION_PREFIX, type FieldSchema, type ObjectSchema, type SchemaType } from '../schema/index.ts'
 
 /** Where the two versions of OpenAPI differ. */
 export interface Dialect {
+  /** A schema that comes as OpenAPI v3. */
+  published(schema: JsonObject): JsonValue
+
   /** How a schema names another one. */
   reference(name: string): Record<string, unknown>
   /** Whether defaults may be told. */
@@ -30,6 +34,11 @@ function fullName(name: string): string {
   return `${DEFINITION_PREFIX}${name}`
 }
 
+/** The name of a definition in documents. */
+export function documentName({ name, published }: ObjectSchema): string {
+  return published === undefined ? fullName(name) : name
+}
+
 function typeSchema(type: SchemaType, dialect: Dialect): Record<string, unknown> {
   const scalar = SCALARS[type.kind]
   if (scalar !== undefined) return dialect.reference(fullName(scalar.name))
@@ -41,6 +50,7 @@ function typeSchema(type: SchemaType, dialect: Dialect): Record<string, unknown>
     case 'number':
       return { type: 'number', format: 'double' }
     case 'any':
+    case 'deduced':
       return { type: 'object' }
     case 'list':
       return { type: 'array', items: typeSchema(type.items, dialect) }
@@ -95,7 +105,7 @@ function referenced(type: SchemaType): ObjectSchema | undefined {
 }
 
 /** Schemas that every answer or request may use. */
-const PROTOCOL = ['DeleteOptions', 'Status', 'WatchEvent', 'APIResourceList'].map(
+const PROTOCOL = ['DeleteOptions', 'ListMeta', 'ObjectMeta', 'Status', 'WatchEvent', 'APIResourceList'].map(
   name => `apimachinery.pkg.apis.meta.v1.${name}`,
 )
 
@@ -115,7 +125,13 @@ export function schemasOf(
       if (next !== undefined) pending.push(next)
     }
   }
-  const named = [...seen].map(schema => [fullName(schema.name), objectSchema(schema, dialect)] as const)
+  const named = [...seen].map(
+    schema =>
+      [
+        documentName(schema),
+        schema.published === undefined ? objectSchema(schema, dialect) : dialect.published(schema.published),
+      ] as const,
+  )
   const scalars = Object.values(SCALARS).map(({ name, schema }) => [fullName(name), schema] as const)
   return Object.fromEntries([...named, ...scalars].sort(([a], [b]) => (a < b ? -1 : 1)))
 }

@@ -14,15 +14,13 @@ import {
 import { apiVersionOf } from '../catalog/index.ts'
 import { cloneJson, isJsonObject, type JsonObject } from '../json.ts'
 import { invalidObject, required } from '../problems.ts'
-import { decodeObject } from '../schema/index.ts'
 import { badRequest, StatusError } from '../status.ts'
-import { parseStored } from '../storage/index.ts'
 import type { WriteContext } from './context.ts'
 import { createObject } from './create.ts'
-import { checkUnknownFields, decodeToKept } from './decode-body.ts'
+import { checkUnknownFields, decodeResource, decodeToKept } from './decode-body.ts'
 import { modifyObject } from './modify.ts'
 import type { Tracking } from './tracking.ts'
-import { finishUpdate, type Part, type UpdateResult } from './update.ts'
+import { finishUpdate, type Part, patchBase, type UpdateResult } from './update.ts'
 
 /** Somebody else may make or remove the object in between. */
 const ATTEMPTS = 5
@@ -78,7 +76,7 @@ function restrictToPart(context: WriteContext, applied: JsonObject, part: Part):
 function checkTypes(context: WriteContext, applied: JsonObject): void {
   const { resource } = context
   const what = `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}`
-  checkUnknownFields(decodeObject(cloneJson(applied) as JsonObject, resource.schema, what), what, context)
+  checkUnknownFields(decodeResource(resource, cloneJson(applied) as JsonObject, what), what, context)
 }
 
 /**
@@ -144,7 +142,7 @@ async function applyOnce(
   const { schema } = context.resource
   const outcome = await modifyObject(context, namespace, name, (old, stored) => {
     const managers = readManagers(old.metadata.managedFields)
-    const live = parseStored(stored) as unknown as JsonObject
+    const live = patchBase(context, stored)
     const merged = mergeApplied(live, applied, schema)
     prune(
       merged,

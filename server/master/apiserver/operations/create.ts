@@ -82,7 +82,7 @@ class Creation {
     const object = this.#object
     const problems = [
       ...validateMetadata(object.metadata, resource.strategy.checkName),
-      ...resource.strategy.validate(object),
+      ...resource.strategy.validate(object, undefined),
     ]
     if (problems.length > 0) throw invalidObject(resource, object.metadata.name, problems)
     restrictNode(identity, { resource, current: undefined, next: object })

@@ -1,5 +1,5 @@
 /** Bodies of requests to objects of the kept form. */
-import { apiVersionOf, type GroupVersionKind } from '../catalog/index.ts'
+import { apiVersionOf, type GroupVersionKind, type Resource } from '../catalog/index.ts'
 import type { JsonObject } from '../json.ts'
 import type { KubernetesObject } from '../objects.ts'
 import { invalidObject } from '../problems.ts'
@@ -48,12 +48,26 @@ export function decodeKind(
   body: JsonObject,
   kind: GroupVersionKind,
   schema: ObjectSchema,
-  { fieldValidation, warn }: DecodeOptions,
+  options: DecodeOptions,
+): void {
+  decodeWith(body, kind, options, what => decodeObject(body, schema, what))
+}
+
+/** Decodes an object of a resource in place. @throws `BadRequest` */
+export function decodeResource({ custom, schema }: Resource, body: JsonObject, what: string): Decoded {
+  return custom === undefined ? decodeObject(body, schema, what) : custom.decode(body, what)
+}
+
+function decodeWith(
+  body: JsonObject,
+  kind: GroupVersionKind,
+  options: DecodeOptions,
+  decode: (what: string) => Decoded,
 ): void {
   checkKind(body, kind)
   const what = `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}`
-  const decoded = decodeObject(body, schema, what)
-  checkUnknownFields(decoded, what, { fieldValidation, warn })
+  const decoded = decode(what)
+  checkUnknownFields(decoded, what, options)
   const { problems } = decoded
   if (problems.length > 0) {
     const metadata = body.metadata as { name?: string } | undefined
@@ -64,7 +78,8 @@ export function decodeKind(
 /** Decodes an object of the context's resource and brings it into the form in which it is kept. */
 export function decodeToKept(context: WriteContext, body: JsonObject): KubernetesObject {
   const { resource } = context
-  decodeKind(body, resource, resource.schema, context)
+  decodeWith(body, resource, context, what => decodeResource(resource, body, what))
+  if (resource.custom !== undefined) body.apiVersion = resource.kept.apiVersion
   if (resource.face === undefined) return body as unknown as KubernetesObject
   const kept = resource.face.toKept(body)
   decodeObject(kept, resource.kept.schema, resource.kind)

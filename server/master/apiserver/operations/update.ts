@@ -1,12 +1,12 @@
 /** Changing objects: whole (PUT) and in part (PATCH), and their status and finalize subresources. */
 import type { StoredObject } from '../../../store/index.ts'
 import { storeKey } from '../cluster/index.ts'
-import { cloneJson, equalJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+import { cloneJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import { validateMetadata, validateMetadataUpdate } from '../metadata.ts'
 import type { KubernetesObject, ManagedFieldsEntry } from '../objects.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicMergePatch } from '../patch/index.ts'
 import { invalid, invalidObject } from '../problems.ts'
-import { badRequest, conflict } from '../status.ts'
+import { badRequest, conflict, StatusError } from '../status.ts'
 import { parseStored } from '../storage/index.ts'
 import type { WriteContext } from './context.ts'
 import { createObject } from './create.ts'
@@ -113,11 +113,12 @@ export function finishUpdate(
     ...validateMetadata(next.metadata, strategy.checkName),
     ...validateMetadataUpdate(next.metadata, old.metadata),
     // The rest of the object is what it was.
-    ...(part === '' ? [...strategy.validate(next), ...strategy.validateUpdate(next, old)] : []),
+    ...(part === '' ? [...strategy.validate(next, old), ...strategy.validateUpdate(next, old)] : []),
+    ...(part === 'status' ? strategy.validateStatus(next, old) : []),
   ]
   if (problems.length > 0) throw invalidObject(resource, old.metadata.name, problems)
   const before = old.metadata.generation
-  if (before !== undefined && !equalJson(next.spec as JsonValue, old.spec as JsonValue)) {
+  if (before !== undefined && strategy.changesWish(next, old)) {
     next.metadata.generation = before + 1
   }
   trackFields(context.tracking, resource, part, old, next, context.cluster.clock.now())
@@ -179,6 +180,12 @@ function requireSameName(name: string, body: JsonObject): void {
 }
 
 function applyPatch(context: WriteContext, base: JsonObject, type: PatchType, patch: JsonValue): JsonObject {
+  if (type === 'strategic' && context.resource.custom !== undefined) {
+    throw new StatusError(
+      'UnsupportedMediaType',
+      'the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml',
+    )
+  }
   let patched: JsonValue
   switch (type) {
     case 'json':
@@ -197,8 +204,9 @@ function applyPatch(context: WriteContext, base: JsonObject, type: PatchType, pa
 }
 
 /** The current version in the form of the request's resource, for a patch to change. */
-function patchBase({ resource }: WriteContext, stored: StoredObject): JsonObject {
+export function patchBase({ resource }: WriteContext, stored: StoredObject): JsonObject {
   const kept = parseStored(stored) as unknown as JsonObject
+  if (resource.custom !== undefined) return resource.custom.show(kept)
   return resource.face === undefined ? kept : resource.face.fromKept(kept)
 }
 

@@ -8,6 +8,9 @@ import { partialObject, type TableMetadata, tableObject, tableRow } from '../pri
 import type { Representation } from './representation.ts'
 
 function asFace(resource: Resource, stored: StoredObject): string {
+  const { custom } = resource
+  if (custom !== undefined && !custom.isCurrent(stored))
+    return JSON.stringify(custom.show(JSON.parse(stored.json) as JsonObject))
   if (resource.face === undefined) return stored.json
   return JSON.stringify(resource.face.fromKept(JSON.parse(stored.json) as JsonObject))
 }
@@ -79,7 +82,7 @@ export class Presenter {
     const [kind, apiVersion] =
       as === 'partial'
         ? ['PartialObjectMetadataList', 'meta.k8s.io/v1']
-        : [`${this.#resource.kind}List`, apiVersionOf(this.#resource)]
+        : [this.#resource.listKind, apiVersionOf(this.#resource)]
     return `{"kind":"${kind}","apiVersion":"${apiVersion}","metadata":${JSON.stringify(metadata)},"items":[`
   }
 

@@ -4,7 +4,7 @@ import type { KubernetesObject } from '../objects.ts'
 
 export interface Column {
   readonly name: string
-  readonly type: 'string' | 'integer'
+  readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'date'
   /** `name` for the column that identifies the row. */
   readonly format: string
   readonly description: string
@@ -12,11 +12,14 @@ export interface Column {
   readonly priority: number
 }
 
+/** Null where there is nothing to show. */
+export type Cell = string | number | boolean | null
+
 /** How objects of one kind are shown. */
 export interface Printer<T extends KubernetesObject = KubernetesObject> {
   readonly columns: readonly Column[]
   /** One cell per column. `now` is in milliseconds since 1970. */
-  cells(object: Frozen<T>, now: number): (string | number)[]
+  cells(object: Frozen<T>, now: number): Cell[]
 }
 
 export const NAME_COLUMN: Column = {

@@ -1,4 +1,12 @@
-export { type Column, numberColumn, type Printer, textColumn } from './column.ts'
+export {
+  AGE_COLUMN,
+  type Cell,
+  type Column,
+  NAME_COLUMN,
+  numberColumn,
+  type Printer,
+  textColumn,
+} from './column.ts'
 export {
   configMapPrinter,
   eventPrinter,
@@ -23,6 +31,7 @@ export {
   certificateRequestPrinter,
   claimPrinter,
   columnsPrinter,
+  definitionPrinter,
   limitRangePrinter,
   priorityClassPrinter,
   quotaPrinter,

@@ -38,6 +38,7 @@ function createdPrinter<T extends KubernetesObject>(): Printer<T> {
   }
 }
 
+export const definitionPrinter = createdPrinter<KubernetesObject>()
 export const rolePrinter = createdPrinter<Role>()
 export const limitRangePrinter = createdPrinter<LimitRange>()
 

@@ -5,7 +5,7 @@
  * It does what decoding into Go structs and encoding again does in Kubernetes, with the same consequences: null and
  * empty optional lists and maps vanish, fields without `omitempty` appear with their zero value.
  */
-import { cloneJson, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+import { cloneJson, isDeeperThan, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import { type FieldProblem, notSupported, required } from '../problems.ts'
 import { badRequest } from '../status.ts'
 import type { FieldSchema, ObjectSchema, SchemaType } from './definitions.ts'
@@ -18,6 +18,9 @@ export interface Decoded {
   /** Missing required fields and values outside their enumeration. */
   readonly problems: readonly FieldProblem[]
 }
+
+/** Levels of objects and lists. */
+const DEEPEST = 256
 
 /** What one answer tells; an object may hold millions of unknown fields. */
 const MOST_TOLD = 50
@@ -67,6 +70,7 @@ function zeroOf(type: SchemaType): JsonValue {
     case 'object':
       return {}
     case 'any':
+    case 'deduced':
     case 'time':
     case 'micro-time':
       return null
@@ -107,6 +111,10 @@ class Decoder {
   }
 
   object(value: JsonObject, schema: ObjectSchema): void {
+    // Only definitions that refer to themselves get there.
+    if (this.#path.length > DEEPEST) {
+      throw badRequest(`${this.#kind}: the object is nested more than ${DEEPEST} levels deep`)
+    }
     for (const key of Object.keys(value)) {
       const field = schema.fields.get(key)
       if (field === undefined) {
@@ -185,10 +193,19 @@ class Decoder {
       case 'map':
         return this.#map(value, type)
       case 'any':
-        return value
+      case 'deduced':
+        return this.#anything(value)
       default:
         return this.#text(value, type)
     }
+  }
+
+  /** What is not read here is read by others, who must not run out of stack. */
+  #anything(value: JsonValue): JsonValue {
+    if (typeof value === 'object' && isDeeperThan(value, DEEPEST)) {
+      throw badRequest(`${this.#kind}: field ${this.#pathText()} is nested more than ${DEEPEST} levels deep`)
+    }
+    return value
   }
 
   /** Scalars with a text form of their own. */

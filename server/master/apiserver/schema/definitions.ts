@@ -1,7 +1,7 @@
 /** The table's definitions as linked, frozen objects that decoding, patching and printing walk along. */
 
 import { apiServerErrors } from '../errors.ts'
-import type { JsonValue } from '../json.ts'
+import type { JsonObject, JsonValue } from '../json.ts'
 import type { KindTable, TableDefinition, TableField } from './table.ts'
 
 export type SchemaType =
@@ -16,6 +16,8 @@ export type SchemaType =
   | { readonly kind: 'int-or-string' }
   /** Whatever the client sent, unread. */
   | { readonly kind: 'any' }
+  /** Whatever the client sent; its maps are brought together member by member. */
+  | { readonly kind: 'deduced' }
   | { readonly kind: 'list'; readonly items: SchemaType }
   | { readonly kind: 'map'; readonly values: SchemaType }
   | { readonly kind: 'object'; readonly schema: ObjectSchema }
@@ -38,9 +40,18 @@ export interface ObjectSchema {
   /** Without `io.k8s.`. */
   readonly name: string
   readonly fields: ReadonlyMap<string, FieldSchema>
+  /** What fields are that `fields` does not name; undefined where there are no others. */
+  readonly others?: FieldSchema
   /** Fields that an object without them is given or missed for. */
   readonly completed: readonly FieldSchema[]
   readonly source: TableDefinition
+  /** The definition as OpenAPI, of schemas that come from no table; `name` is its whole name there. */
+  readonly published?: JsonObject
+}
+
+/** The schema of a member; undefined for one that the definition does not have. */
+export function fieldOf({ fields, others }: ObjectSchema, name: string): FieldSchema | undefined {
+  return fields.get(name) ?? others
 }
 
 const SCALARS: Readonly<Record<string, SchemaType>> = {

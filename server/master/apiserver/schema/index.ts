@@ -1,5 +1,5 @@
 export { type Decoded, decodeObject } from './decode.ts'
-export { type FieldSchema, type ObjectSchema, Schemas, type SchemaType } from './definitions.ts'
+export { type FieldSchema, fieldOf, type ObjectSchema, Schemas, type SchemaType } from './definitions.ts'
 export { parseProtobuf } from './protobuf.ts'
 export { canonicalQuantity, quantityValue } from './quantity.ts'
 export {

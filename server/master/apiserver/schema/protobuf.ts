@@ -215,6 +215,7 @@ class Decoder {
       case 'int-or-string':
         return intOrStringOf(bytesOf(value))
       case 'any':
+      case 'deduced':
         return anyOf(bytesOf(value))
       case 'object':
         return this.message(bytesOf(value), type.schema)

@@ -31,12 +31,14 @@ export function keptText(form: KeptForm, revision: number, tail: KeptTail): stri
   return `${form.head}${revision}${tail}`
 }
 
-/** The tail of a kept text. */
-export function tailOf(form: KeptForm, text: string): KeptTail {
-  return text.slice(text.indexOf('"', form.head.length))
+const REVISION = '"metadata":{"resourceVersion":"'
+
+/** The tail of a kept text; its head may be that of a version in which the kind was kept before. */
+export function tailOf(text: string): KeptTail {
+  return text.slice(text.indexOf('"', text.indexOf(REVISION) + REVISION.length))
 }
 
 /** The same object under another revision. */
 export function withRevision(form: KeptForm, text: string, revision: number): string {
-  return keptText(form, revision, tailOf(form, text))
+  return keptText(form, revision, tailOf(text))
 }

@@ -1,0 +1,13 @@
+export type { CustomForm } from './custom-form.ts'
+export { CustomKinds } from './custom-kinds.ts'
+export {
+  CLEANUP_FINALIZER,
+  type CustomResourceDefinition,
+  conditionOf,
+  DEFINITIONS_KIND,
+  type DefinitionCondition,
+  type DefinitionNames,
+  isEstablished,
+} from './definition.ts'
+export { definitionStrategy, withCondition } from './definition-strategy.ts'
+export { toSecondVersion } from './object-schema.ts'

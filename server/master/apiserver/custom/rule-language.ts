@@ -1,0 +1,146 @@
+/**
+ * The Common Expression Language as rules of schemas use it: parsed once, with Kubernetes' functions, and with bounds on
+ * what a rule may be.
+ */
+import { isIP } from 'node:net'
+import { type ASTNode, Environment, type ParseResult } from '@marcbachmann/cel-js'
+import { quantityValue } from '../schema/index.ts'
+import { matchesPattern } from './pattern.ts'
+
+const LONGEST_RULE = 16_384
+const LIMITS = {
+  maxAstNodes: 2000,
+  maxDepth: 60,
+  maxListElements: 200,
+  maxMapEntries: 200,
+  maxCallArguments: 16,
+}
+/** Comprehensions inside of comprehensions. */
+const DEEPEST_NESTING = 3
+const REMEMBERED = 512
+
+const COMPREHENSIONS = new Set([
+  'all',
+  'exists',
+  'exists_one',
+  'existsOne',
+  'map',
+  'filter',
+  'transformList',
+  'transformMap',
+])
+type CelList = readonly unknown[]
+
+function numeric(value: unknown): number | bigint {
+  return typeof value === 'bigint' ? value : Number(value)
+}
+
+function compareCel(one: unknown, other: unknown): number {
+  if (one === other) return 0
+  return (one as number) < (other as number) ? -1 : 1
+}
+
+function extreme(list: CelList, sign: number): unknown {
+  if (list.length === 0) throw new RangeError('the list is empty')
+  return list.reduce((best, item) => (sign * compareCel(item, best) > 0 ? item : best))
+}
+
+function sum(list: CelList): unknown {
+  if (list.every(item => typeof item === 'bigint'))
+    return list.reduce<bigint>((total, item) => total + (item as bigint), 0n)
+  return list.reduce<number>((total, item) => total + Number(numeric(item)), 0)
+}
+
+function isUrl(text: string): boolean {
+  return text.startsWith('/') || URL.canParse(text)
+}
+
+/** Functions that Kubernetes has beside those of the language. `matchesLinear` is `matches`: see `parseRule`. */
+function environment(): Environment {
+  return new Environment({ homogeneousAggregateLiterals: false, enableOptionalTypes: true, limits: LIMITS })
+    .registerVariable('self', 'dyn')
+    .registerVariable('oldSelf', 'dyn')
+    .registerFunction('string.matchesLinear(string): bool', (text: string, pattern: string) =>
+      matchesPattern(pattern, text),
+    )
+    .registerFunction('list.isSorted(): bool', (list: CelList) =>
+      list.every((item, index) => index === 0 || compareCel(list[index - 1], item) <= 0),
+    )
+    .registerFunction('list.sum(): dyn', sum)
+    .registerFunction('list.min(): dyn', (list: CelList) => extreme(list, -1))
+    .registerFunction('list.max(): dyn', (list: CelList) => extreme(list, 1))
+    .registerFunction('list.indexOf(dyn): int', (list: CelList, item: unknown) => BigInt(list.indexOf(item)))
+    .registerFunction('list.lastIndexOf(dyn): int', (list: CelList, item: unknown) =>
+      BigInt(list.lastIndexOf(item)),
+    )
+    .registerFunction('isURL(string): bool', isUrl)
+    .registerFunction('isIP(string): bool', (text: string) => isIP(text) !== 0)
+    .registerFunction('isQuantity(string): bool', (text: string) => quantityValue(text) !== undefined)
+}
+
+let shared: Environment | undefined
+
+function walk(node: ASTNode, visit: (node: ASTNode, nesting: number) => void, nesting = 0): void {
+  visit(node, nesting)
+  const { op, args } = node
+  const inside = op === 'rcall' && COMPREHENSIONS.has(args[0]) ? nesting + 1 : nesting
+  const each = (value: unknown, depth: number): void => {
+    if (Array.isArray(value)) for (const item of value) each(item, depth)
+    else if (typeof value === 'object' && value !== null && 'op' in value)
+      walk(value as ASTNode, visit, depth)
+  }
+  // What a comprehension goes through is not inside of it.
+  if (op === 'rcall') {
+    const [, receiver, inner] = args as [string, ASTNode, ASTNode[]]
+    each(receiver, nesting)
+    each(inner, inside)
+  } else each(args, nesting)
+}
+
+export interface ParsedRule {
+  readonly run: ParseResult
+  readonly nodes: number
+  readonly nesting: number
+  readonly usesOldSelf: boolean
+}
+
+/** Gives `matches` the linear implementation: the library's own would use JavaScript's expressions. */
+function withLinearMatches(source: string, ast: ASTNode): string {
+  const ends: number[] = []
+  walk(ast, ({ op, args }) => {
+    if (op === 'rcall' && args[0] === 'matches') ends.push(args[1].range.end)
+  })
+  return ends
+    .toSorted((a, b) => b - a)
+    .reduce((text, end) => {
+      const at = text.indexOf('matches', end)
+      return `${text.slice(0, at)}matchesLinear${text.slice(at + 'matches'.length)}`
+    }, source)
+}
+
+const parsed = new Map<string, ParsedRule>()
+
+/** @throws what the library finds wrong with it, or `RangeError` for one that is too large */
+export function parseRule(source: string): ParsedRule {
+  const present = parsed.get(source)
+  if (present !== undefined) return present
+  if (source.length > LONGEST_RULE) throw new RangeError(`rules may have ${LONGEST_RULE} characters`)
+  shared ??= environment()
+  const first = shared.parse(source)
+  const linear = withLinearMatches(source, first.ast)
+  const run = linear === source ? first : shared.parse(linear)
+  let nodes = 0
+  let nesting = 0
+  let usesOldSelf = false
+  walk(run.ast, (node, depth) => {
+    nodes += 1
+    nesting = Math.max(nesting, depth)
+    if (node.op === 'id' && node.args === 'oldSelf') usesOldSelf = true
+  })
+  if (nesting > DEEPEST_NESTING) throw new RangeError(`comprehensions may be nested ${DEEPEST_NESTING} deep`)
+  const made = { run, nodes, nesting, usesOldSelf }
+  const [oldest] = parsed.keys()
+  if (parsed.size >= REMEMBERED && oldest !== undefined) parsed.delete(oldest)
+  parsed.set(source, made)
+  return made
+}
