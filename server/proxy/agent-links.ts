@@ -105,6 +105,7 @@ export class AgentLinks implements Daemon {
     present?.close('replaced by a newer connection of the same host')
     this.#hostController.connectionChanged(session.hostId, true)
     this.#context.health.connectionChanged(session.hostId, true)
+    this.#context.replacement.connectionChanged(session.hostId, true)
     this.#context.log.info({ host: session.hostId }, 'an agent connected')
   }
 
@@ -119,6 +120,7 @@ export class AgentLinks implements Daemon {
     this.#sessions.delete(session.hostId)
     this.#hostController.connectionChanged(session.hostId, false)
     this.#context.health.connectionChanged(session.hostId, false)
+    this.#context.replacement.connectionChanged(session.hostId, false)
     this.#context.log.info({ host: session.hostId, reason }, 'an agent disconnected')
   }
 

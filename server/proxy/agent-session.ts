@@ -24,6 +24,7 @@ import type {
   HealthController,
   HostRegistry,
   NetworkAssignments,
+  ReplacementController,
 } from '../controller/index.ts'
 import type { Host, Model } from '../model/index.ts'
 import type { MetadataSource, MetadataSubscription } from './metadata-source.ts'
@@ -35,6 +36,7 @@ export interface AgentSessionContext {
   readonly networks: NetworkAssignments
   readonly sync: ContainerSync
   readonly health: HealthController
+  readonly replacement: ReplacementController
   readonly certificates: BalancerCertificates
   readonly balancers: BalancerReports
   readonly hostCertificates: HostCertificates

@@ -97,6 +97,11 @@ export class HealthController implements Daemon {
     else this.#clusters.kickAfter(clusterId, HostPresence.lostAfter)
   }
 
+  /** When a host's agent went, in milliseconds of the monotonic clock; undefined while it is there, and when it was never seen. */
+  lostAt(hostId: string): number | undefined {
+    return this.#presence.lostAt(hostId)
+  }
+
   /** Takes in what a host says of containers that it checks. */
   take(hostId: string, verdicts: readonly HealthVerdict[]): void {
     const host = this.#model.hosts.get(hostId)

@@ -47,6 +47,11 @@ export class HostPresence {
     return this.#connected.has(hostId)
   }
 
+  /** Monotonic milliseconds when its agent went; undefined while it is there, and when it was never seen. */
+  lostAt(hostId: string): number | undefined {
+    return this.#lostAt.get(hostId)
+  }
+
   /** Time passed, or hosts changed: who is a candidate is found out anew. */
   forget(): void {
     this.#candidates.clear()

@@ -1,4 +1,4 @@
-/** Replaces units of services that are unhealthy, and says how services and stacks are. */
+/** Replaces units of services that are unhealthy or stranded, and says how services and stacks are. */
 import {
   type Clock,
   type Daemon,
@@ -22,9 +22,22 @@ import { serviceHealth, stackHealth } from './summary.ts'
 /** How long a replacement may take besides the time it has to become healthy, in milliseconds. */
 const START_ALLOWANCE = 60_000
 
+/**
+ * A unit that never ran is stranded when its host's agent has been away, and itself been there, for so many milliseconds. An agent
+ * that falls silent is given up after 30 s: by then Kubernetes, too, takes no more pods there.
+ */
+const STRANDED_AFTER = 15_000
+
+/** What is known of hosts. */
+interface HostsSeen {
+  /** When a host's agent went, in milliseconds of the monotonic clock; undefined while it is there, and when it was never seen. */
+  lostAt(hostId: string): number | undefined
+}
+
 export class ReplacementController implements Daemon {
   readonly name = 'replacement of unhealthy containers'
   readonly #model: Model
+  readonly #hosts: HostsSeen
   readonly #log: Logger
   readonly #clock: Clock
   readonly #services: ReconcileLoop
@@ -32,8 +45,9 @@ export class ReplacementController implements Daemon {
   /** Service → index → when its replacement is given up. */
   readonly #under = new Map<string, Map<number, number>>()
 
-  constructor(model: Model, log: Logger, clock = systemClock) {
+  constructor(model: Model, hosts: HostsSeen, log: Logger, clock = systemClock) {
     this.#model = model
+    this.#hosts = hosts
     this.#log = log
     this.#clock = clock
     this.#services = new ReconcileLoop({
@@ -78,6 +92,14 @@ export class ReplacementController implements Daemon {
     await Promise.all([this.#services.stop(), this.#stacks.stop()])
   }
 
+  /** A host's agent opened (or closed) its connection: what never ran there may be stranded after a while. */
+  connectionChanged(hostId: string, connected: boolean): void {
+    if (connected) return
+    for (const unit of this.#model.deploymentUnits.all()) {
+      if (unit.hostId === hostId) this.#services.kickAfter(unit.serviceId, STRANDED_AFTER)
+    }
+  }
+
   #kick(serviceId: string | undefined): void {
     if (serviceId !== undefined) this.#services.kick(serviceId)
   }
@@ -115,12 +137,22 @@ export class ReplacementController implements Daemon {
       under.set(serviceIndex, now + initializingTimeout(service) + START_ALLOWANCE)
       await this.#replaceUnit(id, service)
     }
-    if (under.size === 0) {
-      this.#under.delete(service.id)
+    if (under.size === 0) this.#under.delete(service.id)
+    else this.#under.set(service.id, under)
+    const strands = units.flatMap(unit => this.#strandsIn(unit) ?? []).filter(left => left > 0)
+    const next = Math.min(...strands, ...[...under.values()].map(end => end - now))
+    return Number.isFinite(next) ? { requeueAfter: Math.max(1, next) } : undefined
+  }
+
+  /** Milliseconds until a unit counts as stranded, 0 or less when it does; undefined while it may run. */
+  #strandsIn({ id, hostId, created }: DeploymentUnit): number | undefined {
+    const lostAt = hostId === undefined ? undefined : this.#hosts.lostAt(hostId)
+    if (lostAt === undefined) return undefined
+    const containers = this.#model.containers.where('unit', id)
+    if (containers.some(({ startCount, externalId }) => startCount > 0 || externalId !== undefined))
       return undefined
-    }
-    this.#under.set(service.id, under)
-    return { requeueAfter: Math.max(1, Math.min(...under.values()) - now) }
+    const away = this.#clock.monotonic() - lostAt
+    return STRANDED_AFTER - Math.min(away, this.#clock.now() - Date.parse(created))
   }
 
   async #replaceUnit(unitId: string, service: Service): Promise<void> {
@@ -132,7 +164,7 @@ export class ReplacementController implements Daemon {
       )
     }
     const unit = await this.#model.deploymentUnits.update(unitId, markRemoving)
-    this.#log.warn({ service: service.name, unit: unit.name }, 'replacing an unhealthy unit')
+    this.#log.warn({ service: service.name, unit: unit.name }, 'replacing a unit')
   }
 
   #healthOf(unit: DeploymentUnit, service: Service): UnitHealth {
@@ -142,6 +174,7 @@ export class ReplacementController implements Daemon {
       id: unit.id,
       serviceIndex: unit.serviceIndex,
       state: unit.state,
+      stranded: (this.#strandsIn(unit) ?? 1) <= 0,
       healthy: containers.length > 0 && containers.every(each => isServing(each, check(each) !== undefined)),
       unhealthy: containers
         .filter(({ health }) => health?.state === 'unhealthy' || health?.state === 'updating-unhealthy')

@@ -7,6 +7,8 @@ export interface UnitHealth {
   readonly state: 'active' | 'removing'
   /** All of it runs, and what is checked is healthy. */
   readonly healthy: boolean
+  /** It never ran, and its host is away: nobody is there to start it. */
+  readonly stranded?: boolean
   /** The checks that unhealthy containers of it have. */
   readonly unhealthy: readonly Pick<HealthCheck, 'strategy' | 'quorum'>[]
 }
@@ -38,7 +40,10 @@ function wanted({ unhealthy }: UnitHealth, healthy: number, scale: number): bool
   })
 }
 
-/** Plans one step: what is unhealthy goes, no more at a time than the cap allows. */
+/**
+ * Plans one step: what is unhealthy goes, no more at a time than the cap allows. What is stranded goes at once: it takes its place
+ * along, and nobody loses anything by it.
+ */
 export function planReplacements({ scale, units, under, now }: ReplacementInput): ReplacementPlan {
   const active = units.filter(({ state }) => state === 'active')
   const healthy = active.filter(unit => unit.healthy).length
@@ -49,13 +54,18 @@ export function planReplacements({ scale, units, under, now }: ReplacementInput)
     )
     .map(([index]) => index)
   const busy = new Set([...under.keys()].filter(index => !ended.includes(index)))
-  // Those that are going: also of replacements that another server began.
-  for (const unit of units)
-    if (unit.state === 'removing' && unit.serviceIndex <= scale) busy.add(unit.serviceIndex)
+  // Those that are going: also of replacements that another server began. One on a host that is away goes on going when its
+  // replacement has long been there; that one holds up nobody.
+  const replaced = new Set(active.filter(unit => unit.healthy).map(unit => unit.serviceIndex))
+  for (const { state, serviceIndex } of units) {
+    if (state === 'removing' && serviceIndex <= scale && !replaced.has(serviceIndex)) busy.add(serviceIndex)
+  }
   const free = Math.max(0, replacementCap(scale) - busy.size)
-  const replace = active
-    .filter(unit => !busy.has(unit.serviceIndex) && wanted(unit, healthy, scale))
-    .toSorted((a, b) => a.serviceIndex - b.serviceIndex)
+  const byIndex = (a: UnitHealth, b: UnitHealth) => a.serviceIndex - b.serviceIndex
+  const unhealthy = active
+    .filter(unit => !unit.stranded && !busy.has(unit.serviceIndex) && wanted(unit, healthy, scale))
+    .toSorted(byIndex)
     .slice(0, free)
-  return { replace, ended }
+  const stranded = active.filter(unit => unit.stranded === true)
+  return { replace: [...stranded, ...unhealthy].toSorted(byIndex), ended }
 }

@@ -79,7 +79,7 @@ async function makeScene(t: Test): Promise<Scene> {
   }
   const clock = new ManualClock()
   const health = new HealthController(model, log, clock)
-  const replacement = new ReplacementController(model, log, clock)
+  const replacement = new ReplacementController(model, health, log, clock)
   for (const { id } of hosts) health.connectionChanged(id, true)
   await health.start()
   await replacement.start()

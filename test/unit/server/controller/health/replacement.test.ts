@@ -59,3 +59,15 @@ t.test('strategies', async t => {
   t.strictSame(replaced([quorum(1), bad(2, 'none'), good(3)]), ['bad-1'])
   t.strictSame(replaced([quorum(3), good(2), good(3)]), [])
 })
+
+t.test('what is stranded goes at once, whatever else is under way', async t => {
+  const stranded: UnitHealth = { ...good(1), id: 'stranded', healthy: false, stranded: true }
+  t.strictSame(replaced([stranded, good(2), bad(3)], new Map([[1, NOW + 1]])), ['stranded'])
+  t.strictSame(replaced([{ ...stranded, state: 'removing' }, good(2), good(3)]), [])
+})
+
+t.test('a unit that goes on going holds up nobody once its replacement is healthy', async t => {
+  const going: UnitHealth = { ...bad(1), state: 'removing' }
+  t.strictSame(replaced([going, good(1), bad(2), good(3)], new Map(), 3), ['bad-2'])
+  t.strictSame(replaced([going, { ...good(1), healthy: false }, bad(2), good(3)], new Map(), 3), [])
+})
