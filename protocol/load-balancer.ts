@@ -191,12 +191,21 @@ export type BalancerStatistics = Static<typeof balancerStatisticsSchema>
 export const BALANCER_PARTS_LIMIT = 500
 export const BALANCERS_LIMIT = 200
 
+/** Most targets of a balancer that are to end and are told of; beyond them nothing is known. */
+export const BALANCER_LEAVING_LIMIT = 1_000
+
 /** How a balancer's container is. */
 export const balancerReportSchema = Type.Object({
   containerUuid: Type.String({ maxLength: 64 }),
   /** What stands in the way of what it was told to do; empty when nothing. */
   problems: Type.Array(Type.String({ maxLength: 1_024 }), { maxItems: 20 }),
   statistics: Type.Array(balancerStatisticsSchema, { maxItems: BALANCER_PARTS_LIMIT }),
+  /** Its targets that are to end, and whether they may still have clients of it. */
+  leaving: Type.Optional(
+    Type.Array(Type.Object({ containerUuid: Type.String({ maxLength: 64 }), busy: Type.Boolean() }), {
+      maxItems: BALANCER_LEAVING_LIMIT,
+    }),
+  ),
 })
 
 export type BalancerReport = Static<typeof balancerReportSchema>

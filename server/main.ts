@@ -101,6 +101,7 @@ async function run(settings: ServerSettings): Promise<void> {
     log,
   })
   const health = new HealthController(model, log)
+  const replacement = new ReplacementController(model, health, log)
   const balancers = new BalancerReports(model)
   const certificateKeys = {
     seal: (privateKey: string) => key.seal('private key of a certificate', privateKey),
@@ -114,6 +115,7 @@ async function run(settings: ServerSettings): Promise<void> {
       networks,
       sync: new ContainerSync(model),
       health,
+      replacement,
       balancers,
       hostCertificates: new HostCertificates(path.join(directory, 'hosts')),
       certificates: new BalancerCertificates(model, ({ sealedKey }) => certificateKeys.unseal(sealedKey)),
@@ -188,10 +190,10 @@ async function run(settings: ServerSettings): Promise<void> {
   await supervisor.start(clusters)
   await supervisor.start(hostController)
   await supervisor.start(new StackController(model, pods, log))
-  await supervisor.start(new UnitController(model, pods, log))
+  await supervisor.start(new UnitController(model, pods, balancers, log))
   await supervisor.start(new ServiceController(model, log))
   await supervisor.start(health)
-  await supervisor.start(new ReplacementController(model, log))
+  await supervisor.start(replacement)
   await writeAdminAccess({
     directory,
     url: `http://127.0.0.1:${plain.port}`,

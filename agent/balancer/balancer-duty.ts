@@ -9,7 +9,13 @@ import {
   type ReconcileResult,
   systemErrorCode,
 } from '../../kit/index.ts'
-import { BALANCERS_LIMIT, type BalancerReport, LABEL, type ServiceInfo } from '../../protocol/index.ts'
+import {
+  BALANCER_LEAVING_LIMIT,
+  BALANCERS_LIMIT,
+  type BalancerReport,
+  LABEL,
+  type ServiceInfo,
+} from '../../protocol/index.ts'
 import type { ContainerDetails, ContainerInventory } from '../docker/index.ts'
 import type { MetadataModel } from '../metadata/index.ts'
 import type { CertificateKeeper } from './certificate-keeper.ts'
@@ -37,6 +43,9 @@ const LOOK_AGAIN = 60_000
 
 /** Milliseconds between two measurements. */
 const MEASURE_INTERVAL = 10_000
+
+/** And while somebody waits for the last clients of containers that are to end. */
+const LEAVING_INTERVAL = 1_000
 
 /** Longest text and most problems of one balancer that are told of. */
 const PROBLEM_LENGTH = 1_024
@@ -117,6 +126,9 @@ export class BalancerDuty implements Daemon {
       containerUuid,
       problems: balancer.problems.slice(0, PROBLEMS).map(problem => problem.slice(0, PROBLEM_LENGTH)),
       statistics: [...balancer.statistics],
+      leaving: [...balancer.leavingMeasured]
+        .slice(0, BALANCER_LEAVING_LIMIT)
+        .map(([containerUuid, busy]) => ({ containerUuid, busy })),
     }))
   }
 
@@ -194,7 +206,7 @@ export class BalancerDuty implements Daemon {
   }
 
   #noteState(uuid: string, balancer: LocalBalancer): void {
-    const state = balancer.problems.join('\n')
+    const state = [...balancer.problems, ...balancer.leaving].join('\n')
     if (this.#states.get(uuid) === state) return
     this.#states.set(uuid, state)
     this.#loop.kick(MEASURES)
@@ -210,7 +222,9 @@ export class BalancerDuty implements Daemon {
       }
     }
     this.#options.report(this.reports())
-    return this.#runs.size === 0 ? undefined : { requeueAfter: MEASURE_INTERVAL }
+    if (this.#runs.size === 0) return undefined
+    const waiting = [...this.#runs.values()].some(({ balancer }) => balancer.leaving.size > 0)
+    return { requeueAfter: waiting ? LEAVING_INTERVAL : MEASURE_INTERVAL }
   }
 
   /** A directory goes with the last container that had it, and so do keys. */

@@ -88,6 +88,15 @@ export class ContainedHaproxy implements HaproxyRunner {
     })
   }
 
+  /** Whether there are workers of earlier configurations, which end with their last connection; also when it is not known. */
+  async hasOldWorkers(): Promise<boolean> {
+    try {
+      return /^# old workers\n\d/m.test(await this.#master.ask('show proc;quit'))
+    } catch {
+      return true
+    }
+  }
+
   /** A worker with the configuration that is there listens for commands. */
   async #hasLoaded(): Promise<boolean> {
     try {

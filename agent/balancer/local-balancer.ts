@@ -6,6 +6,7 @@ import type { BalancerStatistics, ServiceInfo } from '../../protocol/index.ts'
 import type { ModelReader } from '../metadata/index.ts'
 import { balancerModel } from './balancer-model.ts'
 import { type BalancerContainer, ContainedHaproxy } from './contained-haproxy.ts'
+import { busyContainers, leavingContainers } from './leaving.ts'
 import { measuresOf } from './measures.ts'
 
 export interface LocalBalancerOptions {
@@ -20,11 +21,13 @@ export interface LocalBalancerOptions {
 export class LocalBalancer {
   readonly #options: LocalBalancerOptions
   readonly #haproxy: Haproxy
+  #runner: ContainedHaproxy | undefined
   #model: HaproxyModel | undefined
   #problems: readonly string[] = []
   #environments: ReadonlySet<string> = new Set()
   #statistics: readonly BalancerStatistics[] = []
   #reloads = 0
+  #leaving: ReadonlyMap<string, boolean> = new Map()
 
   constructor(options: LocalBalancerOptions) {
     const { directory, container, containerUuid, log } = options
@@ -35,7 +38,10 @@ export class LocalBalancer {
       directory,
       sockets,
       log,
-      runner: place => new ContainedHaproxy(container, place, sockets),
+      runner: place => {
+        this.#runner = new ContainedHaproxy(container, place, sockets)
+        return this.#runner
+      },
     })
   }
 
@@ -89,6 +95,27 @@ export class LocalBalancer {
     // Frontends (1) and backends (2): of their many servers nobody wants to know.
     const rows = parseStatistics(await this.#haproxy.runtime.ask('show stat -1 3 -1'))
     this.#statistics = measuresOf(rows)
+    this.#leaving = await this.#measureLeaving()
+  }
+
+  /** Containers that are to end and get no new clients from it. */
+  get leaving(): ReadonlySet<string> {
+    return leavingContainers(this.#model)
+  }
+
+  /** Which of them have clients, as it was measured last. */
+  get leavingMeasured(): ReadonlyMap<string, boolean> {
+    return this.#leaving
+  }
+
+  async #measureLeaving(): Promise<ReadonlyMap<string, boolean>> {
+    const leaving = leavingContainers(this.#model)
+    if (leaving.size === 0 || this.#model === undefined) return new Map()
+    // What connections of an earlier configuration lead to is not asked: their workers must have ended.
+    if (await this.#runner?.hasOldWorkers()) return new Map([...leaving].map(uuid => [uuid, true]))
+    // Servers (4).
+    const rows = parseStatistics(await this.#haproxy.runtime.ask('show stat -1 4 -1'))
+    return busyContainers(this.#model, rows)
   }
 
   /** As it was measured last. */

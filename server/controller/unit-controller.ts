@@ -1,6 +1,7 @@
 /** Keeps one pod per deployment unit, and ends it with the unit. */
 import { type Daemon, type Logger, ReconcileLoop, type ReconcileResult } from '../../kit/index.ts'
 import { type Container, type DeploymentUnit, isServing, type Model, type Service } from '../model/index.ts'
+import type { BalancerReports } from './balancer-reports.ts'
 import { markRemoving } from './cluster-controller.ts'
 import type { PodObservation, PodWriter } from './pod-writer.ts'
 import { ensureUnitContainers } from './unit-containers.ts'
@@ -8,15 +9,20 @@ import { ensureUnitContainers } from './unit-containers.ts'
 /** How often a pod that was refused or cannot be placed is looked at, in milliseconds. */
 const REFUSED_RETRY = 30_000
 
+/** How often a unit whose clients are waited for is looked at, in milliseconds. */
+const DRAIN_LOOK_INTERVAL = 1_000
+
 export class UnitController implements Daemon {
   readonly name = 'deployment unit controller'
   readonly #model: Model
   readonly #pods: PodWriter
+  readonly #balancers: BalancerReports
   readonly #loop: ReconcileLoop
 
-  constructor(model: Model, pods: PodWriter, log: Logger) {
+  constructor(model: Model, pods: PodWriter, balancers: BalancerReports, log: Logger) {
     this.#model = model
     this.#pods = pods
+    this.#balancers = balancers
     this.#loop = new ReconcileLoop({
       name: 'deployment unit',
       log,
@@ -70,9 +76,10 @@ export class UnitController implements Daemon {
   }
 
   /**
-   * Leaves the containers of a unit that is to end the clients they have, for as long as the service says.
+   * Leaves the containers of a unit that is to end the clients they have, for as long as the service says, or until the balancers
+   * say that there are none.
    *
-   * @returns milliseconds that are left
+   * @returns milliseconds until it should be looked at again; 0 or less when they may end
    */
   async #drain(unit: DeploymentUnit, service: Service | undefined): Promise<number> {
     const { drainTimeout = 0 } = service ?? {}
@@ -80,13 +87,20 @@ export class UnitController implements Daemon {
     // One that does not work has no clients to be left.
     const serves = containers.some(container => isServing(container, false))
     if (drainTimeout === 0 || !serves) return 0
-    if (unit.drainUntil !== undefined) return Date.parse(unit.drainUntil) - Date.now()
+    if (unit.drainUntil !== undefined) {
+      const left = Date.parse(unit.drainUntil) - Date.now()
+      const since = drainTimeout - left
+      // Balancers lead nobody to sidekicks.
+      const targets = containers.filter(each => each.launchConfigName === service?.launchConfig.name)
+      if (targets.every(container => this.#balancers.isDrained(container, since))) return 0
+      return Math.min(left, DRAIN_LOOK_INTERVAL)
+    }
     for (const { id } of containers) {
       await this.#model.containers.update(id, current => ({ ...current, draining: true as const }))
     }
     const drainUntil = new Date(Date.now() + drainTimeout).toISOString()
     await this.#model.deploymentUnits.update(unit.id, current => ({ ...current, drainUntil }))
-    return drainTimeout
+    return Math.min(drainTimeout, DRAIN_LOOK_INTERVAL)
   }
 
   async #show(unit: DeploymentUnit, containers: readonly Container[], pod: PodObservation): Promise<void> {

@@ -14,7 +14,7 @@ const COMPOSE = `version: "2"
 services:
   web:
     scale: 2
-    drain_timeout_ms: 5000
+    drain_timeout_ms: 60000
     image: drover/busybox:1
     command:
       - sh
@@ -22,7 +22,7 @@ services:
       - |
         mkdir -p /var/www/cgi-bin
         hostname > /var/www/index.html
-        printf '#!/bin/sh\\necho\\nsleep 3\\nhostname\\n' > /var/www/cgi-bin/slow
+        printf '#!/bin/sh\\necho\\nsleep 7\\nhostname\\n' > /var/www/cgi-bin/slow
         chmod +x /var/www/cgi-bin/slow
         trap 'exit 0' TERM
         httpd -f -p 8080 -h /var/www &
@@ -193,7 +193,7 @@ t.test('a load balancer', { skip, timeout: 240_000 }, async t => {
     t.match(stdout, /drover_balancer_requests_total\{container="[^"]+",kind="frontend",name="80"\} [1-9]/)
   })
 
-  await t.test('leaves clients the containers that are to end', async t => {
+  await t.test('leaves clients the containers that are to end, and ends those without clients', async t => {
     const slow = Promise.all(
       Array.from({ length: 6 }, () =>
         curl(`http://${place.address}:8000/cgi-bin/slow`, '--write-out', '%{http_code}'),
@@ -209,6 +209,7 @@ t.test('a load balancer', { skip, timeout: 240_000 }, async t => {
     })
     await up(rancherCompose(2, HTTPS))
     for (const { stdout } of await slow) t.match(stdout, /^shop-web-\d.*\n200$/)
+    // Long before the minute that they may have.
     await until('two are left', SOON, async () => (await of('web')).length === 2)
     t.notOk((await answers(4)).has('failed'))
   })
@@ -230,6 +231,9 @@ t.test('a load balancer', { skip, timeout: 240_000 }, async t => {
   })
 
   await t.test('leaves nothing', async t => {
+    // Nobody is left to say that there are no clients.
+    const service = (await fleet.list('services')).find(({ name }) => name === 'web')
+    await fleet.api('PUT', `services/${service?.id}`, { drainTimeoutMs: 0 })
     await fleet.drover(['stack', 'rm', 'shop'])
     await until('the containers are gone', SOON, async () => (await of('balancer')).length === 0)
     await until('its files are gone', SOON, async () => (await generation()) === '')

@@ -4,11 +4,18 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t from 'tap'
 import { createLogger } from '../../../../kit/index.ts'
-import type { ContainerReport } from '../../../../protocol/index.ts'
+import { type ContainerReport, LABEL } from '../../../../protocol/index.ts'
 import { nodeNameOf } from '../../../../server/controller/host-registry.ts'
-import { AddressBlocks, ContainerSync, HostRegistry } from '../../../../server/controller/index.ts'
+import {
+  AddressBlocks,
+  BalancerReports,
+  ContainerSync,
+  HostRegistry,
+} from '../../../../server/controller/index.ts'
 import { type Container, Model } from '../../../../server/model/index.ts'
 import { openStore, parseSpaceId } from '../../../../server/store/index.ts'
+import { ManualClock } from '../master/manual-clock.ts'
+import { makeContainer } from '../metadata/world.ts'
 
 const log = createLogger('test', 'silent')
 
@@ -225,3 +232,43 @@ t.test('address blocks: never the same twice, the first never, until none is lef
   await blocks.release('1h2')
   t.equal((await blocks.ensure(clusterId, '1h1', 2)).length, 2)
 })
+
+t.test(
+  'a container is drained when all balancers have spoken since, and none has a client for it',
+  async t => {
+    const { model, clusterId, hostId, projectId } = await world(t)
+    const clock = new ManualClock()
+    const reports = new BalancerReports(model, clock)
+    const make = async (name: string, labels: Record<string, string>) =>
+      await makeContainer(model, { clusterId, accountId: projectId }, name, {
+        hostId,
+        labels,
+        state: 'running',
+      })
+    const target = await make('target', {})
+    const [first, second] = [
+      await make('one', { [LABEL.balancer]: 'true' }),
+      await make('two', { [LABEL.balancer]: 'true' }),
+    ]
+    const say = async (balancer: Container, ...leaving: { containerUuid: string; busy: boolean }[]) =>
+      await reports.take(hostId, [{ containerUuid: balancer.uuid, problems: [], statistics: [], leaving }])
+    const [busy, idle] = [true, false].map(each => ({ containerUuid: target.uuid, busy: each })) as [
+      { containerUuid: string; busy: boolean },
+      { containerUuid: string; busy: boolean },
+    ]
+    await say(first, idle)
+    await say(second)
+    t.notOk(reports.isDrained(target, 1_000), 'too early to know')
+    clock.advance(5_000)
+    t.notOk(reports.isDrained(target, 6_000), 'said too early')
+    await say(first, idle)
+    t.notOk(reports.isDrained(target, 5_000), 'one has said nothing since')
+    await say(second)
+    t.ok(reports.isDrained(target, 5_000))
+    await say(second, busy)
+    t.notOk(reports.isDrained(target, 5_000), 'one has a client')
+    await say(first)
+    await say(second)
+    t.notOk(reports.isDrained(target, 5_000), 'nobody knows it')
+  },
+)
