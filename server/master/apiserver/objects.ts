@@ -144,6 +144,11 @@ export interface PodSpec {
   readinessGates?: { conditionType: string }[]
   serviceAccountName?: string
   serviceAccount?: string
+  automountServiceAccountToken?: boolean
+  imagePullSecrets?: { name?: string }[]
+  priorityClassName?: string
+  priority?: number
+  preemptionPolicy?: string
   overhead?: Record<string, string>
   hostname?: string
   subdomain?: string
@@ -263,6 +268,8 @@ export interface Secret extends KubernetesObject {
 
 export interface ServiceAccount extends KubernetesObject {
   secrets?: object[]
+  imagePullSecrets?: { name?: string }[]
+  automountServiceAccountToken?: boolean
 }
 
 export interface Lease extends KubernetesObject {

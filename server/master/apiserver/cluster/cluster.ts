@@ -1,5 +1,5 @@
 /** One open cluster: its objects, its changes, and the little that is kept beside them. */
-import type { Clock, Logger } from '../../../../kit/index.ts'
+import { type Clock, KeyedLock, type Logger } from '../../../../kit/index.ts'
 import type { ObjectKey, Space, StoredObject } from '../../../store/index.ts'
 import type { AccessView } from '../access/index.ts'
 import type { Catalog, Resource } from '../catalog/index.ts'
@@ -36,6 +36,8 @@ export class Cluster implements AccessView {
    * would be left over when they are gone.
    */
   readonly closingNamespaces = new Set<string>()
+  /** By namespace: what is made where quotas are. */
+  readonly quotaTurns = new KeyedLock<string>('namespace', 4096)
   readonly #parsed: ParsedObjects
 
   constructor({ space, catalog, clock, log, parsed }: ClusterOptions) {

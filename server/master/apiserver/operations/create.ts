@@ -2,7 +2,15 @@
 import { randomUUID } from 'node:crypto'
 import { isDroverError } from '../../../../kit/index.ts'
 import type { StoredObject } from '../../../store/index.ts'
-import { preventEscalation, restrictNode } from '../access/index.ts'
+import { COMPONENT_GROUPS, preventEscalation, restrictNode } from '../access/index.ts'
+import {
+  type AdmissionRequest,
+  completeNew,
+  DEFAULT_ACCOUNT,
+  quotasOf,
+  requireWithinQuotas,
+  review,
+} from '../admission/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import type { JsonObject } from '../json.ts'
 import type { Reservation } from '../kinds/index.ts'
@@ -10,7 +18,7 @@ import { generateName, validateMetadata } from '../metadata.ts'
 import type { KubernetesObject } from '../objects.ts'
 import { invalidObject, required } from '../problems.ts'
 import { formatTime } from '../schema/index.ts'
-import { alreadyExists, badRequest } from '../status.ts'
+import { alreadyExists, badRequest, StatusError } from '../status.ts'
 import { encodeTail, keptText } from '../storage/index.ts'
 import type { WriteContext } from './context.ts'
 import { decodeToKept } from './decode-body.ts'
@@ -63,7 +71,17 @@ class Creation {
     this.#generated = (object.metadata.name ?? '') === ''
   }
 
+  /** Where quotas limit a namespace, one object is made after the other: each must see what the last one used. */
   async run(): Promise<StoredObject> {
+    const request: AdmissionRequest = { ...this.#context, namespace: this.#namespace }
+    if (quotasOf(request).length === 0) return await this.#create()
+    return await this.#context.cluster.quotaTurns.run(this.#namespace, async () => {
+      requireWithinQuotas(request, quotasOf(request), this.#object)
+      return await this.#create()
+    })
+  }
+
+  async #create(): Promise<StoredObject> {
     for (let attempt = 1; ; attempt += 1) {
       if (this.#generated) this.#object.metadata.name = generateName(this.#object.metadata.generateName ?? '')
       try {
@@ -86,6 +104,7 @@ class Creation {
     ]
     if (problems.length > 0) throw invalidObject(resource, object.metadata.name, problems)
     restrictNode(identity, { resource, current: undefined, next: object })
+    review({ ...this.#context, namespace: this.#namespace }, object, undefined)
     preventEscalation(identity, cluster, { resource, current: undefined, next: object })
   }
 
@@ -126,6 +145,23 @@ class Creation {
   }
 }
 
+/** Makes the account that every namespace has; one that is there already is what was wanted. */
+async function makeDefaultAccount({ cluster }: WriteContext, namespace: string): Promise<void> {
+  const context: WriteContext = {
+    cluster,
+    resource: cluster.catalog.get('', 'v1', 'serviceaccounts'),
+    identity: { user: COMPONENT_GROUPS.serviceAccountController, groups: [] },
+    dryRun: false,
+    fieldValidation: 'Strict',
+    warn: () => undefined,
+  }
+  try {
+    await createObject(context, namespace, { metadata: { name: DEFAULT_ACCOUNT } })
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.reason !== 'AlreadyExists') throw error
+  }
+}
+
 /**
  * Creates an object from a client's body, which it changes.
  *
@@ -142,6 +178,7 @@ export async function createObject(
   prepareMetadata(context, namespace, object)
   requireName(context, object)
   requireOpenNamespace(context, namespace, object.metadata.name ?? '')
+  await completeNew({ ...context, namespace }, object, () => makeDefaultAccount(context, namespace))
   strategy.prepareCreate(object, context.identity)
   return await new Creation(context, namespace, object).run()
 }

@@ -1,5 +1,6 @@
 /** Changing objects: whole (PUT) and in part (PATCH), and their status and finalize subresources. */
 import type { StoredObject } from '../../../store/index.ts'
+import { review } from '../admission/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import { cloneJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import { validateMetadata, validateMetadataUpdate } from '../metadata.ts'
@@ -117,6 +118,7 @@ export function finishUpdate(
     ...(part === 'status' ? strategy.validateStatus(next, old) : []),
   ]
   if (problems.length > 0) throw invalidObject(resource, old.metadata.name, problems)
+  if (part === '') review({ ...context, namespace: old.metadata.namespace ?? '' }, next, old)
   const before = old.metadata.generation
   if (before !== undefined && strategy.changesWish(next, old)) {
     next.metadata.generation = before + 1

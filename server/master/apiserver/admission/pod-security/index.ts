@@ -1,0 +1,2 @@
+/** The Pod Security Standards. */
+export { podSecurityLabelProblems, requirePodSecurity, warnOfTemplate } from './pod-security.ts'

@@ -1,0 +1,39 @@
+/** Every pod runs as a service account of its namespace (Kubernetes' ServiceAccount). */
+import type { Frozen } from '../json.ts'
+import type { Pod, ServiceAccount } from '../objects.ts'
+import { forbidden } from '../status.ts'
+import type { AdmissionRequest } from './request.ts'
+
+export const DEFAULT_ACCOUNT = 'default'
+const MIRROR = 'kubernetes.io/config.mirror'
+
+/**
+ * Gives a new pod its account, and what comes with it.
+ *
+ * @param makeDefault makes the account that every namespace has: a namespace may be younger than its controller's last look
+ * @throws `Forbidden` when there is no such account
+ */
+export async function joinServiceAccount(
+  { cluster, resource, namespace }: AdmissionRequest,
+  pod: Pod,
+  makeDefault: () => Promise<void>,
+): Promise<void> {
+  const { spec, metadata } = pod
+  // Its host made it from a file, and no account of the cluster has to do with it.
+  if (metadata.annotations?.[MIRROR] !== undefined) return
+  const name = spec.serviceAccountName || spec.serviceAccount || DEFAULT_ACCOUNT
+  let stored = cluster.find('serviceaccounts', namespace, name)
+  if (stored === undefined && name === DEFAULT_ACCOUNT) {
+    await makeDefault()
+    stored = cluster.find('serviceaccounts', namespace, name)
+  }
+  if (stored === undefined) {
+    const why = `error looking up service account ${namespace}/${name}: serviceaccount "${name}" not found`
+    throw forbidden(resource, metadata.name ?? '', why)
+  }
+  const account = cluster.read(stored) as Frozen<ServiceAccount>
+  spec.serviceAccountName = name
+  if ((spec.imagePullSecrets ?? []).length === 0 && (account.imagePullSecrets ?? []).length > 0) {
+    spec.imagePullSecrets = (account.imagePullSecrets ?? []).map(secret => ({ ...secret }))
+  }
+}
