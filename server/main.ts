@@ -131,6 +131,7 @@ async function run(settings: ServerSettings): Promise<void> {
     log,
     authenticate: (cluster, credentials) => kubernetesIdentity(authenticator, model, cluster, credentials),
     nodes: new NodeGateway(model, links),
+    authority: certificates.authority,
     serviceAccounts: {
       secret: key.sign('service accounts', SYSTEM_SPACE),
       issuer: clusterId => `${advertise}/k8s/clusters/${clusterId}`,

@@ -26,6 +26,8 @@ export interface ClustersOptions {
   readonly store: Store
   readonly catalog: Catalog
   readonly authorizer: Authorizer
+  /** Certificates in PEM that clients of the API have to believe. */
+  readonly authority: string
   readonly clock: Clock
   readonly log: Logger
 }
@@ -124,13 +126,13 @@ export class Clusters {
   }
 
   async #run(id: string, space: Space): Promise<Running> {
-    const { catalog, authorizer, clock, log } = this.#options
+    const { catalog, authorizer, authority, clock, log } = this.#options
     const cluster = new Cluster({ space, catalog, clock, log, parsed: this.#parsed })
-    const workers = new Workers({ cluster, authorizer, clock, log })
+    const workers = new Workers({ cluster, authorizer, authority, clock, log })
     const running: Running = { cluster, workers, fed: cluster.feed.run() }
     this.#running.set(id, running)
     try {
-      await ensureDefaultObjects(componentClient(cluster, authorizer, 'bootstrap'))
+      await ensureDefaultObjects(componentClient(cluster, authorizer, 'bootstrap'), authority)
       await workers.start()
     } catch (error) {
       await this.#close(id)

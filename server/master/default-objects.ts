@@ -3,6 +3,7 @@ import {
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
   type ClusterClient,
+  CONFIG_MAPS,
   type Draft,
   KUBERNETES_SERVICE_ADDRESS,
   type KubernetesObject,
@@ -13,6 +14,7 @@ import {
   SERVICES,
   StatusError,
 } from './apiserver/index.ts'
+import { authorityMap } from './controllers/index.ts'
 import { DEFAULT_ROLE_BINDINGS, DEFAULT_ROLES } from './default-roles.ts'
 
 const DEFAULT_NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
@@ -82,11 +84,16 @@ async function ensure<T extends KubernetesObject>(
   }
 }
 
-/** Makes what is missing. What is there is left as it is: it may have been changed on purpose. */
-export async function ensureDefaultObjects(client: ClusterClient): Promise<void> {
+/**
+ * Makes what is missing. What is there is left as it is: it may have been changed on purpose.
+ *
+ * @param authority certificates in PEM that clients of the API have to believe
+ */
+export async function ensureDefaultObjects(client: ClusterClient, authority: string): Promise<void> {
   await Promise.all(namespaces.map(namespace => ensure(client, NAMESPACES, namespace)))
   await Promise.all([
     ensure(client, SERVICES, kubernetesService),
+    ...DEFAULT_NAMESPACES.map(name => ensure(client, CONFIG_MAPS, authorityMap(name, authority))),
     ...serviceAccounts.map(account => ensure(client, SERVICE_ACCOUNTS, account)),
     ...DEFAULT_ROLES.map(role => ensure(client, CLUSTER_ROLES, role)),
     ...DEFAULT_ROLE_BINDINGS.map(binding => ensure(client, CLUSTER_ROLE_BINDINGS, binding)),

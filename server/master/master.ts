@@ -31,6 +31,8 @@ export interface KubernetesMasterOptions {
   readonly authenticate: Authenticate
   readonly nodes: NodeGateway
   readonly serviceAccounts: ServiceAccountOptions
+  /** Certificates in PEM that clients of the API have to believe. */
+  readonly authority: string
   /** The machine's clock unless a test says otherwise. */
   readonly clock?: Clock
 }
@@ -51,10 +53,10 @@ export class KubernetesMaster implements Daemon {
   }
 
   async start(): Promise<void> {
-    const { store, log, authenticate, nodes, serviceAccounts, clock = systemClock } = this.#options
+    const { store, log, authenticate, nodes, serviceAccounts, authority, clock = systemClock } = this.#options
     const catalog = await loadCatalog(VERSION)
     const authorizer = this.#authorizer
-    const clusters = new Clusters({ store, catalog, authorizer, clock, log })
+    const clusters = new Clusters({ store, catalog, authorizer, authority, clock, log })
     const server = new ApiServer({
       openCluster: id => clusters.open(id),
       catalog,

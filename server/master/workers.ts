@@ -16,15 +16,17 @@ import {
   GarbageCollector,
   JobController,
   NamespaceController,
+  NamespaceDefaultsController,
   NodeLifecycleController,
   ReplicaSetController,
-  ServiceAccountController,
 } from './controllers/index.ts'
 import { Scheduler } from './scheduler/index.ts'
 
 export interface WorkersOptions {
   readonly cluster: Cluster
   readonly authorizer: Authorizer
+  /** Certificates in PEM that clients of the API have to believe. */
+  readonly authority: string
   readonly clock: Clock
   readonly log: Logger
 }
@@ -42,7 +44,7 @@ export function componentClient(
 export class Workers {
   readonly #all: readonly Controller[]
 
-  constructor({ cluster, authorizer, clock, log }: WorkersOptions) {
+  constructor({ cluster, authorizer, authority, clock, log }: WorkersOptions) {
     const own = log.child({ cluster: cluster.id })
     const client = (component: keyof typeof COMPONENT_GROUPS) =>
       componentClient(cluster, authorizer, component)
@@ -58,7 +60,7 @@ export class Workers {
     const replicaSets = base('replicaSetController')
     this.#all = [
       new NamespaceController(base('namespaceController')),
-      new ServiceAccountController(base('serviceAccountController')),
+      new NamespaceDefaultsController({ ...base('namespaceDefaultsController'), authority }),
       new NodeLifecycleController({
         ...nodes,
         events: new EventRecorder(nodes.client, 'node-controller', clock, own),

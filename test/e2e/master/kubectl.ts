@@ -131,6 +131,7 @@ export class MasterUnderTest {
       store,
       log: silentLog,
       authenticate,
+      authority: this.authority,
       serviceAccounts: { secret: 'a secret of the test', issuer: cluster => this.url(cluster) },
       nodes: {
         containerLogs: async (_cluster, node, { pod, container, options }) =>

@@ -19,7 +19,7 @@ export const COMPONENT_GROUPS = {
   netes: 'drover:netes',
   scheduler: 'drover:scheduler',
   namespaceController: 'drover:controller:namespace',
-  serviceAccountController: 'drover:controller:serviceaccount',
+  namespaceDefaultsController: 'drover:controller:namespacedefaults',
   nodeLifecycleController: 'drover:controller:nodelifecycle',
   eventsController: 'drover:controller:events',
   endpointSliceController: 'drover:controller:endpointslice',
@@ -72,10 +72,11 @@ const RULES = new Map<string, readonly Rule[]>([
     ],
   ],
   [
-    COMPONENT_GROUPS.serviceAccountController,
+    COMPONENT_GROUPS.namespaceDefaultsController,
     [
-      { verbs: READ, resources: ['/namespaces', '/serviceaccounts'] },
-      { verbs: ['create'], resources: ['/serviceaccounts'] },
+      { verbs: READ, resources: ['/namespaces', '/serviceaccounts', '/configmaps'] },
+      { verbs: ['create'], resources: ['/serviceaccounts', '/configmaps'] },
+      { verbs: ['patch'], resources: ['/configmaps'] },
     ],
   ],
   [
@@ -147,6 +148,7 @@ const RULES = new Map<string, readonly Rule[]>([
           '/namespaces',
           '/services',
           '/serviceaccounts',
+          '/configmaps',
           'rbac.authorization.k8s.io/clusterroles',
           'rbac.authorization.k8s.io/clusterrolebindings',
           'scheduling.k8s.io/priorityclasses',

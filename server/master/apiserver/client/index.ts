@@ -3,6 +3,7 @@ export { EventRecorder, type EventText } from './event-recorder.ts'
 export {
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
+  CONFIG_MAPS,
   CUSTOM_RESOURCE_DEFINITIONS,
   DEPLOYMENTS,
   ENDPOINT_SLICES,

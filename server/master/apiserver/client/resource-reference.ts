@@ -1,6 +1,7 @@
 /** Names of the resources that the program itself uses, with the types of their objects. */
 import type { CustomResourceDefinition } from '../custom/index.ts'
 import type {
+  ConfigMap,
   Deployment,
   EndpointSlice,
   Event,
@@ -37,6 +38,7 @@ export const NODES: ResourceReference<Node> = { group: '', version: 'v1', resour
 export const PODS: ResourceReference<Pod> = { group: '', version: 'v1', resource: 'pods' }
 export const SERVICES: ResourceReference<Service> = { group: '', version: 'v1', resource: 'services' }
 export const EVENTS: ResourceReference<Event> = { group: '', version: 'v1', resource: 'events' }
+export const CONFIG_MAPS: ResourceReference<ConfigMap> = { group: '', version: 'v1', resource: 'configmaps' }
 export const SERVICE_ACCOUNTS: ResourceReference<ServiceAccount> = {
   group: '',
   version: 'v1',

@@ -150,7 +150,7 @@ async function makeDefaultAccount({ cluster }: WriteContext, namespace: string):
   const context: WriteContext = {
     cluster,
     resource: cluster.catalog.get('', 'v1', 'serviceaccounts'),
-    identity: { user: COMPONENT_GROUPS.serviceAccountController, groups: [] },
+    identity: { user: COMPONENT_GROUPS.namespaceDefaultsController, groups: [] },
     dryRun: false,
     fieldValidation: 'Strict',
     warn: () => undefined,

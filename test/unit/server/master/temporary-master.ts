@@ -126,6 +126,7 @@ export async function temporaryMaster(
       runCommand: async (_cluster, node, command) => echoCommand(node, command),
       connectToPod: async (_cluster, node, { port }) => echoPort(node, port),
     },
+    authority: 'certificates of the test',
     serviceAccounts: {
       secret: 'a secret of the test',
       issuer: cluster => `https://master.test/k8s/clusters/${cluster}`,
