@@ -10,9 +10,7 @@ t.setTimeout(300_000)
 
 const skip = inPrivateNetwork(import.meta.filename)
 
-const COMPOSE = `version: "2"
-services:
-  web:
+const server = `
     scale: 2
     image: drover/busybox:1
     command:
@@ -33,6 +31,12 @@ services:
       healthy_threshold: 2
       unhealthy_threshold: 2
       strategy: none
+`
+
+const COMPOSE = `version: "2"
+services:
+  web:${server}
+  mortal:${server}    restart: "no"
   client:
     scale: 3
     image: drover/busybox:1
@@ -41,7 +45,9 @@ services:
     image: drover/lb:1
     ports: ["8000:80"]
     lb_config:
-      port_rules: [{source_port: 80, service: web, target_port: 80}]
+      port_rules:
+        - {source_port: 80, service: web, target_port: 80}
+        - {source_port: 80, hostname: mortal, service: mortal, target_port: 80}
 `
 
 /** Milliseconds. */
@@ -66,23 +72,38 @@ t.test('without a server', { skip, timeout: 240_000 }, async t => {
       acceptedExitCodes: [0, 1],
     })
   await until('both are healthy', SOON, async () =>
-    (await of('web')).every(({ state, healthState }) => state === 'running' && healthState === 'healthy'),
+    [...(await of('web')), ...(await of('mortal'))].every(
+      ({ state, healthState }) => state === 'running' && healthState === 'healthy',
+    ),
   )
-  const [web, clients, [balancer]] = await Promise.all([of('web'), of('client'), of('balancer')])
-  const [victim, other] = web
-  if (victim === undefined || other === undefined || balancer === undefined)
+  const [[victim, other], [killed, survivor], clients, [balancer]] = await Promise.all([
+    of('web'),
+    of('mortal'),
+    of('client'),
+    of('balancer'),
+  ])
+  if (
+    killed === undefined ||
+    survivor === undefined ||
+    victim === undefined ||
+    other === undefined ||
+    balancer === undefined
+  )
     throw new Error('containers are missing')
   t.ok(new Set(clients.map(hostOf)).size > 1, 'clients are on several hosts')
   /** How many addresses every client finds. */
-  const found = async (): Promise<string[][]> =>
+  const found = async (service: string): Promise<string[][]> =>
     await Promise.all(
       clients.map(async client => {
-        const { stdout } = await inside(client, 'nslookup', 'web.shop.default.discover.internal')
+        const { stdout } = await inside(client, 'nslookup', `${service}.shop.default.discover.internal`)
         return [...stdout.matchAll(/^Address(?: \d+)?: (10\.42\.\S+)/gm)].map(([, address = '']) => address)
       }),
     )
-  const everybodyFinds = async (...addresses: unknown[]) =>
-    (await found()).every(each => JSON.stringify(each.toSorted()) === JSON.stringify(addresses.toSorted()))
+  const allFind = async (service: string, ...addresses: unknown[]) =>
+    (await found(service)).every(
+      each => JSON.stringify(each.toSorted()) === JSON.stringify(addresses.toSorted()),
+    )
+  const everybodyFinds = async (...addresses: unknown[]) => await allFind('web', ...addresses)
   const both = [victim.primaryIpAddress, other.primaryIpAddress]
   await until('everybody finds both', SOON, async () => await everybodyFinds(...both))
   await until('hosts can talk to each other', SOON, async () => {
@@ -90,12 +111,12 @@ t.test('without a server', { skip, timeout: 240_000 }, async t => {
     return listening.every(({ stdout }) => stdout.includes(':9349'))
   })
   const { address } = hostOf(balancer)
-  const answers = async () => {
+  const answers = async (name = 'web') => {
     const bodies = new Set<string>()
     for (let index = 0; index < 4; index += 1) {
       const { stdout } = await fleet.first.run(
         'curl',
-        ['--silent', '--max-time', '5', `http://${address}:8000/`],
+        ['--silent', '--header', `Host: ${name}`, '--max-time', '5', `http://${address}:8000/`],
         { acceptedExitCodes: [0, 7, 28, 52, 56] },
       )
       if (stdout !== '') bodies.add(stdout.trim())
@@ -117,6 +138,14 @@ t.test('without a server', { skip, timeout: 240_000 }, async t => {
     await inside(victim, 'mv', '/var/www/pong', '/var/www/ping')
     await until('everybody finds both', SOON, async () => await everybodyFinds(...both))
     await until('the balancer uses both', SOON, async () => (await answers()).size === 2)
+    t.pass()
+  })
+
+  await t.test('a killed one leaves names and balancers everywhere', async t => {
+    await until('the balancer uses both', SOON, async () => (await answers('mortal')).size === 2)
+    await hostOf(killed).run('docker', ['kill', String(killed.externalId)])
+    await until('nobody finds it', SOON, async () => await allFind('mortal', survivor.primaryIpAddress))
+    await until('the balancer leaves it out', SOON, async () => (await answers('mortal')).size === 1)
     t.pass()
   })
 
