@@ -1,6 +1,7 @@
 /** The command line. Commands that start long-lived processes themselves are `server/main.ts` and `agent/main.ts`. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { NETWORK_KINDS } from '../protocol/index.ts'
+import { KUBERNETES_VERSIONS } from '../protocol/kubernetes/index.ts'
 import { ApiClient } from './api-client.ts'
 import {
   buildImagesCommand,
@@ -127,7 +128,14 @@ const cluster = program.command('cluster').description('clusters')
 cluster
   .command('create <name>')
   .description('make a cluster')
-  .action(withApi(async ({ api, json }, name: string, _o: unknown) => createCluster(api, name, json)))
+  .addOption(
+    new Option('--kubernetes-version <version>', 'what its API speaks').choices([...KUBERNETES_VERSIONS]),
+  )
+  .action(
+    withApi(async ({ api, json }, name: string, options: { kubernetesVersion?: string }) =>
+      createCluster(api, name, options.kubernetesVersion, json),
+    ),
+  )
 cluster
   .command('ls')
   .description('list clusters')

@@ -16,8 +16,17 @@ export async function findCluster(api: ApiClient, name: string | undefined): Pro
   return clusters.find(cluster => cluster.name === 'default') ?? first
 }
 
-export async function createCluster(api: ApiClient, name: string, json: boolean): Promise<void> {
-  const cluster = await api.create('clusters', { name })
+/** `drover cluster create NAME`. @param version of Kubernetes; undefined for the server's default */
+export async function createCluster(
+  api: ApiClient,
+  name: string,
+  version: string | undefined,
+  json: boolean,
+): Promise<void> {
+  const cluster = await api.create('clusters', {
+    name,
+    ...(version === undefined ? {} : { kubernetesVersion: version }),
+  })
   if (json) printJson(cluster)
   else print(`created cluster ${cluster.name} (${cluster.id})`)
 }

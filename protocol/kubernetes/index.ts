@@ -36,3 +36,9 @@ export type {
   Toleration,
   Volume,
 } from './types.ts'
+export {
+  DEFAULT_KUBERNETES_VERSION,
+  isKubernetesVersion,
+  KUBERNETES_VERSIONS,
+  type KubernetesVersion,
+} from './versions.ts'

@@ -1,4 +1,5 @@
 /** Brings clusters into being and ends them. */
+
 import {
   type Daemon,
   isDroverError,
@@ -6,12 +7,13 @@ import {
   ReconcileLoop,
   type ReconcileResult,
 } from '../../kit/index.ts'
+import type { KubernetesVersion } from '../../protocol/kubernetes/index.ts'
 import type { Cluster, Model } from '../model/index.ts'
 
 /** The part of the embedded master that makes and ends clusters. */
 export interface ClusterMaster {
-  /** Idempotent. */
-  createCluster(id: string): Promise<void>
+  /** Idempotent. @param version what it speaks from now on */
+  createCluster(id: string, version?: KubernetesVersion): Promise<void>
   /** @throws `NotFound` */
   deleteCluster(id: string): Promise<void>
 }
@@ -51,10 +53,13 @@ export class ClusterController implements Daemon {
   }
 
   /** Makes a cluster that is usable when this returns. */
-  async create(name: string, description?: string): Promise<Cluster> {
+  async create(
+    name: string,
+    more: Pick<Cluster, 'description' | 'kubernetesVersion'> = {},
+  ): Promise<Cluster> {
     const cluster = await this.#model.clusters.create({
       name,
-      ...(description === undefined ? {} : { description }),
+      ...more,
       state: 'activating',
       embedded: true,
       clusterBlock: CLUSTER_BLOCK,
@@ -73,7 +78,7 @@ export class ClusterController implements Daemon {
 
   /** Makes what is missing; a crash in the middle is healed by doing it again. */
   async #activate(cluster: Cluster): Promise<void> {
-    await this.#master.createCluster(cluster.id)
+    await this.#master.createCluster(cluster.id, cluster.kubernetesVersion)
     if (cluster.state === 'active') return
     const systemProjectId = await this.#project(cluster, 'System', 'cattle-system', true)
     const defaultProjectId = await this.#project(cluster, 'Default', 'default', false)

@@ -13,10 +13,12 @@ import {
   type Logger,
   ReconcileLoop,
 } from '../../kit/index.ts'
+import type { KubernetesVersion } from '../../protocol/kubernetes/index.ts'
 import { parseSpaceId, type Space, type SpaceId, type Store } from '../store/index.ts'
-import { type Authorizer, type Catalog, Cluster, ParsedObjects } from './apiserver/index.ts'
+import { type Authorizer, Cluster, loadCatalog, ParsedObjects } from './apiserver/index.ts'
 import { ensureDefaultObjects } from './default-objects.ts'
 import { masterErrors } from './errors.ts'
+import { chooseVersion, versionOf } from './versions.ts'
 import { componentClient, Workers } from './workers.ts'
 
 /** The space of the program's own constructs, which is no cluster. */
@@ -24,7 +26,6 @@ const SYSTEM_SPACE = 'system'
 
 export interface ClustersOptions {
   readonly store: Store
-  readonly catalog: Catalog
   readonly authorizer: Authorizer
   /** Certificates in PEM that clients of the API have to believe. */
   readonly authority: string
@@ -83,16 +84,14 @@ export class Clusters {
   /**
    * Makes a cluster with its default objects; one that is there already is completed.
    *
+   * @param version what it speaks from now on; undefined leaves it at what it is
    * @throws `ReservedName`; the store's `InvalidKey`, `Stopped`, `WriteFailed`
    */
-  async create(id: string): Promise<void> {
+  async create(id: string, version?: KubernetesVersion): Promise<void> {
     const spaceId = clusterSpaceId(id)
     await this.#turns.run(id, async () => {
-      try {
-        await this.#options.store.createSpace(spaceId)
-      } catch (error) {
-        if (!isDroverError(error, 'AlreadyExists')) throw error
-      }
+      const space = await this.#createSpace(spaceId)
+      if (version !== undefined && (await chooseVersion(space, version))) await this.#close(id)
       await this.#openInTurn(id)
     })
   }
@@ -115,6 +114,15 @@ export class Clusters {
     return space && (await this.#run(id, space))
   }
 
+  async #createSpace(id: SpaceId): Promise<Space> {
+    try {
+      return await this.#options.store.createSpace(id)
+    } catch (error) {
+      if (!isDroverError(error, 'AlreadyExists')) throw error
+      return await this.#options.store.openSpace(id)
+    }
+  }
+
   async #openSpace(id: string): Promise<Space | undefined> {
     try {
       return await this.#options.store.openSpace(clusterSpaceId(id))
@@ -126,7 +134,8 @@ export class Clusters {
   }
 
   async #run(id: string, space: Space): Promise<Running> {
-    const { catalog, authorizer, authority, clock, log } = this.#options
+    const { authorizer, authority, clock, log } = this.#options
+    const catalog = await loadCatalog(versionOf(space))
     const cluster = new Cluster({ space, catalog, clock, log, parsed: this.#parsed })
     const workers = new Workers({ cluster, authorizer, authority, clock, log })
     const running: Running = { cluster, workers, fed: cluster.feed.run() }

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type Clock, type Daemon, type Logger, sendJson, systemClock } from '../../kit/index.ts'
+import { DEFAULT_KUBERNETES_VERSION, type KubernetesVersion } from '../../protocol/kubernetes/index.ts'
 import type { Store } from '../store/index.ts'
 import {
   ApiServer,
@@ -21,9 +22,6 @@ import {
 } from './apiserver/index.ts'
 import { Clusters } from './clusters.ts'
 import { masterErrors } from './errors.ts'
-
-/** The Kubernetes version that clusters speak. */
-const VERSION = '1.36'
 
 export interface KubernetesMasterOptions {
   readonly store: Store
@@ -54,9 +52,9 @@ export class KubernetesMaster implements Daemon {
 
   async start(): Promise<void> {
     const { store, log, authenticate, nodes, serviceAccounts, authority, clock = systemClock } = this.#options
-    const catalog = await loadCatalog(VERSION)
+    const catalog = await loadCatalog(DEFAULT_KUBERNETES_VERSION)
     const authorizer = this.#authorizer
-    const clusters = new Clusters({ store, catalog, authorizer, authority, clock, log })
+    const clusters = new Clusters({ store, authorizer, authority, clock, log })
     const server = new ApiServer({
       openCluster: id => clusters.open(id),
       catalog,
@@ -120,10 +118,11 @@ export class KubernetesMaster implements Daemon {
   /**
    * Makes a cluster with its default objects; one that is there already is completed. Resolves when it is usable.
    *
+   * @param version what it speaks from now on; undefined leaves it at what it is, or gives a new one the default
    * @throws `ReservedName`, `InvalidKey` for its name; `Stopping`; what the store throws
    */
-  async createCluster(id: string): Promise<void> {
-    await this.#running().clusters.create(id)
+  async createCluster(id: string, version?: KubernetesVersion): Promise<void> {
+    await this.#running().clusters.create(id, version)
   }
 
   /** Removes a cluster and everything in it; its watches end. @throws `NotFound` */

@@ -3,6 +3,7 @@
  *
  * Field names are those of the `/v3` API where it shows the field; what it does not show is said here.
  */
+
 import type {
   BalancerConfig,
   BalancerTargetConfig,
@@ -12,6 +13,7 @@ import type {
   NetworkPolicyRule,
   PortReport,
 } from '../../protocol/index.ts'
+import type { KubernetesVersion } from '../../protocol/kubernetes/index.ts'
 
 /** What every stored construct has. */
 export interface ModelObject {
@@ -30,6 +32,8 @@ export interface ModelObject {
 export interface Cluster extends ModelObject {
   readonly state: 'activating' | 'active' | 'removing'
   readonly embedded: boolean
+  /** Of its API; the server's default as long as nobody chose. */
+  readonly kubernetesVersion?: KubernetesVersion
   /** All containers of the cluster have addresses in this block. */
   readonly clusterBlock: string
   /** The environment that owns hosts and networks. */

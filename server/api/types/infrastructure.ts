@@ -1,6 +1,11 @@
 /** Clusters, environments, hosts and the tokens that hosts join with. */
 
 import type { NetworkReport } from '../../../protocol/index.ts'
+import {
+  DEFAULT_KUBERNETES_VERSION,
+  isKubernetesVersion,
+  KUBERNETES_VERSIONS,
+} from '../../../protocol/kubernetes/index.ts'
 import { DEFAULT_TOKEN_LIFE } from '../../auth/index.ts'
 import { type ModelObject, modelErrors } from '../../model/index.ts'
 import type { ApiContext } from '../context.ts'
@@ -48,6 +53,7 @@ export function clusterType({ model, clusters }: ApiContext): ResourceType<'clus
       name: dnsName,
       embedded: { type: 'boolean' },
       orchestration: { type: 'enum', options: ['kubernetes'] },
+      kubernetesVersion: { type: 'enum', options: [...KUBERNETES_VERSIONS], create: true, update: true },
       defaultNetworkId: { type: 'reference[network]' },
       defaultProjectId: { type: 'reference[project]' },
       systemProjectId: { type: 'reference[project]' },
@@ -56,6 +62,7 @@ export function clusterType({ model, clusters }: ApiContext): ResourceType<'clus
     show: cluster => ({
       embedded: cluster.embedded,
       orchestration: 'kubernetes',
+      kubernetesVersion: cluster.kubernetesVersion ?? DEFAULT_KUBERNETES_VERSION,
       defaultNetworkId: cluster.defaultNetworkId ?? null,
       defaultProjectId: cluster.defaultProjectId ?? null,
       systemProjectId: cluster.systemProjectId ?? null,
@@ -63,8 +70,11 @@ export function clusterType({ model, clusters }: ApiContext): ResourceType<'clus
     }),
     create: async input => {
       requireFree(input.name)
-      const { description } = descriptionOf(input)
-      return await clusters.create(String(input.name), description)
+      const { kubernetesVersion } = input
+      return await clusters.create(String(input.name), {
+        ...descriptionOf(input),
+        ...(isKubernetesVersion(kubernetesVersion) ? { kubernetesVersion } : {}),
+      })
     },
     update: async (cluster, input) => {
       if (input.name !== undefined) requireFree(input.name, cluster.id)

@@ -1,5 +1,6 @@
 /**
- * Writes `../gen/kubernetes-VERSION.json` from the documents that a real API server publishes.
+ * Writes `../gen/kubernetes-VERSION.json` from the documents that a real API server publishes. The directory of discovery
+ * holds a file per group version, or the two aggregated ones of a running server.
  *
  *     node server/master/apiserver/generate/main.ts --swagger FILE --discovery DIR --v3 DIR \
  *       --protobuf FILE --version 1.36

@@ -1,5 +1,6 @@
 /** Discovery documents to the resources of the table. */
 import type { TableGroupVersion, TableResource, TableSubresource } from '../schema/index.ts'
+import { AGGREGATED_FILES, documentsOf } from './aggregated.ts'
 import { asList, asRecord, asString, asStrings } from './document.ts'
 
 const GENERALLY_AVAILABLE = /^v\d+$/
@@ -75,8 +76,10 @@ function preferenceOrder(aggregated: unknown): string[] {
 
 /** Every generally available group version, the core group first, then in order of preference. */
 export function convertGroupVersions(discovery: ReadonlyMap<string, unknown>): TableGroupVersion[] {
-  const order = ['/v1', ...preferenceOrder(discovery.get('aggregated_v2.json'))]
-  const found = [...discovery].flatMap(([file, document]) => {
+  const running = discovery.has(AGGREGATED_FILES[1])
+  const aggregated = discovery.get(running ? AGGREGATED_FILES[1] : 'aggregated_v2.json')
+  const order = ['/v1', ...preferenceOrder(aggregated)]
+  const found = [...(running ? documentsOf(discovery) : discovery)].flatMap(([file, document]) => {
     const name = groupVersionOf(file)
     if (name === undefined || !GENERALLY_AVAILABLE.test(name.version)) return []
     const legacy = readLegacy(document, file)

@@ -141,7 +141,7 @@ export class ApiServer {
     const { request } = answer
     const { catalog } = this.#options
     const expected = findRoute(catalog, path)
-    if (expected.type === 'public') return await this.#public(answer, expected.name)
+    if (expected.type === 'public') return await this.#public(answer, id, expected.name)
     const { cluster, identity, route } = await this.#admit(request, id, path, expected)
     switch (route.type) {
       case 'discovery':
@@ -247,10 +247,17 @@ export class ApiServer {
     return { open: cluster, route: target, kind }
   }
 
-  async #public(answer: Answer, name: 'version' | 'health'): Promise<void> {
+  async #public(answer: Answer, id: string, name: 'version' | 'health'): Promise<void> {
     requireGet(answer.request)
-    if (name === 'version') await answer.send(200, versionDocument(this.#options.catalog.version))
+    if (name === 'version') await answer.send(200, versionDocument(await this.#version(answer.request, id)))
     else await answer.send(200, 'ok', 'text/plain; charset=utf-8')
+  }
+
+  /** What the cluster speaks; to strangers, who must not learn whether it exists, the usual version. */
+  async #version(request: IncomingMessage, id: string): Promise<string> {
+    const owner = await this.#authentication.identify(id, credentialsOf(request))
+    const cluster = owner && (await this.#options.openCluster(id))
+    return (cluster?.catalog ?? this.#options.catalog).version
   }
 
   async #refuse(answer: Answer, cluster: string, error: unknown): Promise<void> {
