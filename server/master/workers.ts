@@ -10,6 +10,7 @@ import {
 import {
   type Controller,
   CustomDefinitionController,
+  DaemonSetController,
   DeploymentController,
   EndpointSliceController,
   EventController,
@@ -18,7 +19,10 @@ import {
   NamespaceController,
   NamespaceDefaultsController,
   NodeLifecycleController,
+  REPLICA_SET_KIND,
+  REPLICATION_CONTROLLER_KIND,
   ReplicaSetController,
+  StatefulSetController,
 } from './controllers/index.ts'
 import { Scheduler } from './scheduler/index.ts'
 
@@ -57,7 +61,10 @@ export class Workers {
     const scheduling = base('scheduler')
     const deployments = base('deploymentController')
     const jobs = base('jobController')
+    const statefulSets = base('statefulSetController')
+    const daemonSets = base('daemonSetController')
     const replicaSets = base('replicaSetController')
+    const replicationControllers = base('replicationController')
     this.#all = [
       new NamespaceController(base('namespaceController')),
       new NamespaceDefaultsController({ ...base('namespaceDefaultsController'), authority }),
@@ -77,8 +84,22 @@ export class Workers {
         ...jobs,
         events: new EventRecorder(jobs.client, 'job-controller', clock, own),
       }),
+      new StatefulSetController({
+        ...statefulSets,
+        events: new EventRecorder(statefulSets.client, 'statefulset-controller', clock, own),
+      }),
+      new DaemonSetController({
+        ...daemonSets,
+        events: new EventRecorder(daemonSets.client, 'daemonset-controller', clock, own),
+      }),
+      new ReplicaSetController({
+        ...replicationControllers,
+        kind: REPLICATION_CONTROLLER_KIND,
+        events: new EventRecorder(replicationControllers.client, 'replication-controller', clock, own),
+      }),
       new ReplicaSetController({
         ...replicaSets,
+        kind: REPLICA_SET_KIND,
         events: new EventRecorder(replicaSets.client, 'replicaset-controller', clock, own),
       }),
       new Scheduler({

@@ -14,14 +14,20 @@ export {
 } from './access/index.ts'
 export { type Catalog, loadCatalog } from './catalog/index.ts'
 export {
+  CERTIFICATE_REQUESTS,
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
   ClusterClient,
   CONFIG_MAPS,
+  CONTROLLER_REVISIONS,
+  CRON_JOBS,
   CUSTOM_RESOURCE_DEFINITIONS,
+  DAEMON_SETS,
   DEPLOYMENTS,
+  DISRUPTION_BUDGETS,
   type Draft,
   ENDPOINT_SLICES,
+  ENDPOINTS,
   EVENTS,
   EventRecorder,
   type EventText,
@@ -32,12 +38,18 @@ export {
   NODES,
   type ObjectName,
   type Observer,
+  PERSISTENT_VOLUME_CLAIMS,
+  PERSISTENT_VOLUMES,
   PODS,
   PRIORITY_CLASSES,
   REPLICA_SETS,
+  REPLICATION_CONTROLLERS,
+  RESOURCE_QUOTAS,
   type ResourceReference,
   SERVICE_ACCOUNTS,
   SERVICES,
+  STATEFUL_SETS,
+  STORAGE_CLASSES,
 } from './client/index.ts'
 export { Cluster } from './cluster/index.ts'
 export {

@@ -1,5 +1,11 @@
 /** The kinds that make pods, as types: see `objects.ts`. */
-import type { Condition, KubernetesObject, PersistentVolumeClaim, PodSpec } from './objects.ts'
+import type {
+  Condition,
+  KubernetesObject,
+  ObjectReference,
+  PersistentVolumeClaim,
+  PodSpec,
+} from './objects.ts'
 
 export interface LabelSelector {
   matchLabels?: Record<string, string>
@@ -54,6 +60,7 @@ export interface StatefulSet extends Workload {
     }
     volumeClaimTemplates?: PersistentVolumeClaim[]
     ordinals?: { start?: number }
+    persistentVolumeClaimRetentionPolicy?: { whenDeleted?: string; whenScaled?: string }
   }
   status?: Workload['status'] & {
     currentReplicas?: number
@@ -62,6 +69,12 @@ export interface StatefulSet extends Workload {
     updateRevision?: string
     collisionCount?: number
   }
+}
+
+/** A template that a workload had: `data` is a patch that brings it back. */
+export interface ControllerRevision extends KubernetesObject {
+  revision: number
+  data?: { spec?: { template?: PodTemplateSpec } }
 }
 
 export interface DaemonSet extends Workload {
@@ -132,9 +145,16 @@ export interface CronJob extends KubernetesObject {
     schedule: string
     timeZone?: string
     suspend?: boolean
-    jobTemplate: { metadata?: object; spec: JobSpec }
+    concurrencyPolicy?: string
+    startingDeadlineSeconds?: number
+    successfulJobsHistoryLimit?: number
+    failedJobsHistoryLimit?: number
+    jobTemplate: {
+      metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }
+      spec: JobSpec
+    }
   }
-  status?: { active?: object[]; lastScheduleTime?: string; lastSuccessfulTime?: string }
+  status?: { active?: ObjectReference[]; lastScheduleTime?: string; lastSuccessfulTime?: string }
 }
 
 export interface HorizontalPodAutoscaler extends KubernetesObject {
@@ -153,8 +173,17 @@ export interface MetricSpec {
 }
 
 export interface PodDisruptionBudget extends KubernetesObject {
-  spec: { minAvailable?: number | string; maxUnavailable?: number | string; selector?: LabelSelector }
+  spec: {
+    minAvailable?: number | string
+    maxUnavailable?: number | string
+    selector?: LabelSelector
+    unhealthyPodEvictionPolicy?: string
+  }
   status?: {
+    observedGeneration?: number
+    conditions?: Condition[]
+    /** When the eviction of a pod was allowed, by its name: it is not gone yet. */
+    disruptedPods?: Record<string, string>
     disruptionsAllowed?: number
     currentHealthy?: number
     desiredHealthy?: number

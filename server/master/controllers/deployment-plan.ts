@@ -1,5 +1,6 @@
 /** What becomes of the replica sets of a deployment (Kubernetes "Deployments", rolling updates). Pure. */
 import type { Deployment, Frozen, ReplicaSet } from '../apiserver/index.ts'
+import { countOf } from './counts.ts'
 
 type Sets = readonly Frozen<ReplicaSet>[]
 
@@ -9,22 +10,12 @@ export interface Margins {
   readonly unavailable: number
 }
 
-function resolve(
-  value: number | string | undefined,
-  replicas: number,
-  round: (part: number) => number,
-): number {
-  if (typeof value !== 'string') return value ?? 0
-  const percent = /^(\d+)%$/.exec(value)?.[1]
-  return percent === undefined ? 0 : round((Number(percent) * replicas) / 100)
-}
-
 export function marginsOf({ spec }: Frozen<Deployment>): Margins {
   const replicas = spec.replicas ?? 0
   if (spec.strategy?.type === 'Recreate') return { surge: 0, unavailable: replicas }
   const { maxSurge, maxUnavailable } = spec.strategy?.rollingUpdate ?? {}
-  const surge = resolve(maxSurge, replicas, Math.ceil)
-  const unavailable = Math.min(replicas, resolve(maxUnavailable, replicas, Math.floor))
+  const surge = countOf(maxSurge, replicas, 'up')
+  const unavailable = Math.min(replicas, countOf(maxUnavailable, replicas, 'down'))
   // Percentages of few pods may both be nothing, and nothing would ever move.
   return surge === 0 && unavailable === 0 ? { surge, unavailable: 1 } : { surge, unavailable }
 }

@@ -15,6 +15,7 @@ import {
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
+import { positive } from './counts.ts'
 import {
   type Counts,
   countPods,
@@ -242,10 +243,6 @@ export class JobController implements Controller {
     await unlessAbsent(() => client.delete(JOBS, nameOf(job), options))
     return undefined
   }
-}
-
-function positive(counts: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
 }
 
 function endingCondition({ type, reason, message }: Ending, now: number) {

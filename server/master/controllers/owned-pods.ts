@@ -6,6 +6,8 @@ export interface OwnedPod extends ObjectName {
   readonly labels: Readonly<Record<string, string>>
   readonly phase: string
   readonly nodeName: string
+  /** The node that it is on, or the only one that it may go to; empty for others. */
+  readonly destination: string
   /** Milliseconds since 1970. */
   readonly created: number
   readonly deleting: boolean
@@ -29,6 +31,13 @@ export function controllerOf(
   return owners?.find(({ controller }) => controller === true)
 }
 
+/** The node whose name a pod demands: daemons are made for one. */
+function onlyNode({ affinity }: Frozen<Pod>['spec']): string {
+  const terms = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms
+  const field = terms?.[0]?.matchFields?.find(({ key }) => key === 'metadata.name')
+  return field?.operator === 'In' ? (field.values?.[0] ?? '') : ''
+}
+
 function reduced({ metadata, spec, status }: Frozen<Pod>, owner: string): OwnedPod {
   const ready = status.conditions?.find(({ type }) => type === 'Ready')
   const index = metadata.annotations?.[INDEX_ANNOTATION]
@@ -40,6 +49,7 @@ function reduced({ metadata, spec, status }: Frozen<Pod>, owner: string): OwnedP
     labels: metadata.labels ?? {},
     phase: status.phase ?? '',
     nodeName: spec.nodeName ?? '',
+    destination: (spec.nodeName ?? '') === '' ? onlyNode(spec) : (spec.nodeName ?? ''),
     created: Date.parse(metadata.creationTimestamp ?? ''),
     deleting: metadata.deletionTimestamp !== undefined,
     ended: metadata.deletionTimestamp !== undefined && (metadata.deletionGracePeriodSeconds ?? 0) === 0,

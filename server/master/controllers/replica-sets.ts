@@ -1,81 +1,67 @@
-/** Replica sets: so many pods of a template, always. */
+/** Replica sets and replication controllers: so many pods of a template, always. */
 import { isDeepStrictEqual } from 'node:util'
 import type { ReconcileResult } from '../../../kit/index.ts'
 import {
   type Draft,
   type EventRecorder,
   type Frozen,
+  type KubernetesObject,
   type ObjectName,
+  type OwnerReference,
   PODS,
   type Pod,
-  REPLICA_SETS,
   type ReplicaSet,
   StatusError,
-  selectorMatches,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
-import { controllerOf, type OwnedPod, OwnedPods } from './owned-pods.ts'
+import { type OwnedPod, OwnedPods } from './owned-pods.ts'
+import { ownerReferenceTo } from './owner-reference.ts'
+import { PodAdoption } from './pod-adoption.ts'
+import type { ReplicaKind } from './replica-kinds.ts'
 import { planReplicaSet } from './replica-set-plan.ts'
 import { writeStatus } from './write-status.ts'
 
-const API_VERSION = 'apps/v1'
-const KIND = 'ReplicaSet'
 /** Longest part of an owner's name in the names of its pods. */
 const LONGEST_BASE = 57
 
-type Selector = NonNullable<Frozen<ReplicaSet>['spec']['selector']>
-
-export interface ReplicaSetControllerOptions extends ControllerOptions {
+export interface ReplicaSetControllerOptions<T extends KubernetesObject> extends ControllerOptions {
   readonly events: EventRecorder
+  readonly kind: ReplicaKind<T>
 }
 
-/** Whether a pod has no owner and can get one. */
-function isOrphan({ metadata, status }: Frozen<Pod>): boolean {
-  const ended = status.phase === 'Succeeded' || status.phase === 'Failed'
-  return (
-    !ended && metadata.deletionTimestamp === undefined && controllerOf(metadata.ownerReferences) === undefined
-  )
-}
-
-export class ReplicaSetController implements Controller {
-  readonly #options: ReplicaSetControllerOptions
+export class ReplicaSetController<T extends KubernetesObject> implements Controller {
+  readonly #options: ReplicaSetControllerOptions<T>
   readonly #loop: ObjectLoop
-  readonly #pods = new OwnedPods(KIND)
-  /** Selectors of the sets of a namespace, by name. */
-  readonly #selectors = new Map<string, Map<string, Selector>>()
-  /** Namespaces of sets that have not looked for pods without an owner since they changed. */
-  readonly #unsearched = new Set<string>()
+  readonly #pods: OwnedPods
+  readonly #adoption: PodAdoption
 
-  constructor(options: ReplicaSetControllerOptions) {
+  constructor(options: ReplicaSetControllerOptions<T>) {
     this.#options = options
-    this.#loop = new ObjectLoop('replica sets', options, target => this.#reconcile(target))
+    this.#loop = new ObjectLoop(options.kind.kind, options, target => this.#reconcile(target))
+    this.#pods = new OwnedPods(options.kind.kind)
+    const kick = (target: ObjectName) => this.#loop.kick(target)
+    this.#adoption = new PodAdoption({ client: options.client, pods: this.#pods, kick })
   }
 
   async start(): Promise<void> {
+    const { reference, asSet } = this.#options.kind
     await this.#loop.observe(PODS, {
-      seen: (pod, previous) => this.#podSeen(pod, previous),
+      seen: (pod, previous) => {
+        for (const owner of this.#pods.put(pod, previous)) this.#loop.kick(owner)
+        this.#adoption.podSeen(pod)
+      },
       removed: pod => {
         for (const owner of this.#pods.remove(pod)) this.#loop.kick(owner)
       },
     })
-    await this.#loop.observe(REPLICA_SETS, {
-      seen: set => {
-        const { namespace, name } = nameOf(set)
-        const sets = this.#selectors.get(namespace) ?? new Map<string, Selector>()
-        // A set that is new may find pods that were there before it.
-        if (!sets.has(name)) this.#unsearched.add(`${namespace}/${name}`)
-        if (set.spec.selector !== undefined) this.#selectors.set(namespace, sets.set(name, set.spec.selector))
-        this.#loop.kick({ namespace, name })
+    await this.#loop.observe(reference, {
+      seen: object => {
+        this.#adoption.workloadSeen(nameOf(object), asSet(object).spec.selector)
+        this.#loop.kick(nameOf(object))
       },
-      removed: set => {
-        const { namespace, name } = nameOf(set)
-        const sets = this.#selectors.get(namespace)
-        sets?.delete(name)
-        if (sets?.size === 0) this.#selectors.delete(namespace)
-        this.#unsearched.delete(`${namespace}/${name}`)
-      },
+      removed: object => this.#adoption.workloadRemoved(nameOf(object)),
     })
     this.#loop.start()
   }
@@ -84,23 +70,12 @@ export class ReplicaSetController implements Controller {
     await this.#loop.stop()
   }
 
-  #podSeen(pod: Frozen<Pod>, previous: Frozen<Pod> | undefined): void {
-    for (const owner of this.#pods.put(pod, previous)) this.#loop.kick(owner)
-    const { namespace = '', labels = {} } = pod.metadata
-    // Pods of other kinds, which are many, cost no more than this.
-    if (!this.#selectors.has(namespace) || !isOrphan(pod)) return
-    for (const [name, selector] of this.#selectors.get(namespace) ?? []) {
-      if (!selectorMatches(selector, labels)) continue
-      this.#unsearched.add(`${namespace}/${name}`)
-      this.#loop.kick({ namespace, name })
-    }
-  }
-
   async #reconcile(target: ObjectName): Promise<ReconcileResult> {
-    const { client, clock } = this.#options
-    const set = await client.get(REPLICA_SETS, target)
-    if (set === undefined || set.metadata.deletionTimestamp !== undefined) return undefined
-    await this.#search(set)
+    const { client, clock, kind } = this.#options
+    const object = await client.get(kind.reference, target)
+    if (object === undefined || object.metadata.deletionTimestamp !== undefined) return undefined
+    const set = kind.asSet(object)
+    await this.#adoption.search(target, set.spec.selector, ownerReferenceTo(set, kind))
     const pods = () => this.#pods.of(target).filter(({ owner }) => owner === set.metadata.uid)
     const plan = planReplicaSet(set, pods(), clock.now())
     try {
@@ -114,43 +89,15 @@ export class ReplicaSetController implements Controller {
     return plan.create > 0 || plan.remove.length > 0 ? { requeueAfter: 0 } : undefined
   }
 
-  /** Adopts what has no owner, when there may be something. */
-  async #search(set: Frozen<ReplicaSet>): Promise<void> {
-    const key = `${set.metadata.namespace}/${set.metadata.name}`
-    // Before the look: what comes meanwhile is for another one.
-    if (!this.#unsearched.delete(key)) return
-    try {
-      await this.#adopt(set)
-    } catch (error) {
-      this.#unsearched.add(key)
-      throw error
-    }
-  }
-
-  async #adopt(set: Frozen<ReplicaSet>): Promise<void> {
-    const { client } = this.#options
-    const { selector } = set.spec
-    if (selector === undefined) return
-    const pods = await client.list(PODS, set.metadata.namespace)
-    for (const pod of pods) {
-      const { uid = '', labels = {} } = pod.metadata
-      if (!isOrphan(pod) || !selectorMatches(selector, labels)) continue
-      const body = { metadata: { uid, ownerReferences: [ownerReference(set)] } }
-      await unlessAbsent(async () =>
-        this.#pods.put(await client.patch(PODS, nameOf(pod), { type: 'merge', body })),
-      )
-    }
-  }
-
   /** In growing steps: a template that is refused is not tried hundreds of times. */
   async #create(set: Frozen<ReplicaSet>, count: number): Promise<void> {
-    const { client, events } = this.#options
+    const { client, events, kind } = this.#options
     for (let done = 0, step = 1; done < count; done += step, step *= 2) {
       const size = Math.min(step, count - done)
       await Promise.all(
         Array.from({ length: size }, async () => {
           try {
-            const pod = await client.create(PODS, podDraft(set))
+            const pod = await client.create(PODS, podDraft(set, ownerReferenceTo(set, kind)))
             // The next look must know it, even before it is observed.
             this.#pods.put(pod)
             events.record(set, {
@@ -184,22 +131,11 @@ export class ReplicaSetController implements Controller {
     const { conditions, ...before } = set.status ?? {}
     if (isDeepStrictEqual(before, next)) return
     const status = { ...next, ...(conditions === undefined ? {} : { conditions: [...conditions] }) }
-    await unlessAbsent(() => writeStatus(this.#options.client, REPLICA_SETS, set, status))
+    await unlessAbsent(() => writeStatus(this.#options.client, this.#options.kind.reference, set, status))
   }
 }
 
-function ownerReference({ metadata }: Frozen<ReplicaSet>) {
-  return {
-    apiVersion: API_VERSION,
-    kind: KIND,
-    name: metadata.name,
-    uid: metadata.uid ?? '',
-    controller: true,
-    blockOwnerDeletion: true,
-  }
-}
-
-function podDraft(set: Frozen<ReplicaSet>): Draft<Pod> {
+function podDraft(set: Frozen<ReplicaSet>, owner: OwnerReference): Draft<Pod> {
   const { metadata, spec } = structuredClone(set.spec.template as ReplicaSet['spec']['template'])
   const { name, namespace } = set.metadata
   return {
@@ -209,7 +145,7 @@ function podDraft(set: Frozen<ReplicaSet>): Draft<Pod> {
       ...metadata,
       generateName: `${name.slice(0, LONGEST_BASE)}-`,
       ...(namespace === undefined ? {} : { namespace }),
-      ownerReferences: [ownerReference(set)],
+      ownerReferences: [owner],
     },
     spec,
     status: {},

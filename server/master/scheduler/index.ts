@@ -1,1 +1,2 @@
+export { meetsTerm, tolerates } from './filters.ts'
 export { Scheduler, type SchedulerOptions } from './scheduler.ts'

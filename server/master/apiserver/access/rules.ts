@@ -4,13 +4,15 @@ import { MASTERS_GROUP } from './identity.ts'
 
 interface Rule {
   /** `*` is every verb. */
-  readonly verbs: readonly (Verb | '*')[]
+  readonly verbs: readonly (Verb | 'escalate' | '*')[]
   /** `group/resource` or `group/resource/subresource`; `*` is everything. The core group is empty. */
   readonly resources: readonly string[]
   readonly namespace?: string
 }
 
 const READ: readonly Verb[] = ['get', 'list', 'watch']
+/** Kinds whose pods disruption budgets count. */
+const REPLICATED = ['/replicationcontrollers', 'apps/deployments', 'apps/replicasets', 'apps/statefulsets']
 const RECORD_EVENTS: Rule = { verbs: ['create', 'patch'], resources: ['/events'] }
 
 /** Groups of the program's own parts. Each has what it needs and no more. */
@@ -25,6 +27,17 @@ export const COMPONENT_GROUPS = {
   endpointSliceController: 'drover:controller:endpointslice',
   deploymentController: 'drover:controller:deployment',
   replicaSetController: 'drover:controller:replicaset',
+  replicationController: 'drover:controller:replication',
+  statefulSetController: 'drover:controller:statefulset',
+  daemonSetController: 'drover:controller:daemonset',
+  cronJobController: 'drover:controller:cronjob',
+  disruptionController: 'drover:controller:disruption',
+  podCollector: 'drover:controller:podcollector',
+  volumeController: 'drover:controller:volume',
+  quotaController: 'drover:controller:quota',
+  certificateController: 'drover:controller:certificate',
+  roleAggregator: 'drover:controller:roleaggregation',
+  endpointsController: 'drover:controller:endpoints',
   jobController: 'drover:controller:job',
   garbageCollector: 'drover:controller:garbagecollector',
   customDefinitionController: 'drover:controller:customdefinition',
@@ -118,6 +131,98 @@ const RULES = new Map<string, readonly Rule[]>([
       { verbs: ['patch'], resources: ['apps/replicasets/status'] },
       { verbs: [...READ, 'create', 'patch', 'delete'], resources: ['/pods'] },
       RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.replicationController,
+    [
+      { verbs: READ, resources: ['/replicationcontrollers'] },
+      { verbs: ['patch'], resources: ['/replicationcontrollers/status'] },
+      { verbs: [...READ, 'create', 'patch', 'delete'], resources: ['/pods'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.statefulSetController,
+    [
+      { verbs: READ, resources: ['apps/statefulsets'] },
+      { verbs: ['patch'], resources: ['apps/statefulsets/status'] },
+      { verbs: [...READ, 'create', 'patch', 'delete'], resources: ['/pods', 'apps/controllerrevisions'] },
+      { verbs: [...READ, 'create', 'patch'], resources: ['/persistentvolumeclaims'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.daemonSetController,
+    [
+      { verbs: READ, resources: ['apps/daemonsets', '/nodes'] },
+      { verbs: ['patch'], resources: ['apps/daemonsets/status'] },
+      { verbs: [...READ, 'create', 'patch', 'delete'], resources: ['/pods', 'apps/controllerrevisions'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.cronJobController,
+    [
+      { verbs: READ, resources: ['batch/cronjobs'] },
+      { verbs: ['patch'], resources: ['batch/cronjobs/status'] },
+      { verbs: [...READ, 'create', 'delete'], resources: ['batch/jobs'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.disruptionController,
+    [
+      { verbs: READ, resources: ['policy/poddisruptionbudgets', '/pods', ...REPLICATED] },
+      { verbs: ['patch'], resources: ['policy/poddisruptionbudgets/status'] },
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.podCollector,
+    [
+      { verbs: READ, resources: ['/nodes'] },
+      { verbs: [...READ, 'delete'], resources: ['/pods'] },
+      { verbs: ['patch'], resources: ['/pods/status'] },
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.volumeController,
+    [
+      { verbs: READ, resources: ['/pods', 'storage.k8s.io/storageclasses'] },
+      { verbs: [...READ, 'patch'], resources: ['/persistentvolumes', '/persistentvolumeclaims'] },
+      { verbs: ['patch'], resources: ['/persistentvolumes/status', '/persistentvolumeclaims/status'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.quotaController,
+    [
+      { verbs: READ, resources: ['*'] },
+      { verbs: ['patch'], resources: ['/resourcequotas/status'] },
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.certificateController,
+    [
+      { verbs: [...READ, 'delete'], resources: ['certificates.k8s.io/certificatesigningrequests'] },
+      {
+        verbs: ['patch'],
+        resources: [
+          'certificates.k8s.io/certificatesigningrequests/approval',
+          'certificates.k8s.io/certificatesigningrequests/status',
+        ],
+      },
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.roleAggregator,
+    [{ verbs: [...READ, 'patch', 'escalate'], resources: ['rbac.authorization.k8s.io/clusterroles'] }],
+  ],
+  [
+    COMPONENT_GROUPS.endpointsController,
+    [
+      { verbs: READ, resources: ['/services', '/pods'] },
+      { verbs: [...READ, 'create', 'update', 'delete'], resources: ['/endpoints'] },
     ],
   ],
   [

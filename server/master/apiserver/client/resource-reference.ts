@@ -1,22 +1,34 @@
 /** Names of the resources that the program itself uses, with the types of their objects. */
 import type { CustomResourceDefinition } from '../custom/index.ts'
 import type {
+  CertificateSigningRequest,
   ConfigMap,
+  ControllerRevision,
+  CronJob,
+  DaemonSet,
   Deployment,
   EndpointSlice,
+  Endpoints,
   Event,
   Job,
   KubernetesObject,
   Lease,
   Namespace,
   Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
   Pod,
+  PodDisruptionBudget,
   PriorityClass,
   ReplicaSet,
+  ReplicationController,
+  ResourceQuota,
   Role,
   RoleBinding,
   Service,
   ServiceAccount,
+  StatefulSet,
+  StorageClass,
 } from '../objects.ts'
 
 export interface ResourceReference<T extends KubernetesObject = KubernetesObject> {
@@ -85,3 +97,63 @@ export const CUSTOM_RESOURCE_DEFINITIONS: ResourceReference<CustomResourceDefini
   resource: 'customresourcedefinitions',
 }
 export const JOBS: ResourceReference<Job> = { group: 'batch', version: 'v1', resource: 'jobs' }
+export const REPLICATION_CONTROLLERS: ResourceReference<ReplicationController> = {
+  group: '',
+  version: 'v1',
+  resource: 'replicationcontrollers',
+}
+export const STATEFUL_SETS: ResourceReference<StatefulSet> = {
+  group: 'apps',
+  version: 'v1',
+  resource: 'statefulsets',
+}
+export const DAEMON_SETS: ResourceReference<DaemonSet> = {
+  group: 'apps',
+  version: 'v1',
+  resource: 'daemonsets',
+}
+export const CONTROLLER_REVISIONS: ResourceReference<ControllerRevision> = {
+  group: 'apps',
+  version: 'v1',
+  resource: 'controllerrevisions',
+}
+export const CRON_JOBS: ResourceReference<CronJob> = {
+  group: 'batch',
+  version: 'v1',
+  resource: 'cronjobs',
+}
+export const DISRUPTION_BUDGETS: ResourceReference<PodDisruptionBudget> = {
+  group: 'policy',
+  version: 'v1',
+  resource: 'poddisruptionbudgets',
+}
+export const PERSISTENT_VOLUMES: ResourceReference<PersistentVolume> = {
+  group: '',
+  version: 'v1',
+  resource: 'persistentvolumes',
+}
+export const PERSISTENT_VOLUME_CLAIMS: ResourceReference<PersistentVolumeClaim> = {
+  group: '',
+  version: 'v1',
+  resource: 'persistentvolumeclaims',
+}
+export const STORAGE_CLASSES: ResourceReference<StorageClass> = {
+  group: 'storage.k8s.io',
+  version: 'v1',
+  resource: 'storageclasses',
+}
+export const RESOURCE_QUOTAS: ResourceReference<ResourceQuota> = {
+  group: '',
+  version: 'v1',
+  resource: 'resourcequotas',
+}
+export const CERTIFICATE_REQUESTS: ResourceReference<CertificateSigningRequest> = {
+  group: 'certificates.k8s.io',
+  version: 'v1',
+  resource: 'certificatesigningrequests',
+}
+export const ENDPOINTS: ResourceReference<Endpoints> = {
+  group: '',
+  version: 'v1',
+  resource: 'endpoints',
+}

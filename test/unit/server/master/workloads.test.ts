@@ -1,63 +1,15 @@
 /** Deployments and replica sets with the pods that come of them, and what becomes of dependents. */
-import t, { type Test } from 'tap'
-import {
-  type Deployment,
-  type Frozen,
-  PODS,
-  type Pod,
-  type ReplicaSet,
-} from '../../../../server/master/apiserver/index.ts'
+import t from 'tap'
+import type { Deployment, Frozen, ReplicaSet } from '../../../../server/master/apiserver/index.ts'
 import { planScaling } from '../../../../server/master/controllers/deployment-plan.ts'
 import { formatIndexes, parseIndexes } from '../../../../server/master/controllers/job-plan.ts'
 import { ManualClock } from './manual-clock.ts'
-import { eventually, node, pod, type TemporaryMaster, temporaryMaster } from './temporary-master.ts'
+import { runPods } from './running-pods.ts'
+import { eventually, node, pod, temporaryMaster } from './temporary-master.ts'
 
 const APPS = '/apis/apps/v1/namespaces/default'
 const POD_LIST = '/api/v1/namespaces/default/pods'
 const MERGE = { 'content-type': 'application/merge-patch+json' }
-
-/**
- * Stands for the hosts: what is bound runs and is ready, what is being deleted ends. Images named `bad` never run, those
- * named `done` and `broken` end, well and not.
- */
-async function runPods(t: Test, { client }: TemporaryMaster): Promise<void> {
-  const see = async (object: Frozen<Pod>) => {
-    const { namespace = '', name, deletionTimestamp } = object.metadata
-    const target = { namespace, name }
-    if (deletionTimestamp !== undefined) {
-      await client.delete(PODS, target, { gracePeriodSeconds: 0 }).catch(() => undefined)
-      return
-    }
-    const bad = object.spec.containers.some(({ image }) => image === 'bad')
-    if (bad || (object.spec.nodeName ?? '') === '' || object.status.phase === 'Running') return
-    const { image } = object.spec.containers[0] ?? {}
-    if (image === 'done' || image === 'broken') {
-      const phase = image === 'done' ? 'Succeeded' : 'Failed'
-      if (object.status.phase === phase) return
-      await client
-        .patch(PODS, target, { type: 'merge', body: { status: { phase } }, part: 'status' })
-        .catch(() => undefined)
-      return
-    }
-    const now = new Date().toISOString().replace(/\.\d+/, '')
-    const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime: now }]
-    await client
-      .patch(PODS, target, {
-        type: 'merge',
-        body: { status: { phase: 'Running', conditions } },
-        part: 'status',
-      })
-      .catch(() => undefined)
-  }
-  const stop = await client.observe(PODS, {
-    sync: pods => {
-      for (const each of pods) void see(each)
-    },
-    changed: each => void see(each),
-    removed: () => undefined,
-  })
-  t.teardown(stop)
-}
 
 function deployment(name: string, image: string, spec: object = {}) {
   return {

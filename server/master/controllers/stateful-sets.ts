@@ -1,0 +1,192 @@
+/** Stateful sets: pods with numbers and claims of their own, made, replaced and removed in order. */
+import { isDeepStrictEqual } from 'node:util'
+import type { ReconcileResult } from '../../../kit/index.ts'
+import {
+  type EventRecorder,
+  type Frozen,
+  type JsonValue,
+  type ObjectName,
+  type OwnerReference,
+  PERSISTENT_VOLUME_CLAIMS,
+  PODS,
+  STATEFUL_SETS,
+  type StatefulSet,
+  StatusError,
+} from '../apiserver/index.ts'
+import { unlessAbsent } from './absence.ts'
+import type { Controller, ControllerOptions } from './controller.ts'
+import { nameOf, ObjectLoop } from './object-loop.ts'
+import { type OwnedPod, OwnedPods } from './owned-pods.ts'
+import { ownerReferenceTo } from './owner-reference.ts'
+import { PodAdoption } from './pod-adoption.ts'
+import { REVISION_LABEL, type Revision, RevisionHistory } from './revision-history.ts'
+import { ordinalOf, planStatefulSet, type StatefulSetPlan } from './stateful-set-plan.ts'
+import { claimDrafts, claimNames, podName, STATEFUL_SET, statefulPod } from './stateful-set-pods.ts'
+import { writeStatus } from './write-status.ts'
+
+export interface StatefulSetControllerOptions extends ControllerOptions {
+  readonly events: EventRecorder
+}
+
+export class StatefulSetController implements Controller {
+  readonly #options: StatefulSetControllerOptions
+  readonly #loop: ObjectLoop
+  readonly #pods = new OwnedPods(STATEFUL_SET.kind)
+  readonly #history: RevisionHistory
+  readonly #adoption: PodAdoption
+
+  constructor(options: StatefulSetControllerOptions) {
+    this.#options = options
+    this.#loop = new ObjectLoop('stateful sets', options, target => this.#reconcile(target))
+    this.#history = new RevisionHistory(options.client, STATEFUL_SET)
+    this.#adoption = new PodAdoption({
+      client: options.client,
+      pods: this.#pods,
+      kick: target => this.#loop.kick(target),
+      fits: ({ name }, pod) => ordinalOf(name, pod.metadata.name) !== undefined,
+    })
+  }
+
+  async start(): Promise<void> {
+    await this.#history.observe(this.#loop)
+    await this.#loop.observe(PODS, {
+      seen: (pod, previous) => {
+        for (const owner of this.#pods.put(pod, previous)) this.#loop.kick(owner)
+        this.#adoption.podSeen(pod)
+      },
+      removed: pod => {
+        for (const owner of this.#pods.remove(pod)) this.#loop.kick(owner)
+      },
+    })
+    await this.#loop.observe(STATEFUL_SETS, {
+      seen: set => {
+        this.#adoption.workloadSeen(nameOf(set), set.spec.selector)
+        this.#loop.kick(nameOf(set))
+      },
+      removed: set => {
+        this.#adoption.workloadRemoved(nameOf(set))
+        this.#history.forget(set.metadata.uid ?? '')
+      },
+    })
+    this.#loop.start()
+  }
+
+  async stop(): Promise<void> {
+    await this.#loop.stop()
+  }
+
+  async #reconcile(target: ObjectName): Promise<ReconcileResult> {
+    const { client, clock } = this.#options
+    const set = await client.get(STATEFUL_SETS, target)
+    if (set === undefined || set.metadata.deletionTimestamp !== undefined) return undefined
+    await this.#adoption.search(target, set.spec.selector, ownerReferenceTo(set, STATEFUL_SET))
+    const update = await this.#history.current(set)
+    const current = this.#currentOf(set, update)
+    const pods = () => this.#pods.of(target).filter(({ owner }) => owner === set.metadata.uid)
+    const revisions = { current: current.name, update: update.name }
+    const plan = planStatefulSet(set, pods(), revisions, clock.now())
+    try {
+      await this.#act(set, plan, { current, update })
+    } finally {
+      const { status, nextAvailable } = planStatefulSet(set, pods(), revisions, clock.now())
+      await this.#writeStatus(set, status)
+      if (nextAvailable !== undefined) this.#loop.kickAfter(target, nextAvailable)
+    }
+    const names = new Set(pods().map(({ labels }) => labels[REVISION_LABEL]))
+    const used = this.#history.of(set).filter(({ name }) => names.has(name))
+    await this.#history.trim(set, new Set([current.hash, update.hash, ...used.map(({ hash }) => hash)]))
+    return plan.create.length > 0 || plan.remove.length > 0 ? { requeueAfter: 0 } : undefined
+  }
+
+  /** The revision that the rolling update, if there is one, comes from. */
+  #currentOf(set: Frozen<StatefulSet>, update: Revision): Revision {
+    const name = set.status?.currentRevision
+    return this.#history.of(set).find(revision => revision.name === name) ?? update
+  }
+
+  async #act(
+    set: Frozen<StatefulSet>,
+    plan: StatefulSetPlan,
+    revisions: { readonly current: Revision; readonly update: Revision },
+  ): Promise<void> {
+    const removed = new Set(plan.remove)
+    for (const pod of this.#pods.of(nameOf(set))) {
+      if (pod.owner === set.metadata.uid && !pod.deleting) await this.#claimOwners(set, pod, removed.has(pod))
+    }
+    for (const { ordinal, updated } of plan.create) {
+      await this.#create(set, ordinal, updated ? revisions.update : revisions.current)
+    }
+    await Promise.all(plan.remove.map(pod => this.#remove(set, pod)))
+  }
+
+  async #create(set: Frozen<StatefulSet>, ordinal: number, { template, name }: Revision): Promise<void> {
+    const { client, events } = this.#options
+    const pod = podName(set, ordinal)
+    try {
+      for (const draft of claimDrafts(set, pod)) {
+        const target = { namespace: set.metadata.namespace ?? '', name: draft.metadata.name ?? '' }
+        if ((await client.get(PERSISTENT_VOLUME_CLAIMS, target)) === undefined)
+          await client.create(PERSISTENT_VOLUME_CLAIMS, draft)
+      }
+      const made = await client.create(PODS, statefulPod(set, ordinal, template, name))
+      // The next look must know it, even before it is observed.
+      this.#pods.put(made)
+      const message = `create Pod ${pod} in StatefulSet ${set.metadata.name} successful`
+      events.record(set, { type: 'Normal', reason: 'SuccessfulCreate', message })
+    } catch (error) {
+      if (error instanceof StatusError) {
+        const message = `create Pod ${pod} in StatefulSet ${set.metadata.name} failed error: ${error.message}`
+        events.record(set, { type: 'Warning', reason: 'FailedCreate', message: message.slice(0, 1000) })
+      }
+      throw error
+    }
+  }
+
+  async #remove(set: Frozen<StatefulSet>, pod: OwnedPod): Promise<void> {
+    const { client, events } = this.#options
+    await unlessAbsent(async () => {
+      await client.delete(PODS, pod, { preconditions: { uid: pod.uid } })
+      const message = `delete Pod ${pod.name} in StatefulSet ${set.metadata.name} successful`
+      events.record(set, { type: 'Normal', reason: 'SuccessfulDelete', message })
+    })
+    this.#pods.markDeleting(pod, nameOf(set))
+  }
+
+  /** Says whom the claims of a pod go with, as the set's retention policy wants it. */
+  async #claimOwners(set: Frozen<StatefulSet>, pod: OwnedPod, removed: boolean): Promise<void> {
+    const { client } = this.#options
+    const { whenDeleted, whenScaled } = set.spec.persistentVolumeClaimRetentionPolicy ?? {}
+    const ordinal = ordinalOf(set.metadata.name, pod.name) ?? 0
+    const start = set.spec.ordinals?.start ?? 0
+    const condemned = removed && (ordinal < start || ordinal >= start + (set.spec.replicas ?? 1))
+    const wanted: OwnerReference[] = []
+    if (condemned && whenScaled === 'Delete')
+      wanted.push({ apiVersion: 'v1', kind: 'Pod', name: pod.name, uid: pod.uid })
+    if (whenDeleted === 'Delete' && !(condemned && whenScaled === 'Delete')) {
+      const { controller: _, blockOwnerDeletion: __, ...owner } = ownerReferenceTo(set, STATEFUL_SET)
+      wanted.push(owner)
+    }
+    for (const name of claimNames(set, pod.name)) {
+      const target = { namespace: pod.namespace, name }
+      const claim = await client.get(PERSISTENT_VOLUME_CLAIMS, target)
+      const present = claim?.metadata.ownerReferences ?? []
+      const foreign = present.filter(
+        each => each.uid !== set.metadata.uid && !(each.kind === 'Pod' && each.name === pod.name),
+      )
+      const next = [...foreign, ...wanted]
+      if (claim === undefined || isDeepStrictEqual(present, next)) continue
+      const { resourceVersion = '' } = claim.metadata
+      const body = { metadata: { ownerReferences: next.length === 0 ? null : next, resourceVersion } }
+      await unlessAbsent(() =>
+        client.patch(PERSISTENT_VOLUME_CLAIMS, target, { type: 'merge', body: body as unknown as JsonValue }),
+      )
+    }
+  }
+
+  async #writeStatus(set: Frozen<StatefulSet>, next: StatefulSetPlan['status']): Promise<void> {
+    const { conditions, ...before } = set.status ?? {}
+    if (isDeepStrictEqual(before, next)) return
+    const status = { ...next, ...(conditions === undefined ? {} : { conditions: [...conditions] }) }
+    await unlessAbsent(() => writeStatus(this.#options.client, STATEFUL_SETS, set, status))
+  }
+}
