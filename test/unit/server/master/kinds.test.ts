@@ -5,7 +5,7 @@ import path from 'node:path'
 import t from 'tap'
 import { loadCatalog } from '../../../../server/master/apiserver/catalog/index.ts'
 import { parseCronSchedule } from '../../../../server/master/apiserver/kinds/cron-schedule.ts'
-import { temporaryMaster } from './temporary-master.ts'
+import { eventually, temporaryMaster } from './temporary-master.ts'
 
 const root = path.resolve(import.meta.dirname, '../../../..')
 const reference = process.env.DROVER_KUBERNETES_REFERENCE ?? path.join(root, '../shared/kubernetes')
@@ -151,13 +151,17 @@ t.test('workloads', async t => {
 
   t.test('are scaled', async t => {
     const set = '/apis/apps/v1/namespaces/default/statefulsets/db'
-    const shown = await ask(`${set}/scale`)
+    // Its first pod waits for a node, and the others for it.
+    const shown = await eventually(async () => {
+      const answer = await ask(`${set}/scale`)
+      return answer.body.status.replicas === 1 && answer
+    }, 'the first pod is made')
     t.match(shown.body, {
       kind: 'Scale',
       apiVersion: 'autoscaling/v1',
       metadata: { name: 'db', namespace: 'default' },
       spec: { replicas: 1 },
-      status: { replicas: 0, selector: 'app=web' },
+      status: { replicas: 1, selector: 'app=web' },
     })
     const patched = await ask(`${set}/scale`, {
       method: 'PATCH',
@@ -169,7 +173,7 @@ t.test('workloads', async t => {
     t.equal(stale.status, 409)
     const put = await ask(`${set}/scale`, {
       method: 'PUT',
-      body: { ...patched.body, spec: { replicas: 5 } },
+      body: { ...patched.body, metadata: { name: 'db' }, spec: { replicas: 5 } },
     })
     t.equal(put.body.spec.replicas, 5)
     const whole = await ask(set)
