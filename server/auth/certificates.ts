@@ -16,6 +16,16 @@ const CERTIFICATE_DAYS = 365
 /** A certificate that ends within so many days is made anew at the next start. */
 const RENEW_DAYS = 60
 
+/** How the pods of every cluster know its API. */
+const INSIDE_NAMES = [
+  'kubernetes',
+  'kubernetes.default',
+  'kubernetes.default.svc',
+  'kubernetes.default.svc.cluster.local',
+]
+/** The address of the service `kubernetes` in every cluster. */
+const INSIDE_ADDRESS = '10.43.0.1'
+
 export interface ServerCertificates {
   /** The authority's certificate, PEM. */
   readonly authority: string
@@ -50,9 +60,14 @@ function ownNames(advertised: readonly string[]): { dnsNames: string[]; ipAddres
     (list ?? []).filter(entry => !entry.address.startsWith('fe80:')).map(entry => entry.address),
   )
   const isAddress = (name: string) => /^[0-9.]+$|:/.test(name)
+  const names = advertised.filter(name => !isAddress(name))
+  // Clusters have server names of their own below each of these.
+  const wildcards = ['localhost', ...names].map(name => `*.k8s.${name}`)
   return {
-    dnsNames: [...new Set(['localhost', hostname(), ...advertised.filter(name => !isAddress(name))])],
-    ipAddresses: [...new Set(['127.0.0.1', '::1', ...addresses, ...advertised.filter(isAddress)])],
+    dnsNames: [...new Set(['localhost', hostname(), ...names, ...wildcards, ...INSIDE_NAMES])],
+    ipAddresses: [
+      ...new Set(['127.0.0.1', '::1', INSIDE_ADDRESS, ...addresses, ...advertised.filter(isAddress)]),
+    ],
   }
 }
 

@@ -4,12 +4,13 @@ import type { Duplex } from 'node:stream'
 import { type Logger, requestTarget, sendText } from '../../kit/index.ts'
 import { apiErrors, type DroverApi, type RegistrationApi, sendApiError } from '../api/index.ts'
 import type { AgentLinks } from './agent-links.ts'
+import { clusterTarget } from './cluster-target.ts'
 import type { HostStreams } from './host-streams.ts'
 import { refuseUpgrade } from './upgrade.ts'
 
 /** Whoever serves the Kubernetes API of the clusters. */
 export interface KubernetesFace {
-  /** @param path after `/k8s/clusters/<id>`, without the query */
+  /** @param path inside of the cluster's API, without the query */
   handle(clusterId: string, path: string, request: IncomingMessage, response: ServerResponse): Promise<void>
 
   /** A connection that asks for another protocol. @param head what came of it already */
@@ -31,7 +32,6 @@ export interface FrontDoorParts {
   readonly log: Logger
 }
 
-const KUBERNETES = /^\/k8s\/clusters\/([A-Za-z0-9-]{1,63})(\/.*)?$/
 const STREAM = /^\/v1\/(exec|logs)\/?$/
 
 /** A browser says where the page is from that asks; only pages of this very server may. */
@@ -57,10 +57,10 @@ export class FrontDoor {
   request(request: IncomingMessage, response: ServerResponse, encrypted: boolean): void {
     const { api, registration, kubernetes, log } = this.#parts
     const { path } = requestTarget(request)
-    const cluster = KUBERNETES.exec(path)
-    if (cluster !== null) {
+    const cluster = clusterTarget(path, request)
+    if (cluster !== undefined) {
       kubernetes
-        .handle(cluster[1] ?? '', cluster[2] ?? '/', request, response)
+        .handle(cluster.clusterId, cluster.path, request, response)
         .catch(error => sendApiError(response, error, log))
     } else if (path === '/v3/connection') registration.connection(request, response)
     else if (path === '/v3/register') void registration.register(request, response)
@@ -75,13 +75,13 @@ export class FrontDoor {
     const { kubernetes, links, log, streams } = this.#parts
     const { path, query } = requestTarget(request)
     const stream = STREAM.exec(path)
-    const cluster = KUBERNETES.exec(path)
+    const cluster = clusterTarget(path, request)
     if (!originAllowed(request)) refuseUpgrade(socket, 403, 'pages of other sites may not connect here')
     else if (path === '/v3/connect' && encrypted) links.upgrade(request, socket, head)
     else if (stream !== null) {
       streams.upgrade(stream[1] as 'exec' | 'logs', query.get('token') ?? '', request, socket, head)
-    } else if (cluster !== null) {
-      kubernetes.upgrade(cluster[1] ?? '', cluster[2] ?? '/', request, socket, head).catch(error => {
+    } else if (cluster !== undefined) {
+      kubernetes.upgrade(cluster.clusterId, cluster.path, request, socket, head).catch(error => {
         log.error({ err: error }, 'a connection to the Kubernetes API failed')
         socket.destroy()
       })

@@ -87,6 +87,34 @@ t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
     t.equal(stdout.trim(), 'served\nserved')
   })
 
+  await t.test("by the cluster's own server name, and by a service account at the root", async t => {
+    const { stdout: clusters } = await fleet.drover(['cluster', 'ls', '--json'])
+    const [{ id }] = JSON.parse(clusters) as [{ id: string }]
+    await fleet.first.run('sh', ['-c', 'echo "127.0.0.1 $1.k8s.localhost" >> /etc/hosts', 'sh', id])
+    const named = ['--server', `https://${id}.k8s.localhost:8443`]
+    t.match(await kubectl([...named, 'get', '--raw', '/api/v1/namespaces/default/pods/web']), { exitCode: 0 })
+    t.match(await kubectl([...named, 'exec', 'web', '-c', 'main', '--', 'echo', 'there']), {
+      stdout: 'there',
+    })
+    const token = (await kubectl(['create', 'token', 'default'])).stdout.trim()
+    const who = async (url: string) => {
+      const body = '{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}'
+      const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
+      const options = [
+        '--silent',
+        '--cacert',
+        '/var/lib/drover/tls/ca.crt',
+        '--header',
+        'content-type: application/json',
+      ]
+      const headers = ['--header', `authorization: Bearer ${token}`]
+      return (await fleet.first.run('curl', [...options, ...headers, '--data', body, `${url}${path}`])).stdout
+    }
+    t.match(await who('https://localhost:8443'), /"username":"system:serviceaccount:default:default"/)
+    t.match(await who(`https://${id}.k8s.localhost:8443`), /"system:serviceaccounts:default"/)
+    t.match(await who('https://other.k8s.localhost:8443'), /"code":401/)
+  })
+
   await t.test('attach', async t => {
     const { stdout } = await kubectl(['attach', '-i', 'web', '-c', 'echo'], 'a word\n')
     t.match(stdout, /heard a word/)
