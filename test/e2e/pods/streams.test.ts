@@ -70,17 +70,17 @@ t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
 
   await t.test('cp', async t => {
     const content = 'copied\n'.repeat(10_000)
-    await fleet.first.run('sh', ['-c', 'cat > /tmp/there'], { input: content })
-    t.match(await kubectl(['cp', '/tmp/there', 'web:/www/there', '-c', 'main']), { exitCode: 0 })
-    t.match(await kubectl(['cp', 'web:/www/there', '/tmp/back', '-c', 'main']), { exitCode: 0 })
-    t.match(await fleet.first.run('cmp', ['/tmp/there', '/tmp/back']), { exitCode: 0 })
+    await fleet.first.run('sh', ['-c', 'cat > /run/there'], { input: content })
+    t.match(await kubectl(['cp', '/run/there', 'web:/www/there', '-c', 'main']), { exitCode: 0 })
+    t.match(await kubectl(['cp', 'web:/www/there', '/run/back', '-c', 'main']), { exitCode: 0 })
+    t.match(await fleet.first.run('cmp', ['/run/there', '/run/back']), { exitCode: 0 })
   })
 
   await t.test('port-forward reaches what listens on the loopback', async t => {
     const script = `
-      kubectl --kubeconfig "$1" port-forward pod/web 18080:8080 > /tmp/forward.log 2>&1 &
+      kubectl --kubeconfig "$1" port-forward pod/web 18080:8080 > /run/forward.log 2>&1 &
       forward=$!
-      until grep -q Forwarding /tmp/forward.log; do sleep 0.05; done
+      until grep -q Forwarding /run/forward.log; do sleep 0.05; done
       curl --silent --max-time 5 http://127.0.0.1:18080/ http://127.0.0.1:18080/
       kill $forward`
     const { stdout } = await fleet.first.run('sh', ['-c', script, 'sh', '/var/lib/drover/kubeconfig'])
