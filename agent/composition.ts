@@ -40,7 +40,7 @@ import {
   Requesters,
   SignalBoard,
 } from './metadata/index.ts'
-import { type HostNetwork, NetworkReporter } from './network/index.ts'
+import { type HostNetwork, NetworkReporter, ServiceProxy } from './network/index.ts'
 import { HostPolicies } from './policy-parts.ts'
 import {
   CniPodNetwork,
@@ -84,8 +84,11 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await buildPlugin(PLUGIN_FILE)
 
   const inventory = new ContainerInventory(engine, log)
-  const network = hostNetwork(dataDirectory, log, () =>
-    certificateProof(hostCredentials.present, membership.hostUuid, peers.uuids()),
+  const network = hostNetwork(
+    dataDirectory,
+    log,
+    () => certificateProof(hostCredentials.present, membership.hostUuid, peers.uuids()),
+    processId => services.isOwnProcess(processId),
   )
   const cni = cniRuntime(dataDirectory, log)
   const podNetwork = new CniPodNetwork(cni, network)
@@ -159,7 +162,14 @@ export async function startAgent(context: AgentContext): Promise<void> {
     log,
   })
   const cluster = new ClusterSource({ client, directory: path.join(dataDirectory, 'cluster'), log })
+  const services: ServiceProxy = new ServiceProxy({
+    ...{ services: cluster.collections.services, slices: cluster.collections.slices },
+    ...{ node: nodeName, log },
+    podBlock: () => network.clusterBlock,
+    onLocalEndpoints: present => network.setBridgedServices(present),
+  })
   const networkReady = () => {
+    services.networkChanged()
     runtime.podsChanged()
     managed.containersChanged()
     node.readinessChanged()
@@ -259,6 +269,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await forgetGoneContainers(cni, inventory, network, log)
   network.setPeers(peers.list())
   policies.start()
+  await supervisor.start(services)
   await supervisor.start(networkReporter)
   await supervisor.start(statuses)
   await supervisor.start(runtime)

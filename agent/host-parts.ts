@@ -92,11 +92,15 @@ function createOverlay(kind: OverlayKind, context: OverlayContext, certificate: 
   }
 }
 
-/** @param certificate absent where nothing is built any more */
+/**
+ * @param certificate absent where nothing is built any more
+ * @param isOwnProcess whether rules were changed by a process of another part of the agent
+ */
 export function hostNetwork(
   dataDirectory: string,
   log: Logger,
   certificate: CertificateSource = () => undefined,
+  isOwnProcess: (processId: number) => boolean = () => false,
 ): HostNetwork {
   return new HostNetwork({
     dataDirectory,
@@ -104,6 +108,7 @@ export function hostNetwork(
     cniSocket: path.join(dataDirectory, 'cni.sock'),
     ...cniDirectories(dataDirectory),
     pluginFile: PLUGIN_FILE,
+    isOwnProcess,
     createOverlay: (kind, context) => createOverlay(kind, context, certificate),
     log,
   })

@@ -18,6 +18,7 @@ export interface UninstallContext {
 /** What the data directory holds besides the lock. */
 const CONTENTS = [
   'pods',
+  'cluster',
   'network',
   'cni',
   'cni.sock',

@@ -9,6 +9,7 @@ export const networkErrors = defineErrors({
   NamespaceRefused: { status: 500, message: 'cannot be entered' },
   RulesRefused: { status: 500, message: 'iptables refused the rules' },
   GuardRefused: { status: 500, message: 'nftables refused the rules' },
+  ServicesRefused: { status: 500, message: 'nftables refused the rules of services' },
   InvalidPolicy: { status: 422, message: 'is not a valid network policy' },
   PolicyUnenforced: {
     status: 409,

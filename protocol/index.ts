@@ -27,6 +27,7 @@ export {
   LABEL,
   METADATA_ADDRESS,
   POD_LABEL,
+  SERVICE_BLOCK,
 } from './labels.ts'
 export * from './link/index.ts'
 export {

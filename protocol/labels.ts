@@ -1,7 +1,10 @@
-/** Names that are protocol: labels on containers and pods, and the address that containers ask. */
+/** Names that are protocol: labels on containers and pods, and the addresses that containers ask. */
 
 /** Where containers find metadata (port 80) and DNS (port 53). */
 export const METADATA_ADDRESS = '169.254.169.250'
+
+/** The addresses of Kubernetes services: a block beside the one of the pods. */
+export const SERVICE_BLOCK = '10.43.0.0/16'
 
 export const LABEL = {
   containerUuid: 'io.rancher.container.uuid',

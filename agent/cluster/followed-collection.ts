@@ -50,12 +50,24 @@ export interface CollectionOptions {
   readonly clock: Clock | undefined
 }
 
+/** What those who follow a kind need of it. */
+export interface Followed<R> {
+  /** Whether the records were everything that there is, at some time. */
+  readonly ready: boolean
+  /** Calls `listener` for every record that came, changed or went. @returns ends that */
+  onChange(listener: (record: R | undefined, previous: R | undefined) => void): () => void
+  /** Calls `listener` when `ready` becomes true. @returns ends that */
+  onReady(listener: () => void): () => void
+}
+
 /** Records of one kind: more than the largest clusters have pods. */
 const RECORD_LIMIT = 200_000
 
 type ChangeListener<R> = (record: R | undefined, previous: R | undefined) => void
 
-export class FollowedCollection<T extends KubernetesObject, Schema extends TSchema> {
+export class FollowedCollection<T extends KubernetesObject, Schema extends TSchema>
+  implements Followed<Static<Schema> & Named>
+{
   readonly #kind: CollectionKind<T, Schema>
   readonly #options: CollectionOptions
   readonly #records = new Map<string, Static<Schema> & Named>()
@@ -75,7 +87,6 @@ export class FollowedCollection<T extends KubernetesObject, Schema extends TSche
     this.#file = validatorOf(Type.Array(kind.schema))
   }
 
-  /** Whether the records were everything that there is, at some time. */
   get ready(): boolean {
     return this.#ready
   }
@@ -88,13 +99,11 @@ export class FollowedCollection<T extends KubernetesObject, Schema extends TSche
     return this.#records.values()
   }
 
-  /** Calls `listener` for every record that came, changed or went. @returns ends that */
   onChange(listener: ChangeListener<Static<Schema> & Named>): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  /** Calls `listener` when `ready` becomes true. @returns ends that */
   onReady(listener: () => void): () => void {
     this.#readyListeners.add(listener)
     return () => this.#readyListeners.delete(listener)

@@ -7,6 +7,7 @@
  */
 import { forgetUdpFlows } from '../../netplugins/conntrack/index.ts'
 import { listAddresses, withRouteSocket } from '../../netplugins/netlink/index.ts'
+import type { UdpPort } from '../../netplugins/service-proxy/index.ts'
 import { ANY_ADDRESS, type Attachment, type PublishedPort } from './attachment.ts'
 
 function udpPorts(attachment: Pick<Attachment, 'ports'>): readonly PublishedPort[] {
@@ -52,6 +53,25 @@ export async function forgetUnanswered(attachment: Pick<Attachment, 'ports'>): P
         isFor(port, original.destination) &&
         local.has(original.destination) &&
         reply.source === original.destination,
+    )
+  }
+}
+
+/**
+ * Forgets the ways to endpoints that do not serve any more, and that nobody did, on ports of services.
+ *
+ * @throws `KernelRefused`, `KernelSilent`
+ */
+export async function forgetUnserved(ports: readonly UdpPort[]): Promise<void> {
+  const local = await localAddresses()
+  const byNumber = Map.groupBy(ports, ({ port }) => port)
+  for (const [number, same] of byNumber) {
+    await forgetUdpFlows(number, ({ original, reply }) =>
+      same.some(
+        ({ address, endpoints }) =>
+          (address === undefined ? local.has(original.destination) : address === original.destination) &&
+          !endpoints.has(`${reply.source}:${reply.sourcePort}`),
+      ),
     )
   }
 }

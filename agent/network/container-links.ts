@@ -24,6 +24,11 @@ export function isOfPlan(attachment: Pick<Attachment, 'flat'>, plan: Pick<Networ
   return (attachment.flat !== undefined) === (plan.network.kind === 'flat')
 }
 
+/** Whether the host may lead a container to itself: by a published port, or by a service that a pod is behind. */
+function reachesItselfByHost({ flat, ports, pod }: Attachment): boolean {
+  return flat === undefined && (ports.length > 0 || pod !== undefined)
+}
+
 export class ContainerLinks {
   readonly #parts: ContainerLinksParts
   readonly #flatPorts: BridgeNetwork
@@ -51,7 +56,7 @@ export class ContainerLinks {
   async attach(attachment: Attachment, plan: NetworkPlan, mtu: number): Promise<Attachment> {
     const flat = this.flatOf(plan)
     if (flat === undefined) {
-      const reachesItself = attachment.ports.length > 0
+      const reachesItself = reachesItselfByHost(attachment)
       await this.#parts.bridge.attach({ ...attachment, reachesItself }, { ...plan.bridge, mtu })
       return attachment
     }
@@ -110,7 +115,7 @@ export class ContainerLinks {
   /** Puts a host's end back into place, and the way to metadata. @returns whether the end was out of it */
   async ensure(link: Link, owner: Attachment): Promise<boolean> {
     const bridge = owner.flat === undefined ? this.#parts.bridge : this.#flatPorts
-    const repaired = await bridge.ensureHostInterface(link, owner.ports.length > 0)
+    const repaired = await bridge.ensureHostInterface(link, reachesItselfByHost(owner))
     if (owner.flat !== undefined) await this.#direct(owner)
     return repaired
   }

@@ -7,11 +7,15 @@
 import { type ChainRules, type DesiredRules, type Jump, NO_RULES } from '../../netplugins/iptables/index.ts'
 import type { OverlayRules } from '../../netplugins/overlay/index.ts'
 import { POLICY_CHAIN } from '../../netplugins/policy/index.ts'
+import { SERVICE_MARK } from '../../netplugins/service-proxy/index.ts'
 import { ANY_ADDRESS, type Attachment, isLoopbackOnly, type PublishedPort } from './attachment.ts'
 import type { NetworkPlan, NetworkSettings } from './settings.ts'
 
 /** Mark of the first packet of a connection to a published port (4200); Kubernetes has 0x4000 and 0x8000. */
 export const PUBLISHED_MARK = '0x1068'
+
+/** As iptables-save prints it. */
+const SERVICE_MATCH = `0x${SERVICE_MARK.toString(16)}/0x${SERVICE_MARK.toString(16)}`
 
 /** Docker's own bridge, of which containers ask metadata whether it is there yet or not. */
 const DOCKER_BRIDGE = 'docker0'
@@ -151,6 +155,9 @@ function forwardRules({ bridgeName, overlay }: FirewallInput): string[] {
     `-m mark --mark ${PUBLISHED_MARK} -j ACCEPT`,
     `-i ${bridgeName} -j ACCEPT`,
     `-o ${bridgeName} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+    // By way of this host to endpoints of others.
+    `-m mark --mark ${SERVICE_MATCH} -j ACCEPT`,
+    '-m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate DNAT -j ACCEPT',
   ]
 }
 

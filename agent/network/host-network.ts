@@ -32,6 +32,7 @@ import { type NetworkParts, type NetworkState, openNetworkParts, overlayStateOf 
 import type { OverlayFactory } from './overlay-keeper.ts'
 import { removeFromKernel } from './removal.ts'
 import { RulesetWatch } from './ruleset-watch.ts'
+import { ensureServiceRoute } from './service-route.ts'
 import {
   externalConfiguration,
   type NetworkPlan,
@@ -68,6 +69,8 @@ export interface HostNetworkOptions {
   readonly pluginFile: string
   /** Connects this host to others; absent where hosts stay apart. */
   readonly createOverlay?: OverlayFactory
+  /** Whether a change of rules was made by a process of another part of this agent. */
+  readonly isOwnProcess?: (processId: number) => boolean
   readonly log: Logger
 }
 
@@ -78,7 +81,12 @@ export class HostNetwork implements Daemon {
   readonly #settingsFile: SettingsFile
   readonly #driver: NetworkDriver
   readonly #loop: ReconcileLoop<Aspect>
-  readonly #state: NetworkState = { plan: undefined, dockerBridges: [], peers: [] }
+  readonly #state: NetworkState = {
+    plan: undefined,
+    dockerBridges: [],
+    peers: [],
+    bridgedServices: false,
+  }
   /** Why an aspect is not as it should be. */
   readonly #problems = new Map<Aspect, unknown>()
   readonly #changeListeners = new Set<() => void>()
@@ -113,7 +121,8 @@ export class HostNetwork implements Daemon {
       concurrency: 1,
     })
     this.#rulesetWatch = new RulesetWatch({
-      isOwn: processId => this.#parts?.firewall.isOwnProcess(processId) ?? false,
+      isOwn: processId =>
+        this.#parts?.firewall.isOwnProcess(processId) === true || options.isOwnProcess?.(processId) === true,
       look: delay => {
         this.#loop.kickAfter('firewall', delay)
         this.#loop.kickAfter('guard', delay)
@@ -196,6 +205,17 @@ export class HostNetwork implements Daemon {
     this.#policy = input
     this.#parts?.policy.set(input)
     this.#loop.kick('policy')
+  }
+
+  /** Says whether services have endpoints on this host: then answers of one container to another pass the host's rules. */
+  setBridgedServices(present: boolean): void {
+    this.#state.bridgedServices = present
+    this.#loop.kick('policy')
+  }
+
+  /** All containers of the cluster have addresses in this block; undefined until somebody said what the network is. */
+  get clusterBlock(): string | undefined {
+    return this.#state.plan?.settings.clusterBlock
   }
 
   /** Of the network that the host has, or that it failed to get; `bridge` until there is one. */
@@ -322,6 +342,7 @@ export class HostNetwork implements Daemon {
       case 'links':
         await ensureBridge(parts, plan)
         await ensureMetadataAddress(parts.socket, plan.settings.metadata.address)
+        await ensureServiceRoute(parts.socket, plan, this.#options.bridgeName)
         await parts.keeper.reconcile(plan.bridge.mtu)
         await this.#findDockerBridges(parts)
         return INTERVAL

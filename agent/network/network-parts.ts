@@ -35,6 +35,8 @@ export interface NetworkState {
   peers: readonly Peer[]
   /** The link by which they are reached, as it was last seen. */
   uplink?: Link | undefined
+  /** Whether services have endpoints on this host. */
+  bridgedServices: boolean
 }
 
 export interface NetworkPartsOptions {
@@ -94,6 +96,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     directory,
     bridgeName: () => bridgeOf(state.plan, bridgeName),
     containerBlocks: () => state.plan && containerBlocks(state.plan),
+    bridgedServices: () => state.bridgedServices,
     local: () => store.list().map(attachment => attachment.address),
     syncFirewall: () => firewall.sync(),
     log,

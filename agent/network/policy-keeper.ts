@@ -80,6 +80,8 @@ export interface PolicyKeeperOptions {
   readonly containerBlocks: () => readonly string[] | undefined
   /** Addresses of this host's containers. */
   readonly local: () => Iterable<string>
+  /** Whether packets between containers of this host must pass its rules for the sake of services. */
+  readonly bridgedServices: () => boolean
   /** Brings the firewall in line with `chains`. */
   readonly syncFirewall: () => Promise<void>
   readonly log: Logger
@@ -95,6 +97,8 @@ export class PolicyKeeper {
   #applied: CompiledPolicy = NO_POLICY
   /** The rules that are on disk. */
   #storedRules: string | undefined
+  /** Whether the bridge's packets pass our rules; undefined when that is not known. */
+  #isFiltered: boolean | undefined
   /** An application that has not begun: whoever asks now is in it. */
   #next: Promise<void> | undefined
   #running: Promise<unknown> = Promise.resolve()
@@ -163,8 +167,9 @@ export class PolicyKeeper {
   /** Makes the sets that rules refer to; comes before the rules are looked at. @throws `SetRefused`, … */
   verifySets(): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#applied.stages.length === 0) return
+      this.#isFiltered = undefined
       await this.#filterBridge(this.#applied)
+      if (this.#applied.stages.length === 0) return
       await this.#sets.verify(this.#applied.sets)
     })
   }
@@ -178,8 +183,8 @@ export class PolicyKeeper {
   async #apply(): Promise<void> {
     const policy =
       this.#input === undefined ? this.#applied : compilePolicy(this.#input, new Set(this.#options.local()))
-    if (this.#applied.stages.length === 0 && policy.stages.length === 0) return
     await this.#filterBridge(policy)
+    if (this.#applied.stages.length === 0 && policy.stages.length === 0) return
     await this.#sets.apply(policy.sets)
     this.#applied = policy
     await this.#options.syncFirewall()
@@ -197,10 +202,21 @@ export class PolicyKeeper {
 
   async #filterBridge(policy: CompiledPolicy): Promise<void> {
     const bridge = this.#options.bridgeName()
-    const isWanted = policy.stages.length > 0
-    if (bridge !== undefined) await setBridgedFiltering(bridge, isWanted)
-    else if (isWanted && this.#options.containerBlocks() !== undefined) {
+    const isWanted = policy.stages.length > 0 || this.#options.bridgedServices()
+    if (bridge !== undefined) await this.#switchFilter(bridge, isWanted)
+    else if (policy.stages.length > 0 && this.#options.containerBlocks() !== undefined) {
       throw networkErrors.PolicyUnenforced({ object: 'network policies of a flat network by macvlan' })
+    }
+  }
+
+  async #switchFilter(bridge: string, isWanted: boolean): Promise<void> {
+    if (this.#isFiltered === isWanted) return
+    try {
+      await setBridgedFiltering(bridge, isWanted)
+      this.#isFiltered = isWanted
+    } catch (error) {
+      // Before there is a bridge, there is nothing to filter.
+      if (isWanted) throw error
     }
   }
 

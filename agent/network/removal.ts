@@ -3,6 +3,7 @@ import type { Logger } from '../../kit/index.ts'
 import { BridgeNetwork } from '../../netplugins/bridge/index.ts'
 import { IptablesReconciler } from '../../netplugins/iptables/index.ts'
 import { withRouteSocket } from '../../netplugins/netlink/index.ts'
+import { removeServiceTable } from '../../netplugins/service-proxy/index.ts'
 import { removeSourceGuard } from '../../netplugins/source-guard/index.ts'
 import { removeMetadataAddress } from './metadata-address.ts'
 import { removePolicySets } from './policy-keeper.ts'
@@ -23,6 +24,7 @@ export interface Removal {
 export async function removeFromKernel({ bridgeName, metadataAddress, log }: Removal): Promise<void> {
   await new IptablesReconciler(log).remove()
   await removePolicySets(log)
+  await removeServiceTable()
   await withRouteSocket(undefined, async socket => {
     const bridge = new BridgeNetwork(bridgeName, socket)
     const links = await bridge.hostInterfaces()

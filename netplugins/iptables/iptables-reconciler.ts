@@ -1,5 +1,6 @@
 /** Keeps our chains, and the jumps into them, as they should be. */
 import type { Logger } from '../../kit/index.ts'
+import { RecentProcesses } from '../netlink/index.ts'
 import { restoreRules, saveRules } from './iptables-command.ts'
 import { type ActualTable, type DesiredRules, NO_RULES, parseRules, TABLE_NAMES } from './ruleset.ts'
 import { restoreDocument, tableEdits } from './table-edits.ts'
@@ -12,16 +13,12 @@ function believedTable(desired: DesiredRules[keyof DesiredRules]): ActualTable {
   return chains
 }
 
-/** Ids of own processes that are remembered: those whose changes the kernel may still be telling. */
-const REMEMBERED_PROCESSES = 64
-
 export class IptablesReconciler {
   readonly #log: Logger
   /** What the last successful change made; undefined when the actual rules are not known. */
   #believed: DesiredRules | undefined
   #last: Promise<unknown> = Promise.resolve()
-  /** Oldest first. */
-  readonly #processes = new Set<number>()
+  readonly #processes = new RecentProcesses()
 
   constructor(log: Logger) {
     this.#log = log
@@ -62,13 +59,6 @@ export class IptablesReconciler {
     return this.#processes.has(processId)
   }
 
-  #remember(processId: number): void {
-    this.#processes.delete(processId)
-    this.#processes.add(processId)
-    const [oldest] = this.#processes
-    if (this.#processes.size > REMEMBERED_PROCESSES && oldest !== undefined) this.#processes.delete(oldest)
-  }
-
   async #repair(desired: DesiredRules): Promise<number> {
     const actual = parseRules(await saveRules())
     const edits = await this.#change(table => actual.get(table) ?? new Map(), desired)
@@ -81,7 +71,7 @@ export class IptablesReconciler {
     const document = restoreDocument(edits)
     if (document !== '') {
       this.#believed = undefined
-      await restoreRules(document, processId => this.#remember(processId))
+      await restoreRules(document, processId => this.#processes.add(processId))
     }
     this.#believed = desired
     return [...edits.values()].reduce((sum, lines) => sum + lines.length, 0)

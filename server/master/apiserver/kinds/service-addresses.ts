@@ -9,15 +9,15 @@ import {
   parseIpv4,
   requireIpv4Block,
 } from '../../../../kit/index.ts'
+import { SERVICE_BLOCK } from '../../../../protocol/index.ts'
 import type { Frozen } from '../json.ts'
 import type { Service } from '../objects.ts'
 import { type FieldProblem, invalid } from '../problems.ts'
 import type { ReserveResult } from './strategy.ts'
 
-/** Addresses of services: a block beside the one of the pods. */
-const SERVICE_BLOCK: Ipv4Block = requireIpv4Block('10.43.0.0/16', 'service addresses')
+const BLOCK: Ipv4Block = requireIpv4Block(SERVICE_BLOCK, 'service addresses')
 /** Address of the service `kubernetes`, the way into the API from inside. */
-export const KUBERNETES_SERVICE_ADDRESS = formatIpv4(SERVICE_BLOCK.base + 1)
+export const KUBERNETES_SERVICE_ADDRESS = formatIpv4(BLOCK.base + 1)
 const LOWEST_NODE_PORT = 30_000
 const HIGHEST_NODE_PORT = 32_767
 
@@ -89,10 +89,10 @@ export class ServiceAddresses {
 
   #open() {
     if (this.#pools !== undefined) return this.#pools
-    const { base } = SERVICE_BLOCK
+    const { base } = BLOCK
     const pools = {
       // Neither the first nor the last address of a block is anybody's.
-      addresses: new NumberPool(base + 1, base + ipv4BlockSize(SERVICE_BLOCK) - 2),
+      addresses: new NumberPool(base + 1, base + ipv4BlockSize(BLOCK) - 2),
       ports: new NumberPool(LOWEST_NODE_PORT, HIGHEST_NODE_PORT),
     }
     for (const service of this.#services()) {
@@ -154,9 +154,9 @@ export class ServiceAddresses {
     let address = parseIpv4(asked)
     if (asked !== '') {
       if (address === undefined) return [invalid('spec.clusterIPs[0]', asked, 'must be a valid IP address')]
-      if (!ipv4BlockContains(SERVICE_BLOCK, address)) {
+      if (!ipv4BlockContains(BLOCK, address)) {
         return refuse(
-          `the provided IP is not in the valid range. The range of valid IPs is ${formatIpv4Block(SERVICE_BLOCK)}`,
+          `the provided IP is not in the valid range. The range of valid IPs is ${formatIpv4Block(BLOCK)}`,
         )
       }
       if (!pool.take(address)) return refuse('provided IP is already allocated')

@@ -1,0 +1,49 @@
+/** What the proxy needs to know of services and of the endpoints behind them. */
+
+export type ServiceProtocol = 'tcp' | 'udp'
+
+export interface ProxyService {
+  readonly namespace: string
+  readonly name: string
+  /** Cluster addresses; none for services that are names only. */
+  readonly addresses: readonly string[]
+  /** Addresses of others under which it is reached, too. */
+  readonly externalAddresses?: readonly string[]
+  /** Seconds for which a client stays with its endpoint; absent where it need not. */
+  readonly affinity?: number
+  /** Clients inside, or outside, are served by endpoints of their own host alone (traffic policy `Local`). */
+  readonly insideLocal?: boolean
+  readonly outsideLocal?: boolean
+  readonly ports: readonly {
+    /** By which the endpoints know it; empty where there is only one. */
+    readonly name: string
+    readonly protocol: ServiceProtocol
+    readonly port: number
+    readonly nodePort?: number
+  }[]
+}
+
+/** Endpoints that have the same ports. */
+export interface ProxySlice {
+  readonly endpoints: readonly {
+    readonly addresses: readonly string[]
+    /** Name of the node that they are on. */
+    readonly node?: string
+    readonly ready: boolean
+    /** About to end, and still answering. */
+    readonly draining?: boolean
+  }[]
+  readonly ports: readonly {
+    readonly name: string
+    readonly protocol: ServiceProtocol
+    readonly port: number
+  }[]
+}
+
+/** Of the host that packets are led on. */
+export interface ProxyHost {
+  /** Name of its node. */
+  readonly node: string
+  /** All pods have addresses in this block. */
+  readonly podBlock: string
+}

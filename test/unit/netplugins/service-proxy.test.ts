@@ -1,0 +1,166 @@
+/** Where clients of a service are led, and what a change of one changes. */
+import t from 'tap'
+import {
+  type ProxyService,
+  type ProxySlice,
+  ProxyTable,
+  rulesOfService,
+} from '../../../netplugins/service-proxy/index.ts'
+
+const HOST = { node: 'h1', podBlock: '10.42.0.0/16' }
+
+type Endpoint = ProxySlice['endpoints'][number]
+
+function endpoint(last: number, node: string, state: 'ready' | 'draining' | 'unready' = 'ready'): Endpoint {
+  return {
+    addresses: [`10.42.0.${last}`],
+    node,
+    ready: state === 'ready',
+    ...(state === 'draining' ? { draining: true } : {}),
+  }
+}
+
+function service(rest: Partial<ProxyService> = {}, nodePort?: number): ProxyService {
+  return {
+    namespace: 'shop',
+    name: 'web',
+    addresses: ['10.43.0.9'],
+    ports: [{ name: 'http', protocol: 'tcp', port: 80, ...(nodePort === undefined ? {} : { nodePort }) }],
+    ...rest,
+  }
+}
+
+function rules(endpoints: readonly Endpoint[], rest: Partial<ProxyService> = {}, nodePort?: number) {
+  const slice: ProxySlice = { endpoints, ports: [{ name: 'http', protocol: 'tcp', port: 8080 }] }
+  return rulesOfService(service(rest, nodePort), [slice], HOST)
+}
+
+/** Chain and endpoints of each front. */
+function led(...args: Parameters<typeof rules>) {
+  const short = (targets: readonly string[]) =>
+    targets.map(target => target.replace(/^10\.42\.0\.| \. 8080$/g, ''))
+  return rules(...args).fronts.map(({ key, chain, targets, localTargets }) => [
+    key,
+    chain.name.replace(/[0-9a-f]{16}/g, 'HASH'),
+    short(targets).join(),
+    short(localTargets).join(),
+  ])
+}
+
+t.test('cluster addresses', async t => {
+  const key = '10.43.0.9 . tcp . 80'
+  const [here, there] = [endpoint(7, 'h1'), endpoint(8, 'h2')]
+  t.strictSame(led([there, here]), [[key, 'spread_2', '7,8', '']])
+  t.strictSame(led([]), [[key, 'refuse', '', '']])
+  t.strictSame(led([here], { addresses: [] }), [], 'headless')
+  t.strictSame(led([here], { addresses: ['fd00::9'] }), [])
+  t.strictSame(
+    led([endpoint(7, 'h1', 'draining'), there, endpoint(9, 'h2', 'unready')]),
+    [[key, 'spread_1', '8', '']],
+    'those that are ready',
+  )
+  t.strictSame(
+    led([endpoint(7, 'h1', 'draining'), endpoint(9, 'h2', 'unready')]),
+    [[key, 'spread_1', '7', '']],
+    'or those that still answer',
+  )
+  t.strictSame(led([endpoint(9, 'h2', 'unready')]), [[key, 'refuse', '', '']])
+  t.strictSame(led([here, there], { insideLocal: true }), [[key, 'spread_local_1', '', '7']])
+  t.strictSame(led([there], { insideLocal: true }), [[key, 'discard', '', '']], 'somebody else answers')
+  t.strictSame(led([], { insideLocal: true }), [[key, 'refuse', '', '']])
+  t.strictSame(rules([here, there]).hairpins, ['10.42.0.7'])
+})
+
+t.test('from outside', async t => {
+  const [here, there] = [endpoint(7, 'h1'), endpoint(8, 'h2')]
+  const external = { externalAddresses: ['198.51.100.1'] }
+  t.strictSame(led([here, there], external, 30_080).slice(1), [
+    ['198.51.100.1 . tcp . 80', 'hidden_spread_2', '7,8', ''],
+    ['tcp . 30080', 'hidden_port_spread_2', '7,8', ''],
+  ])
+  t.strictSame(led([here, there], { outsideLocal: true }, 30_080), [
+    ['10.43.0.9 . tcp . 80', 'spread_2', '7,8', ''],
+    ['tcp . 30080', 'edge_HASH', '7,8', '7'],
+  ])
+  const [, edge] = rules([there], { outsideLocal: true }, 30_080).fronts
+  t.match(edge?.chain.rules, [
+    'ip saddr 10.42.0.0/16 goto port_spread_1',
+    'fib saddr type local goto hidden_port_spread_1',
+    'goto discard',
+  ])
+  t.strictSame(led([], { outsideLocal: true }, 30_080)[1], ['tcp . 30080', 'refuse', '', ''])
+})
+
+t.test('clients that stay', async t => {
+  const both = rules([endpoint(7, 'h1'), endpoint(8, 'h2')], { affinity: 60 }).fronts[0]?.chain
+  t.match(both?.rules, [
+    /^ip saddr @stay_\w+ goto stay_/,
+    /^ip saddr @stay_\w+ goto stay_/,
+    /^numgen random mod 2 vmap \{ 0 : goto stay_\w+, 1 : goto stay_\w+ \}$/,
+  ])
+  const one = rules([endpoint(8, 'h2')], { affinity: 60 }).fronts[0]?.chain
+  t.equal(one?.name, both?.name)
+  t.equal(one?.uses?.[0]?.name, both?.uses?.[1]?.name, 'who stays keeps its clients')
+  t.match([...(one?.uses?.[0]?.sets?.values() ?? [])], [/timeout 60s/])
+  t.not(rules([endpoint(8, 'h2')], { affinity: 61 }).fronts[0]?.chain.name, one?.name)
+})
+
+t.test('ports by name and protocol', async t => {
+  const wanted = service({
+    ports: [
+      { name: 'dns', protocol: 'udp', port: 53, nodePort: 30_053 },
+      { name: 'dns-tcp', protocol: 'tcp', port: 53 },
+    ],
+  })
+  const slices: ProxySlice[] = [
+    { endpoints: [endpoint(7, 'h1')], ports: [{ name: 'dns', protocol: 'udp', port: 5353 }] },
+    { endpoints: [endpoint(8, 'h1')], ports: [{ name: 'dns-tcp', protocol: 'udp', port: 53 }] },
+  ]
+  const { fronts, udp } = rulesOfService(wanted, slices, HOST)
+  t.strictSame(
+    fronts.map(({ key, targets }) => [key, ...targets]),
+    [
+      ['10.43.0.9 . udp . 53', '10.42.0.7 . 5353'],
+      ['udp . 30053', '10.42.0.7 . 5353'],
+      ['10.43.0.9 . tcp . 53'],
+    ],
+  )
+  t.strictSame(udp, [
+    { address: '10.43.0.9', port: 53, endpoints: new Set(['10.42.0.7:5353']) },
+    { address: undefined, port: 30_053, endpoints: new Set(['10.42.0.7:5353']) },
+  ])
+})
+
+t.test('a change says what changes, and nothing else', async t => {
+  const table = new ProxyTable()
+  const set = (name: string, value: ReturnType<typeof rules> | undefined) =>
+    table
+      .update(new Map([[name, value]]))
+      .split('\n')
+      .filter(line => line !== '')
+      .map(line => line.replaceAll('ip drover_services ', ''))
+  t.equal(set('a', rules([endpoint(7, 'h2'), endpoint(8, 'h2')])).length, 5)
+  t.strictSame(set('a', rules([endpoint(7, 'h2'), endpoint(8, 'h2')])), [])
+  t.strictSame(set('a', rules([endpoint(7, 'h2'), endpoint(9, 'h2')])), [
+    'delete element endpoints { 10.43.0.9 . tcp . 80 . 1 }',
+    'add element endpoints { 10.43.0.9 . tcp . 80 . 1 : 10.42.0.9 . 8080 }',
+  ])
+  t.strictSame(set('b', rules([endpoint(1, 'h2')])), [], 'who comes second waits')
+  t.match(set('a', undefined), [
+    'delete element addresses { 10.43.0.9 . tcp . 80 }',
+    /^delete element endpoints \{ .* 0, .* 1 \}$/,
+    'add chain spread_1',
+    /^add rule spread_1 /,
+    /^add rule spread_1 /,
+    'add element addresses { 10.43.0.9 . tcp . 80 : goto spread_1 }',
+    'add element endpoints { 10.43.0.9 . tcp . 80 . 0 : 10.42.0.1 . 8080 }',
+    'flush chain spread_2',
+    'delete chain spread_2',
+  ])
+  t.equal(table.hasLocalEndpoints, false)
+  set('b', rules([endpoint(1, 'h1')]))
+  t.equal(table.hasLocalEndpoints, true)
+  set('b', undefined)
+  t.equal(table.hasLocalEndpoints, false)
+  t.equal(table.size, 0)
+})
