@@ -9,6 +9,7 @@ import {
 } from './apiserver/index.ts'
 import {
   type Controller,
+  CronJobController,
   CustomDefinitionController,
   DaemonSetController,
   DeploymentController,
@@ -63,6 +64,7 @@ export class Workers {
     const jobs = base('jobController')
     const statefulSets = base('statefulSetController')
     const daemonSets = base('daemonSetController')
+    const cronJobs = base('cronJobController')
     const replicaSets = base('replicaSetController')
     const replicationControllers = base('replicationController')
     this.#all = [
@@ -91,6 +93,10 @@ export class Workers {
       new DaemonSetController({
         ...daemonSets,
         events: new EventRecorder(daemonSets.client, 'daemonset-controller', clock, own),
+      }),
+      new CronJobController({
+        ...cronJobs,
+        events: new EventRecorder(cronJobs.client, 'cronjob-controller', clock, own),
       }),
       new ReplicaSetController({
         ...replicationControllers,

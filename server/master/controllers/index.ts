@@ -1,4 +1,5 @@
 export type { Controller, ControllerOptions } from './controller.ts'
+export { CronJobController } from './cron-jobs.ts'
 export { CustomDefinitionController } from './custom-definitions.ts'
 export { DaemonSetController } from './daemon-sets.ts'
 export { DeploymentController } from './deployments.ts'

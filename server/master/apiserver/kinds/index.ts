@@ -9,6 +9,7 @@ export {
   serviceAccountStrategy,
 } from './cluster.ts'
 export { configMapStrategy, secretStrategy } from './configuration.ts'
+export { type CronSchedule, parseCronSchedule } from './cron-schedule.ts'
 export { endpointSliceStrategy } from './endpoint-slices.ts'
 export { eventStrategy, fromEventsFace, toEventsFace } from './events.ts'
 export {
