@@ -1,17 +1,16 @@
-/** Binding pods to nodes, and evicting them. */
+/** Binding pods to nodes. */
 import type { Resource } from '../catalog/index.ts'
 import { cloneJson, type Frozen, type JsonObject, type JsonValue } from '../json.ts'
-import type { Binding, DeleteOptions, Pod } from '../objects.ts'
+import type { Binding, Pod } from '../objects.ts'
 import { invalidObject, notSupported, required } from '../problems.ts'
 import { formatTime, type ObjectSchema } from '../schema/index.ts'
 import { conflict, pathNotFound } from '../status.ts'
 import type { WriteContext } from './context.ts'
 import { decodeKind } from './decode-body.ts'
-import { deleteObject } from './delete.ts'
 import { modifyObject, type Outcome } from './modify.ts'
 
 /** Decodes the body of a subresource that has a kind of its own. @throws `NotFound` when it has none */
-function decodeSubresource(context: WriteContext, name: string, body: JsonObject): void {
+export function decodeSubresource(context: WriteContext, name: string, body: JsonObject): void {
   const subresource = context.resource.subresources.get(name)
   const schema: ObjectSchema | undefined = subresource?.schema
   if (subresource === undefined || schema === undefined) throw pathNotFound()
@@ -74,16 +73,4 @@ export async function bindPod(
     type: 'write',
     object: bind(resource, pod as Frozen<Pod>, binding, cluster.clock.now()),
   }))
-}
-
-/** Evicts a pod: a delete that disruption budgets will be able to refuse. */
-export async function evictPod(
-  context: WriteContext,
-  namespace: string,
-  name: string,
-  body: JsonObject,
-): Promise<Outcome> {
-  decodeSubresource(context, 'eviction', body)
-  const { deleteOptions } = body as { deleteOptions?: DeleteOptions }
-  return await deleteObject(context, namespace, name, deleteOptions ?? {})
 }
