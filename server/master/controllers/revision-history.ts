@@ -12,6 +12,7 @@ import {
   type JsonObject,
   type ObjectName,
   type PodTemplateSpec,
+  StatusError,
   type Workload,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
@@ -100,8 +101,7 @@ export class RevisionHistory {
     const hash = templateHash(workload.spec.template)
     const present = revisions.find(revision => revision.hash === hash)
     if (present === undefined) {
-      const draft = this.#draft(workload, hash, newest + 1)
-      return this.#put(await this.#client.create(CONTROLLER_REVISIONS, draft))
+      return this.#put(await this.#make(this.#draft(workload, hash, newest + 1)))
     }
     if (present.number === newest) return present
     const target = this.#targetOf(workload, present.name)
@@ -111,6 +111,24 @@ export class RevisionHistory {
         body: { revision: newest + 1 },
       }),
     )
+  }
+
+  /** Makes a revision, or takes the one of an earlier workload of this name that nobody has any more. */
+  async #make(draft: Draft<ControllerRevision>): Promise<Frozen<ControllerRevision>> {
+    try {
+      return await this.#client.create(CONTROLLER_REVISIONS, draft)
+    } catch (error) {
+      if (!(error instanceof StatusError) || error.reason !== 'AlreadyExists') throw error
+      const { namespace = '', name = '', ownerReferences = [] } = draft.metadata
+      const present = await this.#client.get(CONTROLLER_REVISIONS, { namespace, name })
+      if (present === undefined || controllerOf(present.metadata.ownerReferences) !== undefined) throw error
+      const { uid = '' } = present.metadata
+      const body = {
+        metadata: { uid, ownerReferences: ownerReferences.map(each => ({ ...each })) },
+        revision: draft.revision as number,
+      }
+      return await this.#client.patch(CONTROLLER_REVISIONS, { namespace, name }, { type: 'merge', body })
+    }
   }
 
   /** Removes the oldest beyond the limit of a workload. @param used hashes of those that pods have, or shall have */

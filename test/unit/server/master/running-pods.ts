@@ -7,7 +7,7 @@ import type { TemporaryMaster } from './temporary-master.ts'
  * Stands for the hosts: what is bound runs and is ready, what is being deleted ends. Images named `bad` never run, those
  * named `done` and `broken` end, well and not.
  */
-export async function runPods(t: Test, { client }: TemporaryMaster): Promise<void> {
+export async function runPods(t: Test, { client }: Pick<TemporaryMaster, 'client'>): Promise<void> {
   const see = async (object: Frozen<Pod>) => {
     const { namespace = '', name, deletionTimestamp } = object.metadata
     const target = { namespace, name }
