@@ -13,6 +13,7 @@ import {
 import { MessagePacker } from '../protocol/index.ts'
 import { writeAdminAccess } from './admin-access.ts'
 import { DroverApi, RegistrationApi } from './api/index.ts'
+import { apiEndpoint } from './api-endpoint.ts'
 import {
   Authenticator,
   HostCertificates,
@@ -132,6 +133,7 @@ async function run(settings: ServerSettings): Promise<void> {
     authenticate: (cluster, credentials) => kubernetesIdentity(authenticator, model, cluster, credentials),
     nodes: new NodeGateway(model, links),
     authority: certificates.authority,
+    endpoint: await apiEndpoint(advertise, log),
     serviceAccounts: {
       secret: key.sign('service accounts', SYSTEM_SPACE),
       issuer: clusterId => `${advertise}/k8s/clusters/${clusterId}`,

@@ -16,7 +16,7 @@ import {
 import type { KubernetesVersion } from '../../protocol/kubernetes/index.ts'
 import { parseSpaceId, type Space, type SpaceId, type Store } from '../store/index.ts'
 import { type Authorizer, Cluster, loadCatalog, ParsedObjects } from './apiserver/index.ts'
-import { ensureDefaultObjects } from './default-objects.ts'
+import { type ApiEndpoint, ensureDefaultObjects } from './default-objects.ts'
 import { masterErrors } from './errors.ts'
 import { chooseVersion, versionOf } from './versions.ts'
 import { componentClient, Workers } from './workers.ts'
@@ -29,6 +29,8 @@ export interface ClustersOptions {
   readonly authorizer: Authorizer
   /** Certificates in PEM that clients of the API have to believe. */
   readonly authority: string
+  /** Where pods reach the API; undefined where that is not known. */
+  readonly endpoint: ApiEndpoint | undefined
   readonly clock: Clock
   readonly log: Logger
 }
@@ -134,14 +136,14 @@ export class Clusters {
   }
 
   async #run(id: string, space: Space): Promise<Running> {
-    const { authorizer, authority, clock, log } = this.#options
+    const { authorizer, authority, endpoint, clock, log } = this.#options
     const catalog = await loadCatalog(versionOf(space))
     const cluster = new Cluster({ space, catalog, clock, log, parsed: this.#parsed })
     const workers = new Workers({ cluster, authorizer, authority, clock, log })
     const running: Running = { cluster, workers, fed: cluster.feed.run() }
     this.#running.set(id, running)
     try {
-      await ensureDefaultObjects(componentClient(cluster, authorizer, 'bootstrap'), authority)
+      await ensureDefaultObjects(componentClient(cluster, authorizer, 'bootstrap'), authority, endpoint)
       await workers.start()
     } catch (error) {
       await this.#close(id)

@@ -5,6 +5,9 @@ import {
   type ClusterClient,
   CONFIG_MAPS,
   type Draft,
+  ENDPOINT_SLICES,
+  type EndpointSlice,
+  type Frozen,
   KUBERNETES_SERVICE_ADDRESS,
   type KubernetesObject,
   NAMESPACES,
@@ -53,6 +56,29 @@ const kubernetesService = {
   status: {},
 }
 
+/** Where the pods of a cluster reach its API. */
+export interface ApiEndpoint {
+  /** Of IPv4. */
+  readonly address: string
+  readonly port: number
+}
+
+/** What the service `kubernetes` leads to: it selects no pods. */
+function kubernetesSlice({ address, port }: ApiEndpoint): Draft<EndpointSlice> {
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name: 'kubernetes',
+      namespace: 'default',
+      labels: { 'kubernetes.io/service-name': 'kubernetes' },
+    },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    ports: [{ name: 'https', protocol: 'TCP', port }],
+  }
+}
+
 const priorityClasses = (
   [
     [
@@ -84,15 +110,38 @@ async function ensure<T extends KubernetesObject>(
   }
 }
 
+/** Follows the server's address, which may be another one than at the last start. */
+async function ensureEndpoint(client: ClusterClient, endpoint: ApiEndpoint): Promise<void> {
+  const wanted = kubernetesSlice(endpoint)
+  await ensure(client, ENDPOINT_SLICES, wanted)
+  const present = await client.get(ENDPOINT_SLICES, { namespace: 'default', name: 'kubernetes' })
+  if (present === undefined || leadsTo(present, endpoint)) return
+  const { resourceVersion = '' } = present.metadata
+  await client.update(ENDPOINT_SLICES, { ...wanted, metadata: { ...wanted.metadata, resourceVersion } })
+}
+
+function leadsTo(
+  { endpoints = [], ports = [] }: Frozen<EndpointSlice>,
+  { address, port }: ApiEndpoint,
+): boolean {
+  return endpoints.length === 1 && endpoints[0]?.addresses[0] === address && ports[0]?.port === port
+}
+
 /**
  * Makes what is missing. What is there is left as it is: it may have been changed on purpose.
  *
  * @param authority certificates in PEM that clients of the API have to believe
+ * @param endpoint undefined where none is known
  */
-export async function ensureDefaultObjects(client: ClusterClient, authority: string): Promise<void> {
+export async function ensureDefaultObjects(
+  client: ClusterClient,
+  authority: string,
+  endpoint: ApiEndpoint | undefined,
+): Promise<void> {
   await Promise.all(namespaces.map(namespace => ensure(client, NAMESPACES, namespace)))
   await Promise.all([
     ensure(client, SERVICES, kubernetesService),
+    endpoint === undefined ? undefined : ensureEndpoint(client, endpoint),
     ...DEFAULT_NAMESPACES.map(name => ensure(client, CONFIG_MAPS, authorityMap(name, authority))),
     ...serviceAccounts.map(account => ensure(client, SERVICE_ACCOUNTS, account)),
     ...DEFAULT_ROLES.map(role => ensure(client, CLUSTER_ROLES, role)),

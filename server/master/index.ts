@@ -34,5 +34,6 @@ export {
   type ServiceAccount,
   StatusError,
 } from './apiserver/index.ts'
+export type { ApiEndpoint } from './default-objects.ts'
 export { masterErrors } from './errors.ts'
 export { KubernetesMaster, type KubernetesMasterOptions } from './master.ts'

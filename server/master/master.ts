@@ -21,6 +21,7 @@ import {
   statusObject,
 } from './apiserver/index.ts'
 import { Clusters } from './clusters.ts'
+import type { ApiEndpoint } from './default-objects.ts'
 import { masterErrors } from './errors.ts'
 
 export interface KubernetesMasterOptions {
@@ -31,6 +32,8 @@ export interface KubernetesMasterOptions {
   readonly serviceAccounts: ServiceAccountOptions
   /** Certificates in PEM that clients of the API have to believe. */
   readonly authority: string
+  /** Where pods reach the API, for the service `kubernetes`; absent where that is not known. */
+  readonly endpoint?: ApiEndpoint | undefined
   /** The machine's clock unless a test says otherwise. */
   readonly clock?: Clock
 }
@@ -51,10 +54,11 @@ export class KubernetesMaster implements Daemon {
   }
 
   async start(): Promise<void> {
-    const { store, log, authenticate, nodes, serviceAccounts, authority, clock = systemClock } = this.#options
+    const { store, log, authenticate, nodes, serviceAccounts, authority, endpoint } = this.#options
+    const { clock = systemClock } = this.#options
     const catalog = await loadCatalog(DEFAULT_KUBERNETES_VERSION)
     const authorizer = this.#authorizer
-    const clusters = new Clusters({ store, authorizer, authority, clock, log })
+    const clusters = new Clusters({ store, authorizer, authority, endpoint, clock, log })
     const server = new ApiServer({
       openCluster: id => clusters.open(id),
       catalog,

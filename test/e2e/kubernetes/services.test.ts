@@ -121,6 +121,29 @@ t.test('services of Kubernetes', { skip, timeout: 290_000 }, async t => {
       t.match(stdout, web)
     }
   })
+  await t.test('the API of the cluster, by its service', async t => {
+    const token = (await fleet.kubectl(['create', 'token', 'default'])).stdout.trim()
+    const authority = (await fleet.first.run('cat', [`${DATA}/tls/ca.crt`])).stdout
+    for (const { peer, name } of clients) {
+      for (const host of ['10.43.0.1', 'kubernetes.default.svc']) {
+        const answer = await peer.fetch({
+          host,
+          address: '10.43.0.1',
+          port: 443,
+          path: '/version',
+          token,
+          authority,
+        })
+        t.match(JSON.parse(answer), { major: '1' }, `${name} asks ${host}`)
+      }
+    }
+    const pods = '/api/v1/namespaces/default/pods'
+    const refused = { host: '10.43.0.1', address: '10.43.0.1', port: 443, path: pods, token, authority }
+    t.match(JSON.parse(await client.peer.fetch(refused)), {
+      reason: 'Forbidden',
+      message: /system:serviceaccount:default:default/,
+    })
+  })
   await t.test('by UDP', async t => {
     for (const [name, peer] of places) {
       await serves(name, peer, web, 53, 'udp')

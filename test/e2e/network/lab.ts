@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
-import type { PeerAnswer, PeerOrder, Protocol } from './peer.ts'
+import type { PeerAnswer, PeerOrder, Protocol, SecureRequest } from './peer.ts'
 
 /** The host's address on its uplink. */
 export const HOST_ADDRESS = '192.0.2.1'
@@ -140,6 +140,11 @@ export class Peer {
   /** Sends so many bytes by TCP. @returns what the server said */
   transfer(address: string, port: number, bytes: number): Promise<string> {
     return this.#order({ kind: 'transfer', address, port, bytes })
+  }
+
+  /** Asks a server by HTTPS. @returns its answer, whatever its status */
+  fetch(request: SecureRequest): Promise<string> {
+    return this.#order({ kind: 'fetch', ...request })
   }
 
   /** One whose machine lost its power has ended already. */

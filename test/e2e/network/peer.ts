@@ -1,9 +1,22 @@
 /** A process in a network namespace that the tests talk through: serves and asks, by TCP and UDP. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { request } from 'node:https'
 import { connect, createServer } from 'node:net'
 
 export type Protocol = 'tcp' | 'udp'
+
+/** A request by HTTPS to a server that is called `host` and is at `address`. */
+export interface SecureRequest {
+  readonly host: string
+  readonly address: string
+  readonly port: number
+  readonly path: string
+  /** Of the bearer. */
+  readonly token: string
+  /** Certificate in PEM that is believed. */
+  readonly authority: string
+}
 
 export type PeerOrder =
   | { readonly kind: 'listen'; readonly protocol: Protocol; readonly address: string; readonly port: number }
@@ -16,6 +29,7 @@ export type PeerOrder =
       /** Port of the asking side; one chosen by the kernel when absent. */
       readonly from?: number
     }
+  | ({ readonly kind: 'fetch' } & SecureRequest)
   | { readonly kind: 'transfer'; readonly address: string; readonly port: number; readonly bytes: number }
 
 export interface PeerAnswer {
@@ -80,6 +94,24 @@ function askUdp(address: string, port: number, deadline: number, from = 0): Prom
   })
 }
 
+function fetchSecurely({ host, address, port, path, token, authority }: SecureRequest): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const headers = { host, authorization: `Bearer ${token}` }
+    const options = { host: address, port, path, headers, ca: authority, timeout: 5_000 }
+    // Names of servers are never addresses; those are compared with the address that is connected to.
+    const named = host === address ? options : { ...options, servername: host }
+    const call = request(named, response => {
+      let answer = ''
+      response.setEncoding('utf8')
+      response.on('data', chunk => (answer += chunk))
+      response.on('end', () => resolve(answer))
+    })
+    call.on('timeout', () => call.destroy(new Error('silence')))
+    call.on('error', reject)
+    call.end()
+  })
+}
+
 async function obey(order: PeerOrder): Promise<string> {
   switch (order.kind) {
     case 'listen':
@@ -88,6 +120,8 @@ async function obey(order: PeerOrder): Promise<string> {
       return order.protocol === 'udp'
         ? await askUdp(order.address, order.port, order.deadline, order.from)
         : await askTcp(order.address, order.port, Buffer.alloc(0), order.deadline)
+    case 'fetch':
+      return await fetchSecurely(order)
     case 'transfer':
       return await askTcp(order.address, order.port, Buffer.alloc(order.bytes), 10_000)
   }

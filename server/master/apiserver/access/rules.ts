@@ -259,6 +259,11 @@ const RULES = new Map<string, readonly Rule[]>([
           'scheduling.k8s.io/priorityclasses',
         ],
       },
+      {
+        verbs: ['get', 'create', 'update'],
+        resources: ['discovery.k8s.io/endpointslices'],
+        namespace: 'default',
+      },
     ],
   ],
 ])
