@@ -252,6 +252,10 @@ t.test('services of Kubernetes', { skip, timeout: 290_000 }, async t => {
     await serves('h1 again', hosts[0] as Peer, web, 80)
   })
   await t.test('without a server, and with an agent that starts anew', async () => {
+    await until('the host has written down what it knows', 20_000, async () => {
+      const kept = ['services.json', 'slices.json'].map(name => `${DATA}/agent/cluster/${name}`)
+      return (await fleet.first.run('cat', kept, { acceptedExitCodes: [0, 1] })).stdout.includes('"inside"')
+    })
     for (const daemon of ['server', 'agent'] as const) await kill(fleet.first, await fleet.daemonPid(daemon))
     await fleet.first.run('nft', ['delete', 'table', 'ip', 'drover_services'])
     fleet.first.start('./drover', ['agent', '--data', `${DATA}/agent`], 'agent-alone')
