@@ -46,6 +46,7 @@ function httpsUrl(text: string): string {
 function databaseFile(text: string | undefined): string | undefined {
   if (text === undefined) return undefined
   const sqlite = /^sqlite:(.+)$/.exec(text)?.[1]
+  if (/^(mysql|mariadb):\/\//.test(text)) return text
   if (sqlite === undefined)
     throw serverErrors.DatabaseUnsupported({ object: text.replace(/\/\/.*@/, '//…@') })
   return sqlite
@@ -62,7 +63,10 @@ export function parseServerCommandLine(argv: readonly string[]): ServerSettings 
     .requiredOption('--data <directory>', 'everything that the server keeps')
     .option('--port <port>', 'plain HTTP', port, 8080)
     .option('--tls-port <port>', 'TLS', port, 8443)
-    .option('--db <url>', 'sqlite:PATH (default: in the data directory)')
+    .option(
+      '--db <url>',
+      'sqlite:PATH (default: in the data directory), or mysql://USER:PASSWORD@HOST/DATABASE',
+    )
     .option('--advertise <url>', 'the https URL by which agents reach this server', httpsUrl)
     .option('--metadata-renewal <duration>', 'send agents all metadata anew this often', duration, DAY)
     .exitOverride(error => process.exit(error.exitCode === 0 ? 0 : 2))

@@ -38,6 +38,7 @@ export const storeErrors = defineErrors({
     mend: 'start the write before or after it',
   },
   InvalidKey: { status: 422, message: 'is not a valid key' },
+  InvalidAddress: { status: 422, message: 'is not the address of a database' },
   Stopped: { status: 503, message: 'is not served any more', mend: 'try again in a moment' },
   /** The database answered that it did not do it. 507 when the disk is full. */
   DatabaseRefused: { status: 500, message: 'the database refused' },

@@ -38,6 +38,10 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (space, revision)
   ) STRICT;
   `,
+  `
+  ALTER TABLE space ADD COLUMN holder TEXT; -- the server that runs the controllers of the space
+  ALTER TABLE space ADD COLUMN lease_until INTEGER; -- milliseconds since 1970
+  `,
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

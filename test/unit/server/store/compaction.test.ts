@@ -1,20 +1,11 @@
 /** History is forgotten in the amount asked for, objects are not. */
-import { DatabaseSync } from 'node:sqlite'
 import t from 'tap'
 import type { Clock } from '../../../../kit/index.ts'
 import type { Space } from '../../../../server/store/index.ts'
-import { C1, pod, temporarySpace, temporaryStore, withRevision } from './temporary-store.ts'
+import { C1, numbersIn, pod, temporarySpace, temporaryStore, withRevision } from './temporary-store.ts'
 
 function logRevisions(file: string): number[] {
-  const database = new DatabaseSync(file, { readOnly: true })
-  try {
-    return database
-      .prepare('SELECT revision FROM log ORDER BY revision')
-      .all()
-      .map(row => Number(row.revision))
-  } finally {
-    database.close()
-  }
+  return numbersIn(file, 'SELECT revision FROM log ORDER BY revision')
 }
 
 async function update(space: Space, name: string, times: number): Promise<void> {

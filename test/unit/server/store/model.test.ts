@@ -17,7 +17,7 @@ import {
   type WatchOptions,
 } from '../../../../server/store/index.ts'
 import { type Operation, type Outcome, SpaceModel } from './model.ts'
-import { C1, sabotage, silentLog } from './temporary-store.ts'
+import { C1, newPlace, refuse, sabotage, silentLog } from './temporary-store.ts'
 
 function requireSame(actual: unknown, expected: unknown, what: string): void {
   if (!isDeepStrictEqual(actual, expected)) {
@@ -184,10 +184,10 @@ const reopen = command('reopen', async (model, system) => {
 })
 
 /** The database refuses everything that is written meanwhile. */
-const refuse = (operations: readonly Operation[]) =>
+const whileRefusing = (operations: readonly Operation[]) =>
   command(`refuse ${JSON.stringify(operations)}`, async (_, system) => {
     const file = system.options.database
-    sabotage(file, `CREATE TRIGGER t BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'no'); END`)
+    refuse(file, { trigger: 't', on: 'INSERT ON log' })
     const outcomes = await Promise.all(operations.map(operation => perform(system.space, operation)))
     sabotage(file, 'DROP TRIGGER t')
     for (const outcome of outcomes) requireSame(typeof outcome, 'string', 'acknowledged')
@@ -220,7 +220,7 @@ const commands = fc.commands(
     fc.constant(settle),
     fraction.map(compact),
     fc.constant(reopen),
-    operations.map(refuse),
+    operations.map(whileRefusing),
   ],
   { maxCommands: 25 },
 )
@@ -231,7 +231,7 @@ const LIMITS = { recent: { events: 4, bytes: 1e9 }, batchWrites: 5 }
 t.test('a space does what the model does', { timeout: 120_000 }, async t => {
   const property = fc.asyncProperty(commands, async commands => {
     const directory = await mkdtemp(path.join(tmpdir(), 'store-'))
-    const options = { database: path.join(directory, 'store.db'), log: silentLog, limits: LIMITS }
+    const options = { database: newPlace(directory), log: silentLog, limits: LIMITS }
     const store = await openStore(options)
     const system = new System(options, store, await store.createSpace(C1))
     const model = new SpaceModel()
