@@ -12,6 +12,7 @@ export {
   nodeRules,
   rbacRules,
 } from './access/index.ts'
+export { quotaKinds } from './admission/index.ts'
 export { type Catalog, loadCatalog } from './catalog/index.ts'
 export {
   CERTIFICATE_REQUESTS,

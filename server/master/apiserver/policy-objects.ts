@@ -124,11 +124,18 @@ export interface CertificateSigningRequest extends KubernetesObject {
   status?: { certificate?: string; conditions?: Condition[] }
 }
 
+export interface EndpointAddress {
+  ip: string
+  hostname?: string
+  nodeName?: string
+  targetRef?: ObjectReference
+}
+
 export interface Endpoints extends KubernetesObject {
   subsets?: {
-    addresses?: { ip: string }[]
-    notReadyAddresses?: { ip: string }[]
-    ports?: { name?: string; port: number; protocol: string }[]
+    addresses?: EndpointAddress[]
+    notReadyAddresses?: EndpointAddress[]
+    ports?: { name?: string; port: number; protocol: string; appProtocol?: string }[]
   }[]
 }
 

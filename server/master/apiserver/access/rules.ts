@@ -221,7 +221,7 @@ const RULES = new Map<string, readonly Rule[]>([
   [
     COMPONENT_GROUPS.endpointsController,
     [
-      { verbs: READ, resources: ['/services', '/pods'] },
+      { verbs: READ, resources: ['/services', 'discovery.k8s.io/endpointslices'] },
       { verbs: [...READ, 'create', 'update', 'delete'], resources: ['/endpoints'] },
     ],
   ],

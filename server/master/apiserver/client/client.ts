@@ -4,10 +4,11 @@
  */
 import type { StoredObject } from '../../../store/index.ts'
 import { type Attributes, type Authorizer, type Identity, requireAccess, type Verb } from '../access/index.ts'
+import { formatAmount, usageOfQuota } from '../admission/index.ts'
 import type { Resource } from '../catalog/index.ts'
 import { type Cluster, type Interest, type Subscriber, storeKey } from '../cluster/index.ts'
 import type { Frozen, JsonObject, JsonValue } from '../json.ts'
-import type { DeleteOptions, KubernetesObject } from '../objects.ts'
+import type { DeleteOptions, KubernetesObject, ResourceQuota } from '../objects.ts'
 import {
   bindPod,
   createObject,
@@ -21,7 +22,7 @@ import {
   type WriteContext,
 } from '../operations/index.ts'
 import { Selection } from '../selection/index.ts'
-import { type KeptResource, PODS, type ResourceReference } from './resource-reference.ts'
+import { type KeptResource, PODS, RESOURCE_QUOTAS, type ResourceReference } from './resource-reference.ts'
 
 /** A new object, or a version to be written. */
 export type Draft<T extends KubernetesObject> = Omit<T, 'metadata'> & {
@@ -144,6 +145,14 @@ export class ClusterClient {
     const resource = await this.#open(reference, 'deletecollection', { namespace, name: '' })
     await deleteObjects(this.#context(resource), this.#list(resource, namespace), {})
     return this.#list(resource, namespace).length
+  }
+
+  /** What its namespace uses of a quota, as quantities. @throws `Forbidden` */
+  async quotaUse(quota: Frozen<ResourceQuota>): Promise<Record<string, string>> {
+    const { namespace = '', name } = quota.metadata
+    await this.#open(RESOURCE_QUOTAS, 'get', { namespace, name })
+    const usage = usageOfQuota(this.#cluster, quota)
+    return Object.fromEntries([...usage].map(([counted, amount]) => [counted, formatAmount(counted, amount)]))
   }
 
   /** Binds a pod to a node. @throws `NotFound`, `Conflict`, `Forbidden` */

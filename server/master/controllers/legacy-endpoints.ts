@@ -1,0 +1,100 @@
+/** Keeps Endpoints of services with a selector, for programs that do not know endpoint slices. */
+import { isDeepStrictEqual } from 'node:util'
+import {
+  ENDPOINT_SLICES,
+  ENDPOINTS,
+  type EndpointSlice,
+  type Frozen,
+  type ObjectName,
+  SERVICES,
+  StatusError,
+} from '../apiserver/index.ts'
+import { unlessAbsent } from './absence.ts'
+import type { Controller, ControllerOptions } from './controller.ts'
+import { endpointsOf } from './legacy-endpoints-plan.ts'
+import { nameOf, ObjectLoop } from './object-loop.ts'
+import { hasSelector, MANAGED_BY, MANAGED_BY_LABEL, SERVICE_NAME_LABEL } from './service-endpoints.ts'
+
+/** Milliseconds for which changes of slices are collected. */
+const COLLECT = 50
+
+function serviceOf({ metadata }: Frozen<EndpointSlice>): ObjectName | undefined {
+  const { labels = {}, namespace = '' } = metadata
+  const name = labels[SERVICE_NAME_LABEL]
+  return name === undefined || labels[MANAGED_BY_LABEL] !== MANAGED_BY ? undefined : { namespace, name }
+}
+
+export class LegacyEndpointsController implements Controller {
+  readonly #client: ControllerOptions['client']
+  readonly #loop: ObjectLoop
+  /** Names of slices by namespace and service. */
+  readonly #slices = new Map<string, Set<string>>()
+
+  constructor(options: ControllerOptions) {
+    this.#client = options.client
+    this.#loop = new ObjectLoop('endpoints', options, async target => {
+      await this.#reconcile(target)
+      return undefined
+    })
+  }
+
+  async start(): Promise<void> {
+    await this.#loop.observe(SERVICES, {
+      seen: service => this.#loop.kick(nameOf(service)),
+      removed: service => this.#loop.kick(nameOf(service)),
+    })
+    await this.#loop.observe(ENDPOINT_SLICES, {
+      seen: slice => this.#sliceSeen(slice, true),
+      removed: slice => this.#sliceSeen(slice, false),
+    })
+    this.#loop.start()
+  }
+
+  async stop(): Promise<void> {
+    await this.#loop.stop()
+  }
+
+  #sliceSeen(slice: Frozen<EndpointSlice>, present: boolean): void {
+    const service = serviceOf(slice)
+    if (service === undefined) return
+    const key = `${service.namespace}/${service.name}`
+    const names = this.#slices.get(key) ?? new Set<string>()
+    if (present) this.#slices.set(key, names.add(slice.metadata.name))
+    else if (names.delete(slice.metadata.name) && names.size === 0) this.#slices.delete(key)
+    this.#loop.kickAfter(service, COLLECT)
+  }
+
+  async #slicesOf({ namespace, name }: ObjectName): Promise<Frozen<EndpointSlice>[]> {
+    const names = [...(this.#slices.get(`${namespace}/${name}`) ?? [])]
+    const slices = await Promise.all(
+      names.map(slice => this.#client.get(ENDPOINT_SLICES, { namespace, name: slice })),
+    )
+    return slices.filter(slice => slice !== undefined)
+  }
+
+  async #reconcile(target: ObjectName): Promise<void> {
+    const service = await this.#client.get(SERVICES, target)
+    if (service === undefined) {
+      // Those of a service with a selector are ours; others go with nobody.
+      await unlessAbsent(() => this.#client.delete(ENDPOINTS, target))
+      return
+    }
+    if (!hasSelector(service)) return
+    const wanted = endpointsOf(service, await this.#slicesOf(target))
+    const present = await this.#client.get(ENDPOINTS, target)
+    try {
+      if (present === undefined) await this.#client.create(ENDPOINTS, wanted)
+      else if (
+        !isDeepStrictEqual(present.subsets, wanted.subsets) ||
+        !isDeepStrictEqual(present.metadata.labels, wanted.metadata.labels)
+      ) {
+        const { resourceVersion = '' } = present.metadata
+        await this.#client.update(ENDPOINTS, { ...wanted, metadata: { ...wanted.metadata, resourceVersion } })
+      }
+    } catch (error) {
+      // The namespace began to go, and the endpoints with it.
+      const expected = ['NotFound', 'Forbidden', 'AlreadyExists']
+      if (!(error instanceof StatusError) || !expected.includes(error.reason)) throw error
+    }
+  }
+}
