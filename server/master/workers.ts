@@ -28,6 +28,7 @@ import {
   REPLICATION_CONTROLLER_KIND,
   ReplicaSetController,
   StatefulSetController,
+  VolumeController,
 } from './controllers/index.ts'
 import { Scheduler } from './scheduler/index.ts'
 
@@ -69,6 +70,7 @@ export class Workers {
     const statefulSets = base('statefulSetController')
     const daemonSets = base('daemonSetController')
     const cronJobs = base('cronJobController')
+    const volumes = base('volumeController')
     const replicaSets = base('replicaSetController')
     const replicationControllers = base('replicationController')
     this.#all = [
@@ -101,6 +103,10 @@ export class Workers {
       new DaemonSetController({
         ...daemonSets,
         events: new EventRecorder(daemonSets.client, 'daemonset-controller', clock, own),
+      }),
+      new VolumeController({
+        ...volumes,
+        events: new EventRecorder(volumes.client, 'persistentvolume-controller', clock, own),
       }),
       new CronJobController({
         ...cronJobs,

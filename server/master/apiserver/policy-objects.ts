@@ -60,13 +60,14 @@ export interface PersistentVolume extends KubernetesObject {
     volumeAttributesClassName?: string
     volumeMode?: string
   }
-  status?: { phase?: string; reason?: string }
+  status?: { phase?: string; reason?: string; message?: string }
 }
 
 export interface PersistentVolumeClaim extends KubernetesObject {
   spec: {
     accessModes?: string[]
     resources?: ResourceRequirements
+    selector?: LabelSelector
     storageClassName?: string
     volumeAttributesClassName?: string
     volumeMode?: string
