@@ -6,7 +6,6 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Connection, createConnection } from 'mysql2/promise'
-import type { Test } from 'tap'
 import { runCommand } from '../../../kit/index.ts'
 
 const SERVER = '/usr/sbin/mariadbd'
@@ -45,12 +44,12 @@ export class MariadbServer {
     this.#port = port
   }
 
-  /** Starts a server that is gone when the test ends. */
-  static async start(t: Test): Promise<MariadbServer> {
+  /** Starts a server. @param atEnd takes what ends it and removes its files */
+  static async start(atEnd: (end: () => Promise<void>) => unknown): Promise<MariadbServer> {
     // Below the system's own place for sockets, whose names may only be short.
     const directory = await mkdtemp(path.join(tmpdir(), 'mdb-'))
     const server = new MariadbServer(directory, await freePort())
-    t.teardown(async () => {
+    atEnd(async () => {
       await server.kill()
       await rm(directory, { recursive: true, force: true })
     })

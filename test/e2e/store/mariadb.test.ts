@@ -12,7 +12,7 @@ const root = path.resolve(import.meta.dirname, '../../..')
 const C1 = parseSpaceId('c1')
 
 t.test('the store on MariaDB', { skip, timeout: 500_000 }, async t => {
-  const server = await MariadbServer.start(t)
+  const server = await MariadbServer.start(end => t.teardown(end))
 
   for (const name of ['store', 'watch', 'compaction', 'refused-commit', 'model']) {
     await t.test(`the tests of both engines: ${name}`, async t => {

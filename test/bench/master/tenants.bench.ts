@@ -1,0 +1,73 @@
+/** Many clusters in one process: how fast they are made, what they cost idle and filled, and what is left of them. */
+import path from 'node:path'
+import { median, type PrintFigure, printLine, rounded } from '../figures.ts'
+import { inTemporaryDirectory } from '../store/bench-store.ts'
+import { ApiUnderMeasurement, configMap, NAMESPACE } from './api.ts'
+
+const TENANTS = 100
+/** Objects that each is filled with. */
+const OBJECTS = 100
+const MIB = 1024 * 1024
+
+export async function run(print: PrintFigure): Promise<void> {
+  await inTemporaryDirectory(async directory => {
+    const api = await ApiUnderMeasurement.start(path.join(directory, 'drover.db'))
+    const ids = Array.from({ length: TENANTS }, (_, index) => `t${index}`)
+    const memory = async (when: string, budget?: string) => {
+      const { resident = 0, heap = 0 } = await api.order({ do: 'measure' })
+      const figure = { bench: 'master', unit: 'MiB' } as const
+      print({
+        ...figure,
+        name: `resident, ${when}`,
+        value: rounded(resident / MIB),
+        ...(budget ? { budget } : {}),
+      })
+      return heap
+    }
+    try {
+      // What is loaded once, for whoever is first.
+      await api.order({ do: 'create', cluster: 'first' })
+      await api.ask({ method: 'GET', path: `${NAMESPACE}/configmaps` }, 'first')
+      const before = await memory('one cluster')
+      const times: number[] = []
+      const begin = performance.now()
+      for (const id of ids) {
+        const start = performance.now()
+        await api.order({ do: 'create', cluster: id })
+        await api.ask({ method: 'GET', path: NAMESPACE }, id)
+        times.push(performance.now() - start)
+      }
+      const rate = (TENANTS / (performance.now() - begin)) * 1000
+      print({
+        bench: 'master',
+        name: 'new cluster, usable',
+        value: rounded(median(times)),
+        unit: 'ms',
+        budget: '<= 100',
+      })
+      print({ bench: 'master', name: 'new clusters', value: rounded(rate), unit: '1/s', budget: '>= 50' })
+      const idle = await memory(`${TENANTS} idle clusters`, '<= 250')
+      const each = (idle - before) / TENANTS / MIB
+      print({ bench: 'master', name: 'idle cluster', value: rounded(each), unit: 'MiB', budget: '<= 1' })
+      for (const id of ids) {
+        const fill = (index: number) =>
+          api.ask({ method: 'POST', path: `${NAMESPACE}/configmaps`, body: configMap(`m${index}`) }, id)
+        await Promise.all(Array.from({ length: OBJECTS }, (_, index) => fill(index)))
+      }
+      await memory(`each with ${OBJECTS} objects`)
+      for (const id of ids) await api.order({ do: 'delete', cluster: id })
+      const after = await memory('all deleted')
+      print({
+        bench: 'master',
+        name: 'live memory after deletion, of that before',
+        value: rounded(after / before),
+        unit: 'ratio',
+        budget: '<= 1.1',
+      })
+    } finally {
+      await api.stop()
+    }
+  })
+}
+
+if (import.meta.main) await run(printLine)
