@@ -165,8 +165,12 @@ export function edgeChain(inside: Chain, outside: Chain, podBlock: string): Chai
   }
 }
 
-/** The table without services: maps, and the chains that the kernel calls. */
-export function tableText(): string {
+/**
+ * The table without services: maps, and the chains that the kernel calls.
+ *
+ * @param gateway of this host's pods: the host's own address on their bridge, and the same on every host
+ */
+export function tableText(gateway: string): string {
   const isRefused = `meta mark & 0x${REFUSE_MARK.toString(16)} != 0`
   const hooks = (['input', 'forward', 'output'] as const).flatMap(hook => [
     `  chain refuse_${hook} {`,
@@ -196,6 +200,8 @@ export function tableText(): string {
     '    type nat hook postrouting priority srcnat + 10; policy accept;',
     `    meta mark & 0x${MASQUERADE_MARK.toString(16)} != 0 masquerade`,
     '    ct status dnat ip saddr . ip daddr @hairpin masquerade',
+    // What the host itself asks comes from there, and from another host, answers would not find back.
+    `    ct status dnat ip saddr ${gateway} masquerade`,
     '  }',
     ...hooks,
     '}',

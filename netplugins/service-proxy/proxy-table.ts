@@ -3,6 +3,7 @@
  * takes them in one step. A change costs what it changes, whatever the number of services.
  */
 import { isDeepStrictEqual } from 'node:util'
+import { formatIpv4, requireIpv4Block } from '../../kit/index.ts'
 import { type Chain, FIXED_CHAINS, LOCAL_OFFSET, SERVICE_TABLE, tableText } from './chains.ts'
 import type { Front, ServiceRules } from './service-rules.ts'
 
@@ -111,12 +112,18 @@ function isSameChain(a: Chain, b: Chain): boolean {
 }
 
 export class ProxyTable {
+  readonly #gateway: string
   readonly #services = new Map<string, ServiceRules>()
   readonly #chains = new Map<string, Shared<Chain>>()
   readonly #hairpins = new Map<string, Shared<string>>()
   /** Whose a front is, of those who want it; the others wait. */
   readonly #owners = new Map<string, string>()
   readonly #waiting = new Map<string, Set<string>>()
+
+  /** @param podBlock the block of all pods' addresses */
+  constructor(podBlock: string) {
+    this.#gateway = formatIpv4(requireIpv4Block(podBlock, 'block of pods').base + 1)
+  }
 
   /** How many services lead anywhere. */
   get size(): number {
@@ -167,7 +174,7 @@ export class ProxyTable {
       }
     }
     const table = `table ip ${SERVICE_TABLE}`
-    return `${table}\ndelete ${table}\n${tableText()}\n${statements.text()}`
+    return `${table}\ndelete ${table}\n${tableText(this.#gateway)}\n${statements.text()}`
   }
 
   #replace(

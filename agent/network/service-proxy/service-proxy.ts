@@ -49,8 +49,10 @@ export class ServiceProxy implements Daemon {
   readonly #slices = new Map<string, Map<string, SliceRecord>>()
   /** Services that have to be looked at. */
   readonly #dirty = new Set<string>()
-  #table = new ProxyTable()
+  #table: ProxyTable | undefined
   #podBlock: string | undefined
+  /** What the kernel may remember of UDP ports whose endpoints changed. */
+  readonly #asked = new Map<string, UdpPort>()
   /** Whether the kernel's table is what `#table` was before the next change. */
   #isBuilt = false
   #hasLocalEndpoints = false
@@ -143,7 +145,7 @@ export class ServiceProxy implements Daemon {
   }
 
   async #verify(): Promise<void> {
-    if (!this.#isBuilt) return
+    if (!this.#isBuilt || this.#table === undefined) return
     const present = await listChains()
     if (present.isSupersetOf(this.#table.chainNames())) return
     this.#options.log.info('somebody removed rules of services; they are made again')
@@ -156,28 +158,31 @@ export class ServiceProxy implements Daemon {
     const podBlock = this.#options.podBlock()
     // Half of what there is would send packets away that somebody serves.
     if (!services.ready || !slices.ready || podBlock === undefined) return
-    if (podBlock !== this.#podBlock) this.#beginAnew(podBlock)
-    const udp = new Map<string, UdpPort>()
+    const table = this.#tableOf(podBlock)
     const changes = new Map<string, ServiceRules | undefined>()
     for (const key of this.#dirty) {
       const rules = this.#rulesOf(key, podBlock)
       changes.set(key, rules)
-      for (const port of changedPorts(this.#table.rules(key), rules)) {
-        udp.set(`${port.address} ${port.port}`, port)
+      for (const port of changedPorts(table.rules(key), rules)) {
+        this.#asked.set(`${port.address} ${port.port}`, port)
       }
     }
     this.#dirty.clear()
-    const statements = this.#table.update(changes)
-    await this.#run(this.#isBuilt ? statements : this.#table.replacement())
-    this.#tellLocalEndpoints()
-    if (udp.size > 0) await forgetUnserved([...udp.values()])
+    const statements = table.update(changes)
+    await this.#run(table, this.#isBuilt ? statements : table.replacement())
+    this.#tellLocalEndpoints(table.hasLocalEndpoints)
+    if (this.#asked.size === 0) return
+    await forgetUnserved([...this.#asked.values()])
+    this.#asked.clear()
   }
 
-  #beginAnew(podBlock: string): void {
+  #tableOf(podBlock: string): ProxyTable {
+    if (this.#table !== undefined && podBlock === this.#podBlock) return this.#table
     this.#podBlock = podBlock
-    this.#table = new ProxyTable()
+    this.#table = new ProxyTable(podBlock)
     this.#isBuilt = false
     for (const key of this.#services.keys()) this.#dirty.add(key)
+    return this.#table
   }
 
   #rulesOf(key: string, podBlock: string): ServiceRules | undefined {
@@ -187,7 +192,7 @@ export class ServiceProxy implements Daemon {
     return rulesOfService(service, slices, { node: this.#options.node, podBlock })
   }
 
-  async #run(statements: string): Promise<void> {
+  async #run(table: ProxyTable, statements: string): Promise<void> {
     if (statements === '') return
     const { log } = this.#options
     const begin = performance.now()
@@ -197,11 +202,10 @@ export class ServiceProxy implements Daemon {
     this.#isBuilt = true
     const milliseconds = Math.round(performance.now() - begin)
     const what = whole ? 'made the rules of all services' : 'changed rules of services'
-    log[whole ? 'info' : 'debug']({ services: this.#table.size, milliseconds }, what)
+    log[whole ? 'info' : 'debug']({ services: table.size, milliseconds }, what)
   }
 
-  #tellLocalEndpoints(): void {
-    const present = this.#table.hasLocalEndpoints
+  #tellLocalEndpoints(present: boolean): void {
     if (present === this.#hasLocalEndpoints) return
     this.#hasLocalEndpoints = present
     this.#options.onLocalEndpoints(present)

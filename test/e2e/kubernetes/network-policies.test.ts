@@ -93,6 +93,15 @@ t.test('network policies of Kubernetes', { skip, timeout: 280_000 }, async t => 
     await fleet.kubectl(['label', 'pod', 'near', 'app=near', '--overwrite'])
     await closes(near, web)
   })
+  await t.test('by way of a service, all the same', async () => {
+    const spec = { selector: { app: 'web' }, ports: [{ port: 80, targetPort: PORT }] }
+    await world.apply({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' }, spec })
+    const path = 'jsonpath={.spec.clusterIP}'
+    const address = (await fleet.kubectl(['get', 'service', 'web', '-o', path])).stdout
+    const ask = (from: RunningPod) => () => from.peer.ask('tcp', address, 80, 600)
+    await answers('far is let in', ask(far), answer => answer.startsWith(`web sees ${far.address}`))
+    await answers('near is not', ask(near), answer => answer === 'silence')
+  })
   await t.test('allow by namespace, and its labels change', async () => {
     await world.apply(
       policy('by-namespace', {

@@ -226,6 +226,30 @@ t.test('services of Kubernetes', { skip, timeout: 290_000 }, async t => {
       t.strictSame([...(await seenBy(peer, inside, 80)).keys()], [`web-${index + 1}`])
     }
   })
+  for (const [kind, options] of [
+    ['routed', { routed: { provider: 'hostgw' } }],
+    ['ipsec', {}],
+    ['vxlan', {}],
+  ] as const) {
+    await t.test(`on a network of kind ${kind}`, async t => {
+      await fleet.drover(['network', 'set', kind, '--options', JSON.stringify(options), '--timeout', '60s'])
+      await until(`hosts are connected by ${kind}`, 60_000, async () => {
+        const reports = (await fleet.list('hosts')).map(
+          ({ network }) => network as { kind: string; up: number; failure: string | null } | null,
+        )
+        return reports.every(report => report?.kind === kind && report.up === 2 && report.failure === null)
+      })
+      for (const [name, peer] of places) {
+        await serves(name, peer, web, 80)
+        t.strictSame([...(await seenBy(peer, web, 80)).keys()].toSorted(), everybody, name)
+      }
+      for (const host of members) {
+        await serves('outside', stranger, host.address, NODE_PORT)
+        t.strictSame([...(await seenBy(stranger, host.address, NODE_PORT)).keys()].toSorted(), everybody)
+        t.strictSame([...(await seenBy(client.peer, host.address, NODE_PORT)).keys()].toSorted(), everybody)
+      }
+    })
+  }
   await t.test('an endpoint that goes', async () => {
     const asker = clients[2] as RunningPod
     // One socket that keeps asking: its way must be forgotten.

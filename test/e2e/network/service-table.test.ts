@@ -94,7 +94,7 @@ t.test('a change at a time, and everything at once', { skip }, async t => {
   const step = fc.array(change, { minLength: 1, maxLength: 3 })
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 8 }), async steps => {
-      const table = new ProxyTable()
+      const table = new ProxyTable(HOST.podBlock)
       await runStatements(table.replacement())
       for (const changes of steps) {
         const rules = changes.map(

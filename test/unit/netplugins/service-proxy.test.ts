@@ -132,7 +132,7 @@ t.test('ports by name and protocol', async t => {
 })
 
 t.test('a change says what changes, and nothing else', async t => {
-  const table = new ProxyTable()
+  const table = new ProxyTable(HOST.podBlock)
   const set = (name: string, value: ReturnType<typeof rules> | undefined) =>
     table
       .update(new Map([[name, value]]))
