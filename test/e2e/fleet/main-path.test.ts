@@ -23,7 +23,8 @@ async function kernelState(fleet: Fleet): Promise<Record<string, string[]>> {
       line.replace(/^\d+: /, '').replace(/ valid_lft.*/, ''),
     ),
     rules: (await lines('iptables-save')).filter(line => line.startsWith('-A') && line.includes('CATTLE')),
-    // Where the next address is looked for, and the journal of everything that was, are the host's own.
+    // Where the next address is looked for, the journal of everything that was, and what is followed of the cluster are
+    // the host's own.
     files: await lines(
       'find',
       '/var/lib/drover/agent',
@@ -35,6 +36,9 @@ async function kernelState(fleet: Fleet): Promise<Record<string, string[]>> {
       '!',
       '-path',
       '*/metadata/*',
+      '!',
+      '-path',
+      '*/cluster/*',
     ),
     containers: await lines('docker', 'ps', '--all', '--quiet'),
   }
