@@ -179,6 +179,9 @@ async function run(settings: ServerSettings): Promise<void> {
       cert: certificates.server.certificate,
       key: certificates.server.privateKey,
       minVersion: 'TLSv1.2',
+      // Certificates that clusters gave to their clients: whether one is good, only its cluster can say.
+      requestCert: true,
+      rejectUnauthorized: false,
     },
     onRequest: (request, response) => door.request(request, response, true),
     onUpgrade: (request, socket, head) => door.upgrade(request, socket, head, true),

@@ -15,10 +15,10 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509'
 
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+export const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 const DAY = 24 * 60 * 60 * 1000
 /** A certificate is valid a little before it was made: other machines' clocks run behind. */
-const CLOCK_SKEW = 60 * 60 * 1000
+export const CLOCK_SKEW = 60 * 60 * 1000
 
 /** A certificate and its private key, both PEM. */
 export interface KeyPair {
@@ -47,12 +47,12 @@ async function exportPrivateKey(key: webcrypto.CryptoKey): Promise<string> {
   return PemConverter.encode(der, 'PRIVATE KEY')
 }
 
-async function importPrivateKey(pem: string): Promise<webcrypto.CryptoKey> {
+export async function importPrivateKey(pem: string): Promise<webcrypto.CryptoKey> {
   const der = PemConverter.decodeFirst(pem)
   return await webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign'])
 }
 
-function serialNumber(): string {
+export function serialNumber(): string {
   const bytes = Buffer.from(webcrypto.getRandomValues(new Uint8Array(16)))
   // The first bit clear keeps the number positive in DER.
   bytes.writeUInt8(bytes.readUInt8(0) & 0x7f, 0)
@@ -62,6 +62,28 @@ function serialNumber(): string {
 /** Makes a self-signed certificate authority. */
 export async function createCertificateAuthority(commonName: string, validDays: number): Promise<KeyPair> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
+  const certificate = await selfSigned(keys, commonName, validDays)
+  return { certificate, privateKey: await exportPrivateKey(keys.privateKey) }
+}
+
+/** The certificate of an authority whose key is there already. @param keys ECDSA P-256, as JWK */
+export async function certifyAuthority(
+  keys: { readonly private: webcrypto.JsonWebKey; readonly public: webcrypto.JsonWebKey },
+  commonName: string,
+  validDays: number,
+): Promise<string> {
+  const [privateKey, publicKey] = await Promise.all([
+    webcrypto.subtle.importKey('jwk', keys.private, ALGORITHM, false, ['sign']),
+    webcrypto.subtle.importKey('jwk', keys.public, ALGORITHM, true, ['verify']),
+  ])
+  return await selfSigned({ privateKey, publicKey }, commonName, validDays)
+}
+
+async function selfSigned(
+  keys: webcrypto.CryptoKeyPair,
+  commonName: string,
+  validDays: number,
+): Promise<string> {
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
     name: distinguishedName(commonName),
@@ -78,7 +100,7 @@ export async function createCertificateAuthority(commonName: string, validDays: 
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
-  return { certificate: certificate.toString('pem'), privateKey: await exportPrivateKey(keys.privateKey) }
+  return certificate.toString('pem')
 }
 
 /** Makes a key and a certificate for it, signed by `authority`. */

@@ -15,7 +15,13 @@ import {
 } from '../../kit/index.ts'
 import type { KubernetesVersion } from '../../protocol/kubernetes/index.ts'
 import { parseSpaceId, type Space, type SpaceId, type Store } from '../store/index.ts'
-import { type Authorizer, Cluster, loadCatalog, ParsedObjects } from './apiserver/index.ts'
+import {
+  type Authorizer,
+  type ClientAuthorities,
+  Cluster,
+  loadCatalog,
+  ParsedObjects,
+} from './apiserver/index.ts'
 import { type ApiEndpoint, ensureDefaultObjects } from './default-objects.ts'
 import { masterErrors } from './errors.ts'
 import { chooseVersion, versionOf } from './versions.ts'
@@ -29,6 +35,7 @@ export interface ClustersOptions {
   readonly authorizer: Authorizer
   /** Certificates in PEM that clients of the API have to believe. */
   readonly authority: string
+  readonly clients: ClientAuthorities
   /** Where pods reach the API; undefined where that is not known. */
   readonly endpoint: ApiEndpoint | undefined
   readonly clock: Clock
@@ -136,10 +143,10 @@ export class Clusters {
   }
 
   async #run(id: string, space: Space): Promise<Running> {
-    const { authorizer, authority, endpoint, clock, log } = this.#options
+    const { authorizer, authority, clients, endpoint, clock, log } = this.#options
     const catalog = await loadCatalog(versionOf(space))
     const cluster = new Cluster({ space, catalog, clock, log, parsed: this.#parsed })
-    const workers = new Workers({ cluster, authorizer, authority, clock, log })
+    const workers = new Workers({ cluster, authorizer, authority, clients, clock, log })
     const running: Running = { cluster, workers, fed: cluster.feed.run() }
     this.#running.set(id, running)
     try {

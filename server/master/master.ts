@@ -9,6 +9,7 @@ import {
   type Authenticate,
   type Authorizer,
   anyOf,
+  ClientAuthorities,
   ClusterClient,
   groupRules,
   type Identity,
@@ -58,7 +59,8 @@ export class KubernetesMaster implements Daemon {
     const { clock = systemClock } = this.#options
     const catalog = await loadCatalog(DEFAULT_KUBERNETES_VERSION)
     const authorizer = this.#authorizer
-    const clusters = new Clusters({ store, authorizer, authority, endpoint, clock, log })
+    const clients = new ClientAuthorities(serviceAccounts.secret)
+    const clusters = new Clusters({ store, authorizer, authority, clients, endpoint, clock, log })
     const server = new ApiServer({
       openCluster: id => clusters.open(id),
       catalog,
@@ -66,6 +68,7 @@ export class KubernetesMaster implements Daemon {
       authorizer,
       nodes,
       serviceAccounts,
+      clients,
       clock,
       log,
     })

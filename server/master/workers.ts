@@ -2,12 +2,15 @@
 import type { Clock, Logger } from '../../kit/index.ts'
 import {
   type Authorizer,
+  type ClientAuthorities,
   type Cluster,
   ClusterClient,
   COMPONENT_GROUPS,
   EventRecorder,
+  type Identity,
 } from './apiserver/index.ts'
 import {
+  CertificateController,
   type Controller,
   CronJobController,
   CustomDefinitionController,
@@ -37,6 +40,7 @@ export interface WorkersOptions {
   readonly authorizer: Authorizer
   /** Certificates in PEM that clients of the API have to believe. */
   readonly authority: string
+  readonly clients: ClientAuthorities
   readonly clock: Clock
   readonly log: Logger
 }
@@ -51,10 +55,33 @@ export function componentClient(
   return new ClusterClient(cluster, { user: group, groups: [group] }, authorizer)
 }
 
+/** Whether somebody may have client certificates of nodes. */
+async function mayHaveCertificate(
+  authorizer: Authorizer,
+  cluster: Cluster,
+  identity: Identity,
+  subresource: string,
+): Promise<boolean> {
+  const decision = await authorizer.authorize(
+    {
+      identity,
+      verb: 'create',
+      group: 'certificates.k8s.io',
+      resource: 'certificatesigningrequests',
+      subresource,
+      namespace: '',
+      name: '',
+      requiredField: () => undefined,
+    },
+    cluster,
+  )
+  return decision.allowed
+}
+
 export class Workers {
   readonly #all: readonly Controller[]
 
-  constructor({ cluster, authorizer, authority, clock, log }: WorkersOptions) {
+  constructor({ cluster, authorizer, authority, clients, clock, log }: WorkersOptions) {
     const own = log.child({ cluster: cluster.id })
     const client = (component: keyof typeof COMPONENT_GROUPS) =>
       componentClient(cluster, authorizer, component)
@@ -82,6 +109,11 @@ export class Workers {
       }),
       new CustomDefinitionController(base('customDefinitionController')),
       new DisruptionController(base('disruptionController')),
+      new CertificateController({
+        ...base('certificateController'),
+        sign: (request, options) => clients.sign(cluster.id, request, options),
+        mayHave: async (identity, kind) => await mayHaveCertificate(authorizer, cluster, identity, kind),
+      }),
       new EventController(base('eventsController')),
       new EndpointSliceController(base('endpointSliceController')),
       new LegacyEndpointsController(base('endpointsController')),

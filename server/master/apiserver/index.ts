@@ -14,6 +14,7 @@ export {
 } from './access/index.ts'
 export { quotaKinds } from './admission/index.ts'
 export { type Catalog, loadCatalog } from './catalog/index.ts'
+export { ClientAuthorities } from './certificates/index.ts'
 export {
   CERTIFICATE_REQUESTS,
   CLUSTER_ROLE_BINDINGS,

@@ -1,3 +1,4 @@
+export { CertificateController } from './certificates.ts'
 export type { Controller, ControllerOptions } from './controller.ts'
 export { CronJobController } from './cron-jobs.ts'
 export { CustomDefinitionController } from './custom-definitions.ts'

@@ -13,6 +13,8 @@ export interface Credentials {
   readonly bearerToken?: string
   /** A client certificate whose chain the TLS listener has verified, in DER. */
   readonly clientCertificate?: Uint8Array
+  /** A client certificate, in DER, whose holder has proved to have its key; nobody has looked at who signed it. */
+  readonly presentedCertificate?: Uint8Array
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   requireAccess,
 } from '../access/index.ts'
 import type { Catalog } from '../catalog/index.ts'
+import type { ClientAuthorities } from '../certificates/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
 import type { NodeGateway } from '../nodes.ts'
@@ -45,6 +46,7 @@ export interface ApiServerOptions {
   readonly authorizer: Authorizer
   readonly nodes: NodeGateway
   readonly serviceAccounts: ServiceAccountOptions
+  readonly clients: ClientAuthorities
   readonly clock: Clock
   readonly log: Logger
 }
@@ -59,12 +61,12 @@ export class ApiServer {
 
   constructor(options: ApiServerOptions) {
     this.#options = options
-    const { authenticate, authorizer, clock, nodes, openCluster, serviceAccounts } = options
+    const { authenticate, authorizer, clients, clock, nodes, openCluster, serviceAccounts } = options
     this.#watches = new Watches(clock)
     this.#streams = new StreamUpgrades(nodes, options.log)
     this.#keys = new SigningKeys(serviceAccounts.secret)
     const tokens = new ServiceAccountTokens({ keys: this.#keys, issuer: serviceAccounts.issuer, clock })
-    this.#authentication = new Authentication({ authenticate, tokens, openCluster, clock })
+    this.#authentication = new Authentication({ authenticate, clients, tokens, openCluster, clock })
     this.#verbs = new ResourceVerbs({ authorizer, watches: this.#watches, nodes, tokens })
   }
 

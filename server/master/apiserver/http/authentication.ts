@@ -7,6 +7,7 @@ import {
   type Credentials,
   type Identity,
 } from '../access/index.ts'
+import type { ClientAuthorities } from '../certificates/index.ts'
 import {
   API_AUDIENCE,
   bootstrapIdentity,
@@ -18,6 +19,7 @@ import {
 export interface AuthenticationOptions {
   readonly authenticate: Authenticate
   readonly tokens: ServiceAccountTokens
+  readonly clients: ClientAuthorities
   /** Opens a cluster; undefined when there is none. */
   readonly openCluster: (id: string) => Promise<AccessView | undefined>
   readonly clock: Clock
@@ -48,12 +50,19 @@ export class Authentication {
   ): Promise<TokenOwner | undefined> {
     const identity = await this.#options.authenticate(cluster, credentials)
     if (identity !== undefined) return { identity: authenticated(identity), audiences }
-    const { bearerToken } = credentials
+    const { bearerToken, presentedCertificate } = credentials
+    const holder = presentedCertificate && this.#holder(cluster, presentedCertificate)
+    if (holder !== undefined) return { identity: authenticated(holder), audiences }
     if (bearerToken === undefined) return undefined
     const owner = (await this.#account(cluster, bearerToken)) ?? (await this.#bootstrap(cluster, bearerToken))
     if (owner === undefined) return undefined
     const common = audiences.filter(audience => owner.audiences.includes(audience))
     return common.length === 0 ? undefined : { identity: authenticated(owner.identity), audiences: common }
+  }
+
+  #holder(cluster: string, certificate: Uint8Array): Identity | undefined {
+    const { clients, clock } = this.#options
+    return clients.identify(cluster, certificate, clock.now())
   }
 
   async #account(cluster: string, token: string): Promise<TokenOwner | undefined> {

@@ -10,7 +10,7 @@ const LONGEST_TOKEN = 16 * 1024
 const certificates = new WeakMap<Socket, Uint8Array | null>()
 
 function clientCertificate(socket: Socket): Uint8Array | undefined {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+  if (!(socket instanceof TLSSocket)) return undefined
   let certificate = certificates.get(socket)
   if (certificate === undefined) {
     const { raw } = socket.getPeerCertificate()
@@ -18,6 +18,11 @@ function clientCertificate(socket: Socket): Uint8Array | undefined {
     certificates.set(socket, certificate)
   }
   return certificate ?? undefined
+}
+
+/** Whether the listener believes whoever signed a connection's certificate. */
+function isVerified(socket: Socket): boolean {
+  return socket instanceof TLSSocket && socket.authorized
 }
 
 /** How browsers, whose websockets have no headers, bring a token (Kubernetes API, "WebSocket authentication"). */
@@ -36,6 +41,7 @@ export function credentialsOf(request: IncomingMessage): Credentials {
   const certificate = clientCertificate(request.socket)
   return {
     ...(bearerToken === undefined || bearerToken.length > LONGEST_TOKEN ? {} : { bearerToken }),
-    ...(certificate === undefined ? {} : { clientCertificate: certificate }),
+    ...(certificate === undefined ? {} : { presentedCertificate: certificate }),
+    ...(certificate !== undefined && isVerified(request.socket) ? { clientCertificate: certificate } : {}),
   }
 }

@@ -1,4 +1,4 @@
-/** The keys that the tokens of clusters' service accounts are signed with: one per cluster, derived, never stored. */
+/** Keys that clusters sign with: one per cluster and purpose, derived, never stored. */
 import {
   createECDH,
   createHash,
@@ -24,8 +24,8 @@ export interface SigningKey {
   readonly published: Readonly<Record<string, string>>
 }
 
-function derive(secret: string, cluster: string): SigningKey {
-  const seed = Buffer.from(hkdfSync('sha256', secret, '', `service accounts of ${cluster}`, SEED_BYTES))
+function derive(secret: string, purpose: string, cluster: string): SigningKey {
+  const seed = Buffer.from(hkdfSync('sha256', secret, '', `${purpose} of ${cluster}`, SEED_BYTES))
   const scalar = (BigInt(`0x${seed.toString('hex')}`) % (ORDER - 1n)) + 1n
   const bytes = Buffer.from(scalar.toString(16).padStart(SCALAR_BYTES * 2, '0'), 'hex')
   const curve = createECDH('prime256v1')
@@ -49,18 +49,23 @@ function derive(secret: string, cluster: string): SigningKey {
 
 export class SigningKeys {
   readonly #secret: string
+  readonly #purpose: string
   readonly #kept = new Map<string, SigningKey>()
 
-  /** @param secret of all servers that serve the same clusters */
-  constructor(secret: string) {
+  /**
+   * @param secret of all servers that serve the same clusters
+   * @param purpose keys of another one are other keys
+   */
+  constructor(secret: string, purpose = 'service accounts') {
     this.#secret = secret
+    this.#purpose = purpose
   }
 
   /** The key of a cluster, also of one that does not exist. */
   of(cluster: string): SigningKey {
     const kept = this.#kept.get(cluster)
     if (kept !== undefined) return kept
-    const key = derive(this.#secret, cluster)
+    const key = derive(this.#secret, this.#purpose, cluster)
     const [oldest] = this.#kept.keys()
     if (this.#kept.size >= MOST_KEPT && oldest !== undefined) this.#kept.delete(oldest)
     this.#kept.set(cluster, key)

@@ -1,0 +1,1 @@
+export { ClientAuthorities } from './client-authorities.ts'
