@@ -1,17 +1,24 @@
 /** A container's connection to the network, as it is kept on disk and told to others. */
-import { parseIpv4, type Static, Type, validatorOf } from '../../kit/index.ts'
+import { isIPv6, SocketAddress } from 'node:net'
+import { parseIpv4, parseIpv6, type Static, Type, validatorOf } from '../../kit/index.ts'
 import type { CniAttachmentRequest, PortMapping } from '../../netplugins/cni/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import type { Source } from '../../netplugins/source-guard/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
 
-/** Every address of the host. */
+/** Every IPv4 address of the host. */
 export const ANY_ADDRESS = '0.0.0.0'
+
+/** Every IPv6 address of the host. */
+export const ANY_IPV6_ADDRESS = '::'
+
+/** How IPv4 addresses begin that are written as IPv6 (RFC 4291, 2.5.5.2). */
+const MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex')
 
 const portNumber = Type.Integer({ minimum: 1, maximum: 65535 })
 
 const publishedPortSchema = Type.Object({
-  /** The host's address on which it is published; `0.0.0.0` for every one. */
+  /** The host's address on which it is published; `0.0.0.0` for every one of IPv4, `::` for every one of IPv6. */
   bindAddress: Type.String(),
   hostPort: portNumber,
   containerPort: portNumber,
@@ -82,12 +89,31 @@ export function sourcesOf({ hostInterface, mac, address, flat }: Attachment): [S
 
 /** How a user would name a published port. */
 export function describePort(port: PublishedPort): string {
-  const where = port.bindAddress === ANY_ADDRESS ? '' : `${port.bindAddress}:`
+  const { bindAddress } = port
+  const address = isIPv6(bindAddress) ? `[${bindAddress}]` : bindAddress
+  const where = bindAddress === ANY_ADDRESS ? '' : `${address}:`
   return `port ${where}${port.hostPort}/${port.protocol}`
 }
 
 function isLoopback(address: string): boolean {
   return address.startsWith('127.')
+}
+
+/**
+ * Published on IPv6. Containers have IPv4 addresses only, so the kernel cannot lead packets to them: a socket of the
+ * agent serves everybody.
+ */
+export function isRelayed({ bindAddress }: PublishedPort): boolean {
+  return isIPv6(bindAddress)
+}
+
+/** An address as the kernel spells it; undefined for what a socket of its kind cannot be bound to. */
+function readBindAddress(text: string): string | undefined {
+  if (parseIpv4(text) !== undefined) return text === METADATA_ADDRESS ? undefined : text
+  const bytes = parseIpv6(text)
+  // IPv4 addresses in another spelling.
+  if (bytes === undefined || bytes.subarray(0, 12).equals(MAPPED_PREFIX)) return undefined
+  return new SocketAddress({ address: text, family: 'ipv6' }).address
 }
 
 /** Published where only processes of the host itself can reach it. */
@@ -97,7 +123,8 @@ export function isLoopbackOnly(port: PublishedPort): boolean {
 
 function readPort(mapping: PortMapping): PublishedPort {
   const protocol = (mapping.protocol ?? 'tcp').toLowerCase()
-  const bindAddress = mapping.hostIP === undefined || mapping.hostIP === '' ? ANY_ADDRESS : mapping.hostIP
+  const wanted = mapping.hostIP === undefined || mapping.hostIP === '' ? ANY_ADDRESS : mapping.hostIP
+  const bindAddress = readBindAddress(wanted)
   const object = `port ${mapping.hostPort}/${protocol}`
   if (protocol !== 'tcp' && protocol !== 'udp') {
     throw networkErrors.UnsupportedCniField({
@@ -106,11 +133,11 @@ function readPort(mapping: PortMapping): PublishedPort {
       expected: 'tcp or udp',
     })
   }
-  if (parseIpv4(bindAddress) === undefined || bindAddress === METADATA_ADDRESS) {
+  if (bindAddress === undefined) {
     throw networkErrors.UnsupportedCniField({
       object,
-      message: `cannot be published on ${bindAddress}`,
-      expected: 'an IPv4 address of this host',
+      message: `cannot be published on ${wanted.slice(0, 80)}`,
+      expected: 'an IPv4 or IPv6 address of this host',
     })
   }
   return { bindAddress, hostPort: mapping.hostPort, containerPort: mapping.containerPort, protocol }
@@ -119,8 +146,8 @@ function readPort(mapping: PortMapping): PublishedPort {
 /**
  * The ports that a request asks to publish.
  *
- * @throws `UnsupportedCniField` for other protocols than TCP and UDP, other addresses than IPv4, and for a host port
- *   that is to lead to two container ports
+ * @throws `UnsupportedCniField` for other protocols than TCP and UDP, for what is no address, and for a host port that
+ *   is to lead to two container ports
  */
 export function requestedPorts(request: CniAttachmentRequest): PublishedPort[] {
   const ports = new Map<string, PublishedPort>()

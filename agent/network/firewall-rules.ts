@@ -8,7 +8,7 @@ import { type ChainRules, type DesiredRules, type Jump, NO_RULES } from '../../n
 import type { OverlayRules } from '../../netplugins/overlay/index.ts'
 import { POLICY_CHAIN } from '../../netplugins/policy/index.ts'
 import { SERVICE_MARK } from '../../netplugins/service-proxy/index.ts'
-import { ANY_ADDRESS, type Attachment, isLoopbackOnly, type PublishedPort } from './attachment.ts'
+import { ANY_ADDRESS, type Attachment, isLoopbackOnly, isRelayed, type PublishedPort } from './attachment.ts'
 import type { NetworkPlan, NetworkSettings } from './settings.ts'
 
 /** Mark of the first packet of a connection to a published port (4200); Kubernetes has 0x4000 and 0x8000. */
@@ -75,7 +75,7 @@ export function publicationsOf(attachments: readonly Pick<Attachment, 'address' 
     attachments
       .flatMap(({ address, ports }) => ports.map(port => ({ ...port, address })))
       // Packets to 127.0.0.1 never come from outside; the host's own go through the agent's socket.
-      .filter(port => !isLoopbackOnly(port))
+      .filter(port => !isLoopbackOnly(port) && !isRelayed(port))
       // One order whatever happened before, so that a change of one port is a change of one rule.
       .toSorted(
         (a, b) =>

@@ -5,14 +5,19 @@
  * other process takes the port, so that a port that is taken is found out before anything is built, and to serve
  * 127.0.0.1, to which the kernel could not send a container's packets without opening the loopback to neighbours
  * (route_localnet, CVE-2020-8558).
+ *
+ * Ports on IPv6 addresses are served by the socket alone, whoever asks: containers have IPv4 addresses only. They see
+ * the host as their client, and network policies take it for that.
  */
 import { explainError, type Logger, systemErrorCode } from '../../kit/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import {
   ANY_ADDRESS,
+  ANY_IPV6_ADDRESS,
   type Attachment,
   attachmentKey,
   describePort,
+  isRelayed,
   type PublishedPort,
 } from './attachment.ts'
 import { openTcpRelay } from './tcp-relay.ts'
@@ -34,13 +39,14 @@ interface Held {
 /** What publishing needs to know of an attachment. */
 type Publisher = Pick<Attachment, 'containerId' | 'interfaceName' | 'address' | 'ports'>
 
+/** Sockets of one kind never get packets of the other, so those of IPv4 and IPv6 are not in each other's way. */
 function overlap(one: PublishedPort, other: PublishedPort): boolean {
+  if (one.hostPort !== other.hostPort || one.protocol !== other.protocol) return false
+  if (isRelayed(one) !== isRelayed(other)) return false
+  const everywhere = isRelayed(one) ? ANY_IPV6_ADDRESS : ANY_ADDRESS
   return (
-    one.hostPort === other.hostPort &&
-    one.protocol === other.protocol &&
-    (one.bindAddress === other.bindAddress ||
-      one.bindAddress === ANY_ADDRESS ||
-      other.bindAddress === ANY_ADDRESS)
+    one.bindAddress === other.bindAddress ||
+    [one, other].some(({ bindAddress }) => bindAddress === everywhere)
   )
 }
 
@@ -50,6 +56,8 @@ function translate(error: unknown, port: PublishedPort): unknown {
     case 'EADDRINUSE':
       return networkErrors.PortInUse({ object: describePort(port), cause: error })
     case 'EADDRNOTAVAIL':
+    // A host without IPv6.
+    case 'EAFNOSUPPORT':
       return networkErrors.BindAddressMissing({
         object: `${describePort(port)}: ${port.bindAddress}`,
         cause: error,

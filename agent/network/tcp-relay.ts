@@ -1,8 +1,8 @@
-/** A published TCP port, as the host's own processes see it on the loopback. */
+/** A published TCP port, as the host's own processes see it on the loopback, and everybody on IPv6. */
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import type { Logger } from '../../kit/index.ts'
-import type { PublishedPort } from './attachment.ts'
+import { isRelayed, type PublishedPort } from './attachment.ts'
 
 /** Where connections are relayed to. */
 export interface RelayTarget {
@@ -45,8 +45,8 @@ export async function openTcpRelay(
 ): Promise<{ close(): Promise<void> }> {
   const clients = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true }, client => {
-    // Everything else takes the kernel's way; what ends here did not pass the firewall rules it should have.
-    if (!isFromThisHost(client)) {
+    // By IPv4, everything else takes the kernel's way; what ends here did not pass the firewall rules it should have.
+    if (!isRelayed(port) && !isFromThisHost(client)) {
       client.destroy()
       return
     }
@@ -58,7 +58,7 @@ export async function openTcpRelay(
     join(client, container)
   })
   server.maxConnections = CONNECTION_LIMIT
-  server.listen({ host: port.bindAddress, port: port.hostPort, exclusive: true })
+  server.listen({ host: port.bindAddress, port: port.hostPort, exclusive: true, ipv6Only: true })
   await once(server, 'listening')
   server.on('error', error =>
     log.warn({ port: port.hostPort, reason: error.message }, 'a published port failed'),

@@ -1,8 +1,8 @@
-/** A published UDP port, as the host's own processes see it on the loopback. */
+/** A published UDP port, as the host's own processes see it on the loopback, and everybody on IPv6. */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Logger } from '../../kit/index.ts'
-import type { PublishedPort } from './attachment.ts'
+import { isRelayed, type PublishedPort } from './attachment.ts'
 import type { RelayTarget } from './tcp-relay.ts'
 
 /** Clients of one port at a time; a new one takes the place of the one that was silent longest. */
@@ -23,14 +23,16 @@ interface Session {
 class UdpRelay {
   readonly #socket: Socket
   readonly #target: RelayTarget
+  readonly #servesEverybody: boolean
   readonly #log: Logger
   /** Oldest use first. */
   readonly #sessions = new Map<string, Session>()
   readonly #sweep: NodeJS.Timeout
 
-  constructor(socket: Socket, target: RelayTarget, log: Logger) {
+  constructor(socket: Socket, target: RelayTarget, servesEverybody: boolean, log: Logger) {
     this.#socket = socket
     this.#target = target
+    this.#servesEverybody = servesEverybody
     this.#log = log
     socket.on('message', (data, client) => this.#relay(data, client))
     socket.on('error', error => log.warn({ reason: error.message }, 'a published port failed'))
@@ -48,8 +50,8 @@ class UdpRelay {
   }
 
   #relay(data: Buffer, client: RemoteInfo): void {
-    // Everything else takes the kernel's way; what ends here did not pass the firewall rules it should have.
-    if (!client.address.startsWith('127.')) return
+    // By IPv4, everything else takes the kernel's way; what ends here did not pass the firewall rules it should have.
+    if (!this.#servesEverybody && !client.address.startsWith('127.')) return
     const key = `${client.address}:${client.port}`
     const session = this.#sessions.get(key) ?? this.#open(client)
     session.lastUsed = performance.now()
@@ -94,7 +96,7 @@ export async function openUdpRelay(
   target: RelayTarget,
   log: Logger,
 ): Promise<{ close(): Promise<void> }> {
-  const socket = createSocket('udp4')
+  const socket = createSocket({ type: isRelayed(port) ? 'udp6' : 'udp4', ipv6Only: isRelayed(port) })
   socket.bind({ address: port.bindAddress, port: port.hostPort, exclusive: true })
   try {
     await once(socket, 'listening')
@@ -102,5 +104,5 @@ export async function openUdpRelay(
     socket.close()
     throw error
   }
-  return new UdpRelay(socket, target, log)
+  return new UdpRelay(socket, target, isRelayed(port), log)
 }

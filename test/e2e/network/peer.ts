@@ -78,7 +78,7 @@ function askTcp(address: string, port: number, data: Buffer, deadline: number): 
 
 function askUdp(address: string, port: number, deadline: number, from = 0): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket('udp4')
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
     const finish = (settle: () => void) => {
       clearTimeout(silence)
       clearInterval(again)

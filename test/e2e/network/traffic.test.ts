@@ -103,6 +103,32 @@ t.test('traffic of one host', { skip }, async t => {
     t.match(await outside.transfer(HOST_ADDRESS, 8080, 10_000_000), /sent 10000000$/)
   })
 
+  await t.test('ports on IPv6 addresses, from outside and from the host', async t => {
+    // Known at once: nobody else can have them in this network.
+    run('ip', 'address', 'add', '2001:db8::1/64', 'dev', 'eth0', 'nodad')
+    run('ip', 'address', 'add', '2001:db8::2/64', 'dev', 'eth0', 'nodad')
+    runIn('outside', 'ip', 'address', 'add', '2001:db8::9/64', 'dev', 'eth0', 'nodad')
+    const open = await startContainer(runtime, 'open', [
+      { hostPort: 8090, containerPort: 80, hostIP: '::' },
+      { hostPort: 8090, containerPort: 80 },
+      { hostPort: 5390, containerPort: 53, hostIP: '2001:db8::1', protocol: 'udp' },
+    ])
+    for (const peer of [outside, host]) {
+      t.match(await peer.ask('tcp', '2001:db8::1', 8090), says('open', GATEWAY))
+      t.match(await peer.ask('tcp', '2001:db8::2', 8090), says('open', GATEWAY))
+      t.match(await peer.ask('udp', '2001:db8::1', 5390), says('open', GATEWAY))
+    }
+    t.match(await outside.ask('tcp', HOST_ADDRESS, 8090), says('open', OUTSIDE_ADDRESS))
+    t.match(await outside.transfer('2001:db8::1', 8090, 10_000_000), /sent 10000000$/)
+    t.notOk(await outside.reaches('udp', '2001:db8::2', 5390))
+    await open.peer.stop()
+    await runtime.delete({ containerId: 'open', interfaceName: 'eth0' })
+    t.notOk(await outside.reaches('tcp', '2001:db8::1', 8090))
+    for (const address of ['2001:db8::1/64', '2001:db8::2/64']) {
+      run('ip', 'address', 'delete', address, 'dev', 'eth0')
+    }
+  })
+
   await t.test('a port published on one address answers on no other', async t => {
     t.match(await outside.ask('tcp', SECOND_ADDRESS, 8081), says('published', OUTSIDE_ADDRESS))
     t.notOk(await outside.reaches('tcp', HOST_ADDRESS, 8081))

@@ -2,6 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import t from 'tap'
 import type { PublishedPort } from '../../../../agent/network/attachment.ts'
 import { PublishedPorts } from '../../../../agent/network/published-ports.ts'
@@ -34,8 +35,8 @@ function publisher(name: string, containerPort: number, ...ports: Partial<Publis
   }
 }
 
-async function ask(port: number, text: string): Promise<string> {
-  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
+async function ask(port: number, text: string, host = '127.0.0.1'): Promise<string> {
+  const socket = connect({ host, port, allowHalfOpen: true })
   socket.end(text)
   let answer = ''
   for await (const chunk of socket) answer += String(chunk)
@@ -116,5 +117,50 @@ t.test('all ports of a container or none', async t => {
     ports.take(publisher('b', 80, { hostPort })),
   ])
   t.strictSame(results.map(result => result.status).toSorted(), ['fulfilled', 'rejected'])
+  await ports.close()
+})
+
+const hasIpv6 = Object.values(networkInterfaces()).some(list =>
+  list?.some(({ address }) => address === '::1'),
+)
+
+t.test('on IPv6, for everybody, beside IPv4', { skip: !hasIpv6 && 'needs IPv6' }, async t => {
+  const container = createServer({ allowHalfOpen: true }, socket => {
+    socket.resume()
+    socket.on('end', () => socket.end('from the container'))
+  }).listen(0, '127.0.0.1')
+  await once(container, 'listening')
+  const { port: containerPort } = container.address() as AddressInfo
+  const datagrams = createSocket('udp4')
+  datagrams.on('message', (data, from) => datagrams.send(`got ${data}`, from.port, from.address))
+  datagrams.bind(containerPort, '127.0.0.1')
+  await once(datagrams, 'listening')
+  const hostPort = await freePort()
+  const ports = new PublishedPorts(log)
+  await ports.take(
+    publisher(
+      'one',
+      containerPort,
+      { hostPort, bindAddress: '0.0.0.0' },
+      { hostPort, bindAddress: '::' },
+      { hostPort, bindAddress: '::1', protocol: 'udp' },
+    ),
+  )
+  for (const host of ['127.0.0.1', '::1'])
+    t.equal(await ask(hostPort, 'hello', host), 'from the container', host)
+  const client = createSocket('udp6')
+  client.send('hello', hostPort, '::1')
+  t.equal(String((await once(client, 'message'))[0]), 'got hello')
+  client.close()
+  await t.rejects(ports.take(publisher('two', 80, { hostPort, bindAddress: '::1' })), {
+    code: 'PortInUse',
+    message: /container one/,
+  })
+  await t.rejects(ports.take(publisher('two', 80, { hostPort: 1, bindAddress: '2001:db8::123' })), {
+    code: 'BindAddressMissing',
+    message: /\[2001:db8::123\]:1/,
+  })
+  container.close()
+  datagrams.close()
   await ports.close()
 })

@@ -1,8 +1,8 @@
 /** The parts of the host network that only think: settings, requested ports, rules, events. */
 import t from 'tap'
-import { ANY_ADDRESS, requestedPorts, sourcesOf } from '../../../../agent/network/attachment.ts'
+import { ANY_ADDRESS, describePort, requestedPorts, sourcesOf } from '../../../../agent/network/attachment.ts'
 import { describeAttachment, resultOf } from '../../../../agent/network/attachment-result.ts'
-import { firewallRules } from '../../../../agent/network/firewall-rules.ts'
+import { firewallRules, publicationsOf } from '../../../../agent/network/firewall-rules.ts'
 import { isDockerBridge, needsAttention } from '../../../../agent/network/kernel-watch.ts'
 import { type NetworkSettings, planOf } from '../../../../agent/network/settings.ts'
 import { formatIpv4Block } from '../../../../kit/index.ts'
@@ -114,9 +114,23 @@ t.test('requested ports', async t => {
       { bindAddress: '192.0.2.1', hostPort: 80, containerPort: 8080, protocol: 'udp' },
     ],
   )
+  t.strictSame(
+    requestedPorts(
+      request([
+        { ...any, hostIP: '2001:DB8:0::1' },
+        { ...any, hostIP: '::' },
+      ]),
+    ).map(describePort),
+    ['port [2001:db8::1]:80/tcp', 'port [::]:80/tcp'],
+  )
+  t.strictSame(
+    publicationsOf([{ address: '10.42.0.9', ports: requestedPorts(request([{ ...any, hostIP: '::1' }])) }]),
+    [],
+  )
   for (const bad of [
     { protocol: 'sctp' },
-    { hostIP: '::1' },
+    { hostIP: '::ffff:192.0.2.1' },
+    { hostIP: 'fe80::1%eth0' },
     { hostIP: '192.0.2' },
     { hostIP: '169.254.169.250' },
   ]) {
