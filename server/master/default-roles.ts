@@ -144,6 +144,14 @@ export const DEFAULT_ROLES: readonly Role[] = [
   role('system:service-account-issuer-discovery', [
     paths('/.well-known/openid-configuration', '/openid/v1/jwks'),
   ]),
+  role('system:node-bootstrapper', [
+    rule(['create', 'get', 'list', 'watch'], 'certificates.k8s.io', ['certificatesigningrequests']),
+  ]),
+  ...(['nodeclient', 'selfnodeclient'] as const).map(kind =>
+    role(`system:certificates.k8s.io:certificatesigningrequests:${kind}`, [
+      rule(['create'], 'certificates.k8s.io', [`certificatesigningrequests/${kind}`]),
+    ]),
+  ),
   role('system:public-info-viewer', [paths(...HEALTH, ...VERSION)]),
   role('system:monitoring', [
     paths(...HEALTH.flatMap(path => [path, `${path}/*`]), '/metrics', '/metrics/slis'),

@@ -30,6 +30,7 @@ import {
   REPLICA_SET_KIND,
   REPLICATION_CONTROLLER_KIND,
   ReplicaSetController,
+  RoleAggregator,
   StatefulSetController,
   VolumeController,
 } from './controllers/index.ts'
@@ -114,6 +115,7 @@ export class Workers {
         sign: (request, options) => clients.sign(cluster.id, request, options),
         mayHave: async (identity, kind) => await mayHaveCertificate(authorizer, cluster, identity, kind),
       }),
+      new RoleAggregator(base('roleAggregator')),
       new EventController(base('eventsController')),
       new EndpointSliceController(base('endpointSliceController')),
       new LegacyEndpointsController(base('endpointsController')),

@@ -23,7 +23,7 @@ import { type OwnedPod, OwnedPods } from './owned-pods.ts'
 import { ownerReferenceTo } from './owner-reference.ts'
 import { PodAdoption } from './pod-adoption.ts'
 import { REVISION_LABEL, RevisionHistory } from './revision-history.ts'
-import { writeStatus } from './write-status.ts'
+import { writeStatusFields } from './write-status.ts'
 
 const DAEMON_SET = { apiVersion: 'apps/v1', kind: 'DaemonSet' }
 /** Longest part of a set's name in the names of its pods. */
@@ -115,7 +115,7 @@ export class DaemonSetController implements Controller {
       await Promise.all(plan.remove.map(pod => this.#remove(set, pod)))
     } finally {
       const { status, nextAvailable } = planned()
-      await this.#writeStatus(set, status)
+      await unlessAbsent(() => writeStatusFields(client, DAEMON_SETS, set, status))
       if (nextAvailable !== undefined) this.#loop.kickAfter(target, nextAvailable)
     }
     const used = pods().map(({ labels }) => labels[REVISION_LABEL] ?? '')
@@ -148,13 +148,6 @@ export class DaemonSetController implements Controller {
       events.record(set, { type: 'Normal', reason: 'SuccessfulDelete', message })
     })
     this.#pods.markDeleting(pod, nameOf(set))
-  }
-
-  async #writeStatus(set: Frozen<DaemonSet>, next: NonNullable<DaemonSet['status']>): Promise<void> {
-    const { conditions, ...before } = set.status ?? {}
-    if (isDeepStrictEqual(before, next)) return
-    const status = { ...next, ...(conditions === undefined ? {} : { conditions: [...conditions] }) }
-    await unlessAbsent(() => writeStatus(this.#options.client, DAEMON_SETS, set, status))
   }
 }
 

@@ -1,5 +1,4 @@
 /** Replica sets and replication controllers: so many pods of a template, always. */
-import { isDeepStrictEqual } from 'node:util'
 import type { ReconcileResult } from '../../../kit/index.ts'
 import {
   type Draft,
@@ -21,7 +20,7 @@ import { ownerReferenceTo } from './owner-reference.ts'
 import { PodAdoption } from './pod-adoption.ts'
 import type { ReplicaKind } from './replica-kinds.ts'
 import { planReplicaSet } from './replica-set-plan.ts'
-import { writeStatus } from './write-status.ts'
+import { writeStatusFields } from './write-status.ts'
 
 /** Longest part of an owner's name in the names of its pods. */
 const LONGEST_BASE = 57
@@ -83,7 +82,7 @@ export class ReplicaSetController<T extends KubernetesObject> implements Control
       await Promise.all(plan.remove.map(pod => this.#remove(set, pod)))
     } finally {
       const { status, nextAvailable } = planReplicaSet(set, pods(), clock.now())
-      await this.#writeStatus(set, status)
+      await unlessAbsent(() => writeStatusFields(client, kind.reference, set, status))
       if (nextAvailable !== undefined) this.#loop.kickAfter(target, nextAvailable)
     }
     return plan.create > 0 || plan.remove.length > 0 ? { requeueAfter: 0 } : undefined
@@ -125,13 +124,6 @@ export class ReplicaSetController<T extends KubernetesObject> implements Control
       events.record(set, { type: 'Normal', reason: 'SuccessfulDelete', message })
     })
     this.#pods.markDeleting(pod, nameOf(set))
-  }
-
-  async #writeStatus(set: Frozen<ReplicaSet>, next: NonNullable<ReplicaSet['status']>): Promise<void> {
-    const { conditions, ...before } = set.status ?? {}
-    if (isDeepStrictEqual(before, next)) return
-    const status = { ...next, ...(conditions === undefined ? {} : { conditions: [...conditions] }) }
-    await unlessAbsent(() => writeStatus(this.#options.client, this.#options.kind.reference, set, status))
   }
 }
 

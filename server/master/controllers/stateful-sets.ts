@@ -22,7 +22,7 @@ import { PodAdoption } from './pod-adoption.ts'
 import { REVISION_LABEL, type Revision, RevisionHistory } from './revision-history.ts'
 import { ordinalOf, planStatefulSet, type StatefulSetPlan } from './stateful-set-plan.ts'
 import { claimDrafts, claimNames, podName, STATEFUL_SET, statefulPod } from './stateful-set-pods.ts'
-import { writeStatus } from './write-status.ts'
+import { writeStatusFields } from './write-status.ts'
 
 export interface StatefulSetControllerOptions extends ControllerOptions {
   readonly events: EventRecorder
@@ -89,7 +89,7 @@ export class StatefulSetController implements Controller {
       await this.#act(set, plan, { current, update })
     } finally {
       const { status, nextAvailable } = planStatefulSet(set, pods(), revisions, clock.now())
-      await this.#writeStatus(set, status)
+      await unlessAbsent(() => writeStatusFields(client, STATEFUL_SETS, set, status))
       if (nextAvailable !== undefined) this.#loop.kickAfter(target, nextAvailable)
     }
     const names = new Set(pods().map(({ labels }) => labels[REVISION_LABEL]))
@@ -181,12 +181,5 @@ export class StatefulSetController implements Controller {
         client.patch(PERSISTENT_VOLUME_CLAIMS, target, { type: 'merge', body: body as unknown as JsonValue }),
       )
     }
-  }
-
-  async #writeStatus(set: Frozen<StatefulSet>, next: StatefulSetPlan['status']): Promise<void> {
-    const { conditions, ...before } = set.status ?? {}
-    if (isDeepStrictEqual(before, next)) return
-    const status = { ...next, ...(conditions === undefined ? {} : { conditions: [...conditions] }) }
-    await unlessAbsent(() => writeStatus(this.#options.client, STATEFUL_SETS, set, status))
   }
 }

@@ -1,4 +1,5 @@
-/** Writes the whole status of an object and nothing else of it. */
+/** Writes the status of an object and nothing else of it. */
+import { isDeepStrictEqual } from 'node:util'
 import type {
   ClusterClient,
   Frozen,
@@ -27,5 +28,28 @@ export async function writeStatus(
     reference,
     { namespace: metadata.namespace ?? '', name: metadata.name },
     { type: 'json', body: version === undefined ? [write] : [demand, write], part: 'status' },
+  )
+}
+
+/**
+ * Writes the fields of a status that a controller answers for: those that it does not have any more go, the conditions
+ * are others' and stay.
+ *
+ * @throws `NotFound`
+ */
+export async function writeStatusFields(
+  client: ClusterClient,
+  reference: ResourceReference,
+  object: Frozen<KubernetesObject>,
+  next: object,
+): Promise<void> {
+  const { conditions: _, ...before } = (object.status ?? {}) as Record<string, unknown>
+  if (isDeepStrictEqual(before, next)) return
+  const gone = Object.fromEntries(Object.keys(before).map(field => [field, null]))
+  const { metadata } = object
+  await client.patch(
+    reference,
+    { namespace: metadata.namespace ?? '', name: metadata.name },
+    { type: 'merge', body: { status: { ...gone, ...(next as Record<string, JsonValue>) } }, part: 'status' },
   )
 }

@@ -8,7 +8,12 @@ import { type Rule, ruleAllows, rulesFor, rulesOfRole, uncovered } from './rbac.
 import { COMPONENT_GROUPS } from './rules.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
-const UNBOUND: ReadonlySet<string> = new Set([MASTERS_GROUP, COMPONENT_GROUPS.bootstrap])
+const UNBOUND: ReadonlySet<string> = new Set([
+  MASTERS_GROUP,
+  COMPONENT_GROUPS.bootstrap,
+  // It only puts together what others were allowed to write.
+  COMPONENT_GROUPS.roleAggregator,
+])
 
 export interface RoleWrite {
   readonly resource: { readonly group: string; readonly resource: string }

@@ -4,7 +4,7 @@ import { MASTERS_GROUP } from './identity.ts'
 
 interface Rule {
   /** `*` is every verb. */
-  readonly verbs: readonly (Verb | 'escalate' | '*')[]
+  readonly verbs: readonly (Verb | '*')[]
   /** `group/resource` or `group/resource/subresource`; `*` is everything. The core group is empty. */
   readonly resources: readonly string[]
   readonly namespace?: string
@@ -216,7 +216,7 @@ const RULES = new Map<string, readonly Rule[]>([
   ],
   [
     COMPONENT_GROUPS.roleAggregator,
-    [{ verbs: [...READ, 'patch', 'escalate'], resources: ['rbac.authorization.k8s.io/clusterroles'] }],
+    [{ verbs: [...READ, 'patch'], resources: ['rbac.authorization.k8s.io/clusterroles'] }],
   ],
   [
     COMPONENT_GROUPS.endpointsController,
