@@ -1,11 +1,27 @@
-/** Chooses the node of a pod: of those that it fits, the one with the fewest of its group, then the emptiest. */
-import { explainUnschedulable, reasonsAgainst } from './filters.ts'
+/**
+ * Chooses the node of a pod: of those that it fits, the one that suits its wishes best, then the one with the fewest of
+ * its group, then the emptiest.
+ */
+import type { Frozen, NodeSelectorTerm } from '../apiserver/index.ts'
+import { explainUnschedulable, meetsTerm, reasonsAgainst } from './filters.ts'
+import type { Neighbourhood } from './neighbourhood.ts'
 import type { NodeState } from './node-state.ts'
 import type { PodDemand } from './pod-demand.ts'
+import { VOLUME_CONFLICT } from './volume-demand.ts'
+import { wishScores } from './wishes.ts'
 
 export type Choice =
   | { readonly type: 'node'; readonly node: NodeState }
   | { readonly type: 'none'; readonly message: string }
+
+/** What a pod depends on besides the node itself. */
+export interface Surroundings {
+  readonly neighbourhood: Neighbourhood
+  /** Of its volumes: of each list, one term must hold. */
+  readonly volumeTerms: readonly Frozen<NodeSelectorTerm[]>[]
+  /** More important pods that wait for room on a node; it is theirs. */
+  readonly nominated: (node: NodeState) => NodeState
+}
 
 /** The part of a node that would be free with the pod on it: 1 is empty, 0 is full (Kubernetes' LeastAllocated). */
 export function freeShare(pod: PodDemand, node: NodeState): number {
@@ -19,38 +35,75 @@ export function freeShare(pod: PodDemand, node: NodeState): number {
   )
 }
 
+function refusals(pod: PodDemand, node: NodeState, surroundings: Surroundings): readonly string[] {
+  const against = reasonsAgainst(pod, surroundings.nominated(node))
+  if (against.length > 0) return against
+  const others = reasonAround(node, surroundings)
+  return others === undefined ? [] : [others]
+}
+
+/** Why a pod cannot go to a node although it fits on it; undefined when it can. */
+export function reasonAround(
+  { name, facts }: NodeState,
+  { volumeTerms, neighbourhood }: Surroundings,
+): string | undefined {
+  const labels = facts?.labels ?? {}
+  const holds = (terms: Frozen<NodeSelectorTerm[]>) => terms.some(term => meetsTerm(term, name, labels))
+  return volumeTerms.every(holds) ? neighbourhood.reasonAgainst(labels) : VOLUME_CONFLICT
+}
+
 /**
  * @param random a number in [0, 1); decides between nodes that are equally good, so that the first in the list is not
  *   always the one
  */
-export function chooseNode(pod: PodDemand, nodes: Iterable<NodeState>, random: () => number): Choice {
+export function chooseNode(
+  pod: PodDemand,
+  nodes: Iterable<NodeState>,
+  surroundings: Surroundings,
+  random: () => number,
+): Choice {
   const reasons = new Map<string, number>()
+  const fitting: NodeState[] = []
   let seen = 0
-  let best: NodeState | undefined
-  let bestGroup = 0
-  let bestShare = 0
-  let equals = 0
   for (const node of nodes) {
     // Only pods speak of it, from before it was removed.
     if (node.facts === undefined) continue
     seen += 1
-    const against = reasonsAgainst(pod, node)
-    if (against.length > 0) {
-      for (const reason of against) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
-      continue
-    }
+    const against = refusals(pod, node, surroundings)
+    if (against.length === 0) fitting.push(node)
+    else for (const reason of against) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+  }
+  const best = bestOf(pod, fitting, wishScores(pod, fitting, surroundings.neighbourhood), random)
+  if (best !== undefined) return { type: 'node', node: best }
+  return { type: 'none', message: explainUnschedulable(reasons, seen) }
+}
+
+function bestOf(
+  pod: PodDemand,
+  nodes: readonly NodeState[],
+  scores: readonly number[] | undefined,
+  random: () => number,
+): NodeState | undefined {
+  let best: NodeState | undefined
+  let bestScore = 0
+  let bestGroup = 0
+  let bestShare = 0
+  let equals = 0
+  for (const [index, node] of nodes.entries()) {
+    const score = scores?.[index] ?? 0
     const group = pod.spreadGroup === '' ? 0 : node.groupSize(pod.spreadGroup)
     const share = freeShare(pod, node)
-    if (best === undefined || group < bestGroup || (group === bestGroup && share > bestShare)) {
+    const order = bestScore - score || group - bestGroup || bestShare - share
+    if (best === undefined || order < 0) {
       best = node
+      bestScore = score
       bestGroup = group
       bestShare = share
       equals = 1
-    } else if (group === bestGroup && share === bestShare) {
+    } else if (order === 0) {
       equals += 1
       if (random() * equals < 1) best = node
     }
   }
-  if (best !== undefined) return { type: 'node', node: best }
-  return { type: 'none', message: explainUnschedulable(reasons, seen) }
+  return best
 }

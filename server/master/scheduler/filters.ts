@@ -63,10 +63,12 @@ export function meetsTerm(
   )
 }
 
-function affinityReason(pod: PodDemand, node: NodeState, { labels }: NodeFacts): string | undefined {
-  const selected = pod.nodeSelector.every(([key, value]) => labels[key] === value)
-  const attracted = pod.affinityTerms?.some(term => meetsTerm(term, node.name, labels)) ?? true
-  return selected && attracted ? undefined : "node(s) didn't match Pod's node affinity/selector"
+/** Whether a pod's own selector and required affinity accept a node. */
+export function meetsTerms(pod: PodDemand, name: string, { labels }: NodeFacts): boolean {
+  return (
+    pod.nodeSelector.every(([key, value]) => labels[key] === value) &&
+    (pod.affinityTerms?.some(term => meetsTerm(term, name, labels)) ?? true)
+  )
 }
 
 function taintReason(pod: PodDemand, { taints }: NodeFacts): string | undefined {
@@ -98,8 +100,7 @@ export function reasonsAgainst(pod: PodDemand, node: NodeState): readonly string
   const taint = taintReason(pod, facts)
   if (taint !== undefined) return [taint]
   if (!facts.ready) return ['node(s) were not ready']
-  const affinity = affinityReason(pod, node, facts)
-  if (affinity !== undefined) return [affinity]
+  if (!meetsTerms(pod, node.name, facts)) return ["node(s) didn't match Pod's node affinity/selector"]
   if (pod.hostPorts.some(port => node.portTaken(port))) {
     return ["node(s) didn't have free ports for the requested pod ports"]
   }

@@ -20,6 +20,8 @@ export interface NodeFacts {
   readonly unschedulable: boolean
   /** Only those that keep pods away. */
   readonly taints: Frozen<Taint[]>
+  /** Only those that make a node less wanted. */
+  readonly mildTaints: Frozen<Taint[]>
   readonly allocatable: Resources
   readonly podLimit: number
 }
@@ -33,6 +35,7 @@ export function nodeFacts({ metadata, spec, status }: Frozen<Node>): NodeFacts {
     ready: status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true,
     unschedulable: spec.unschedulable === true,
     taints: (spec.taints ?? []).filter(({ effect }) => REPELLING_EFFECTS.has(effect)),
+    mildTaints: (spec.taints ?? []).filter(({ effect }) => effect === 'PreferNoSchedule'),
     allocatable,
     podLimit,
   }
@@ -71,6 +74,18 @@ export class NodeState {
 
   get podCount(): number {
     return this.#pods.size
+  }
+
+  get pods(): Iterable<PodDemand> {
+    return this.#pods.values()
+  }
+
+  /** The same node, to try something on. */
+  copy(): NodeState {
+    const copy = new NodeState(this.name)
+    copy.facts = this.facts
+    for (const pod of this.#pods.values()) copy.add(pod)
+    return copy
   }
 
   /** How many pods of a spread group are here. */

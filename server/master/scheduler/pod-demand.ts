@@ -9,6 +9,9 @@ import {
   type Toleration,
 } from '../apiserver/index.ts'
 
+import { type PodTerms, podTerms } from './pod-terms.ts'
+import { claimNames } from './volume-demand.ts'
+
 /** What scoring takes for a container that requests nothing, so that such containers do not pile up either. */
 const ASSUMED_CPU = 100
 const ASSUMED_MEMORY = 200 * 1024 * 1024
@@ -30,6 +33,11 @@ export interface HostPort {
   readonly address: string
 }
 
+export interface PreferredTerm {
+  readonly weight: number
+  readonly preference: NodeSelectorTerm
+}
+
 export interface PodDemand {
   /** `namespace/name` */
   readonly key: string
@@ -45,6 +53,14 @@ export interface PodDemand {
   /** Undefined when there is no required node affinity; one of the terms must hold. */
   readonly affinityTerms: Frozen<NodeSelectorTerm[]> | undefined
   readonly tolerations: Frozen<Toleration[]>
+  readonly labels: Readonly<Record<string, string>>
+  readonly preferredTerms: Frozen<PreferredTerm[]>
+  /** Which other pods it wants near, or far. */
+  readonly terms: PodTerms
+  readonly claims: readonly string[]
+  readonly priority: number
+  /** Whether others may have to go for it. */
+  readonly preempts: boolean
   /** Empty when the pod has no group. */
   readonly spreadGroup: string
 }
@@ -139,6 +155,12 @@ export function podDemand(pod: Frozen<Pod>): PodDemand {
     affinityTerms:
       spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms,
     tolerations: spec.tolerations ?? [],
+    labels: metadata.labels ?? {},
+    preferredTerms: spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [],
+    terms: podTerms(pod),
+    claims: claimNames(pod),
+    priority: spec.priority ?? 0,
+    preempts: spec.preemptionPolicy !== 'Never',
     spreadGroup: spreadGroupOf(pod),
   }
 }

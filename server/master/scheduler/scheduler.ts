@@ -7,16 +7,24 @@ import {
   type Frozen,
   formatTime,
   type JsonValue,
+  type KubernetesObject,
+  NAMESPACES,
   NODES,
   type Node,
   PODS,
   type Pod,
   StatusError,
 } from '../apiserver/index.ts'
-import { chooseNode } from './choose-node.ts'
+import { chooseNode, type Surroundings } from './choose-node.ts'
+import { ClusterVolumes } from './cluster-volumes.ts'
+import { Neighbourhood } from './neighbourhood.ts'
 import { NodeState, nodeFacts } from './node-state.ts'
+import { Nominations } from './nominations.ts'
 import { type PodDemand, podDemand } from './pod-demand.ts'
+import { choosePreemption, type Preemption } from './preemption.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
+import { TopologyCounts } from './topology-counts.ts'
+import { type VolumeDemand, volumeDemand } from './volume-demand.ts'
 
 const SCHEDULER_NAME = 'default-scheduler'
 /** Writes on their way; the store gathers them into few transactions. */
@@ -57,6 +65,15 @@ function sameWish(a: Frozen<Pod>, b: Frozen<Pod>): boolean {
   )
 }
 
+/** Does something about a pod that may be gone, or another by now. */
+async function unlessGone(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof StatusError) || !['NotFound', 'Conflict'].includes(error.reason)) throw error
+  }
+}
+
 function sameFacts(a: NodeState['facts'], b: NodeState['facts']): boolean {
   return JSON.stringify(a, replaceMap) === JSON.stringify(b, replaceMap)
 }
@@ -71,6 +88,12 @@ export class Scheduler {
   readonly #nodes = new Map<string, NodeState>()
   /** Where each accounted pod is, by key. */
   readonly #places = new Map<string, NodeState>()
+  readonly #namespaces = new Map<string, Readonly<Record<string, string>>>()
+  readonly #counts = new TopologyCounts(name => this.#namespaces.get(name))
+  readonly #volumes: ClusterVolumes
+  readonly #nominations = new Nominations()
+  /** Pods that have a node and are on their way out. */
+  readonly #ending = new Set<string>()
   /** The newest version of every pending pod, for its events. */
   readonly #pending = new Map<string, Frozen<Pod>>()
   readonly #stopObserving: (() => void)[] = []
@@ -83,11 +106,23 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = options
     this.#queue = new SchedulingQueue(options.clock, () => this.#wake())
+    this.#volumes = new ClusterVolumes(() => this.#queue.encourage())
   }
 
   async start(): Promise<void> {
     const { client } = this.#options
+    const namespaceSeen = ({ metadata }: Frozen<KubernetesObject>) => {
+      const before = this.#namespaces.get(metadata.name)
+      this.#namespaces.set(metadata.name, metadata.labels ?? {})
+      if (JSON.stringify(before) !== JSON.stringify(metadata.labels ?? {})) this.#counts.forgetNamespaces()
+    }
     this.#stopObserving.push(
+      ...(await this.#volumes.observe(client)),
+      await client.observe(NAMESPACES, {
+        sync: namespaces => namespaces.forEach(namespaceSeen),
+        changed: namespaceSeen,
+        removed: ({ metadata }) => this.#namespaces.delete(metadata.name),
+      }),
       await client.observe(NODES, {
         sync: nodes => {
           for (const node of nodes) this.#nodeChanged(node)
@@ -132,7 +167,9 @@ export class Scheduler {
     const facts = nodeFacts(node)
     // Nodes report often, and mostly nothing new.
     if (sameFacts(state.facts, facts)) return
+    const relabelled = JSON.stringify(state.facts?.labels) !== JSON.stringify(facts.labels)
     state.facts = facts
+    if (relabelled) this.#counts.relabel(state.pods, facts.labels)
     this.#queue.encourage()
   }
 
@@ -150,6 +187,7 @@ export class Scheduler {
   #podChanged(pod: Frozen<Pod>, previous: Frozen<Pod> | undefined): void {
     const key = `${pod.metadata.namespace}/${pod.metadata.name}`
     if ((pod.spec.nodeName ?? '') !== '' && !isOver(pod)) {
+      if (pod.metadata.deletionTimestamp !== undefined) this.#ending.add(key)
       this.#dequeue(key)
       const node = this.#node(pod.spec.nodeName ?? '')
       // Its status changes often, its demand hardly ever.
@@ -176,6 +214,7 @@ export class Scheduler {
 
   #dequeue(key: string): void {
     this.#pending.delete(key)
+    this.#nominations.remove(key)
     this.#queue.remove(key)
   }
 
@@ -183,6 +222,7 @@ export class Scheduler {
     const before = this.#places.get(pod.key)
     if (before !== undefined && before !== node) this.#release(pod.key)
     node.add(pod)
+    this.#counts.add(pod, node.facts?.labels ?? {})
     this.#places.set(pod.key, node)
   }
 
@@ -191,6 +231,8 @@ export class Scheduler {
     const node = this.#places.get(key)
     if (node === undefined) return
     this.#places.delete(key)
+    this.#ending.delete(key)
+    this.#counts.remove(key)
     node.remove(key)
     this.#forgetIfEmpty(node)
     this.#queue.encourage()
@@ -226,7 +268,15 @@ export class Scheduler {
   #schedule(demand: PodDemand): void {
     const pod = this.#pending.get(demand.key)
     if (pod === undefined) return
-    const choice = chooseNode(demand, this.#nodes.values(), this.#options.random ?? Math.random)
+    const volumes = volumeDemand(demand.namespace, demand.claims, this.#volumes)
+    if (volumes.type === 'missing') {
+      const message = `0/${this.#nodes.size} nodes are available: ${volumes.message}.`
+      this.#queue.park(demand, false)
+      this.#track(this.#reportUnschedulable(pod, message))
+      return
+    }
+    const surroundings = this.#surroundings(demand, volumes)
+    const choice = chooseNode(demand, this.#nodes.values(), surroundings, this.#options.random ?? Math.random)
     if (choice.type === 'node') {
       // Accounted for before it is written, or the next pod would be given the same room.
       this.#place(demand, choice.node)
@@ -234,6 +284,50 @@ export class Scheduler {
     } else {
       this.#queue.park(demand, false)
       this.#track(this.#reportUnschedulable(pod, choice.message))
+      this.#preempt(demand, pod, surroundings)
+    }
+  }
+
+  #surroundings(demand: PodDemand, { terms }: VolumeDemand & { readonly type: 'ready' }): Surroundings {
+    return {
+      neighbourhood: new Neighbourhood(demand, this.#nodes.values(), this.#counts),
+      volumeTerms: terms,
+      nominated: node => this.#nominations.onNode(node, demand),
+    }
+  }
+
+  /** Makes room for a pod that is more important than others, if that is of use. */
+  #preempt(demand: PodDemand, pod: Frozen<Pod>, surroundings: Surroundings): void {
+    const before = this.#nominations.nodeOf(demand.key)
+    const node = before === undefined ? undefined : this.#nodes.get(before)
+    // Those that were to go are still going.
+    const going = [...(node?.pods ?? [])].some(
+      ({ key, priority }) => priority < demand.priority && this.#ending.has(key),
+    )
+    if (going) return
+    const preemption = choosePreemption(demand, this.#nodes.values(), surroundings)
+    if (preemption === undefined) {
+      this.#nominations.remove(demand.key)
+      return
+    }
+    this.#nominations.add(demand, preemption.node.name)
+    this.#track(this.#makeRoom(pod, preemption))
+  }
+
+  async #makeRoom(pod: Frozen<Pod>, { node, victims }: Preemption): Promise<void> {
+    const { client, events } = this.#options
+    const { namespace = '', name, uid = '' } = pod.metadata
+    const body: JsonValue = { status: { nominatedNodeName: node.name } }
+    await unlessGone(() => client.patch(PODS, { namespace, name }, { type: 'merge', part: 'status', body }))
+    for (const victim of victims) {
+      const present = await client.get(PODS, victim)
+      if (present?.metadata.uid !== victim.uid || present.metadata.deletionTimestamp !== undefined) continue
+      events.record(present, {
+        type: 'Normal',
+        reason: 'Preempted',
+        message: `Preempted by pod ${uid} on node ${node.name}`,
+      })
+      await unlessGone(() => client.delete(PODS, victim, { preconditions: { uid: victim.uid } }))
     }
   }
 
@@ -289,10 +383,9 @@ export class Scheduler {
     }
     const body: JsonValue = { status: { conditions: [condition] } }
     const { namespace = '', name } = pod.metadata
-    try {
-      await this.#options.client.patch(PODS, { namespace, name }, { type: 'strategic', part: 'status', body })
-    } catch (error) {
-      if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error
-    }
+    const { client } = this.#options
+    await unlessGone(() =>
+      client.patch(PODS, { namespace, name }, { type: 'strategic', part: 'status', body }),
+    )
   }
 }

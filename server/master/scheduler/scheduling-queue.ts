@@ -8,6 +8,46 @@ import type { PodDemand } from './pod-demand.ts'
 /** Milliseconds, as kube-scheduler's podInitialBackoff and podMaxBackoff. */
 const BACKOFF = { initial: 1_000, maximum: 10_000, jitter: 0 }
 
+/** Pods by how important they are, and in order of arrival. */
+class ByPriority {
+  readonly #levels = new Map<number, Map<string, PodDemand>>()
+  readonly #levelOf = new Map<string, number>()
+
+  get size(): number {
+    return this.#levelOf.size
+  }
+
+  has(key: string): boolean {
+    return this.#levelOf.has(key)
+  }
+
+  add(pod: PodDemand): void {
+    const before = this.#levelOf.get(pod.key)
+    if (before !== undefined && before !== pod.priority) this.delete(pod.key)
+    const level = this.#levels.get(pod.priority) ?? new Map<string, PodDemand>()
+    level.set(pod.key, pod)
+    this.#levels.set(pod.priority, level)
+    this.#levelOf.set(pod.key, pod.priority)
+  }
+
+  delete(key: string): void {
+    const priority = this.#levelOf.get(key)
+    if (priority === undefined) return
+    this.#levelOf.delete(key)
+    const level = this.#levels.get(priority)
+    level?.delete(key)
+    if (level?.size === 0) this.#levels.delete(priority)
+  }
+
+  take(): PodDemand | undefined {
+    // There are few levels at a time.
+    const highest = Math.max(...this.#levels.keys())
+    const first = this.#levels.get(highest)?.values().next().value
+    if (first !== undefined) this.delete(first.key)
+    return first
+  }
+}
+
 interface Parked {
   readonly pod: PodDemand
   readonly retryAt: number
@@ -18,8 +58,7 @@ interface Parked {
 export class SchedulingQueue {
   readonly #clock: Clock
   readonly #onReady: () => void
-  /** In order of arrival. */
-  readonly #active = new Map<string, PodDemand>()
+  readonly #active = new ByPriority()
   readonly #parked = new Map<string, Parked>()
   readonly #backoffs = new Map<string, Backoff>()
   #timer: { readonly cancel: CancelTimer; readonly at: number } | undefined
@@ -37,15 +76,13 @@ export class SchedulingQueue {
   /** A new pod, or one whose demand has changed: it is tried soon. */
   add(pod: PodDemand): void {
     this.#parked.delete(pod.key)
-    this.#active.set(pod.key, pod)
+    this.#active.add(pod)
     this.#onReady()
   }
 
-  /** Takes the pod that waits longest. */
+  /** Takes the pod that waits longest of the most important ones. */
   take(): PodDemand | undefined {
-    const first = this.#active.values().next().value
-    if (first !== undefined) this.#active.delete(first.key)
-    return first
+    return this.#active.take()
   }
 
   /**
@@ -88,7 +125,7 @@ export class SchedulingQueue {
       if (!hopeful) continue
       if (retryAt <= now) {
         this.#parked.delete(key)
-        this.#active.set(key, pod)
+        this.#active.add(pod)
         promoted = true
       } else next = Math.min(next, retryAt)
     }

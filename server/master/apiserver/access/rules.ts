@@ -70,7 +70,12 @@ const RULES = new Map<string, readonly Rule[]>([
   [
     COMPONENT_GROUPS.scheduler,
     [
-      { verbs: READ, resources: ['/pods', '/nodes'] },
+      {
+        verbs: READ,
+        resources: ['/pods', '/nodes', '/namespaces', '/persistentvolumes', '/persistentvolumeclaims'],
+      },
+      // Less important pods go where a more important one needs their room.
+      { verbs: ['delete'], resources: ['/pods'] },
       { verbs: ['create'], resources: ['/pods/binding'] },
       { verbs: ['patch'], resources: ['/pods/status'] },
       RECORD_EVENTS,

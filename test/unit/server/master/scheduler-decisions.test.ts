@@ -1,16 +1,19 @@
 /** The scheduler's pure parts: demand, filters, choice, queue. */
 import t from 'tap'
 import type { Frozen, Node, Pod } from '../../../../server/master/index.ts'
-import { chooseNode } from '../../../../server/master/scheduler/choose-node.ts'
+import { chooseNode, type Surroundings } from '../../../../server/master/scheduler/choose-node.ts'
 import {
   explainUnschedulable,
   meetsTerm,
   reasonsAgainst,
   tolerates,
 } from '../../../../server/master/scheduler/filters.ts'
+import { Neighbourhood } from '../../../../server/master/scheduler/neighbourhood.ts'
 import { NodeState, nodeFacts } from '../../../../server/master/scheduler/node-state.ts'
 import { podDemand, podRequests } from '../../../../server/master/scheduler/pod-demand.ts'
+import { choosePreemption } from '../../../../server/master/scheduler/preemption.ts'
 import { SchedulingQueue } from '../../../../server/master/scheduler/scheduling-queue.ts'
+import { TopologyCounts } from '../../../../server/master/scheduler/topology-counts.ts'
 import { ManualClock } from './manual-clock.ts'
 import { node, pod } from './temporary-master.ts'
 
@@ -27,6 +30,17 @@ function state(name: string, extra: Parameters<typeof node>[1] = {}) {
   const made = new NodeState(name)
   made.facts = nodeFacts(node(name, extra) as unknown as Frozen<Node>)
   return made
+}
+
+/** Of a cluster where pods are only where their nodes say. */
+function surroundings(wanted: ReturnType<typeof demand>, nodes: readonly NodeState[]): Surroundings {
+  const counts = new TopologyCounts(() => ({}))
+  for (const { pods, facts } of nodes) for (const each of pods) counts.add(each, facts?.labels ?? {})
+  return {
+    neighbourhood: new Neighbourhood(wanted, nodes, counts),
+    volumeTerms: [],
+    nominated: each => each,
+  }
 }
 
 t.test('what a pod demands', async t => {
@@ -178,7 +192,7 @@ t.test('accounting: what comes goes', async t => {
 
 t.test('the choice', async t => {
   const choose = (wanted: ReturnType<typeof demand>, nodes: NodeState[], random = () => 0.99) => {
-    const choice = chooseNode(wanted, nodes, random)
+    const choice = chooseNode(wanted, nodes, surroundings(wanted, nodes), random)
     return choice.type === 'node' ? choice.node.name : choice.message
   }
   const [a, b, c] = [state('a'), state('b'), state('c')]
@@ -201,6 +215,140 @@ t.test('the choice', async t => {
   t.equal(
     choose(demand('p'), equals, () => 0.99),
     '1',
+  )
+})
+
+t.test('neighbours', async t => {
+  const zoned = (name: string, zone: string) => state(name, { labels: { zone } })
+  const nodes = [zoned('a1', 'a'), zoned('a2', 'a'), zoned('b1', 'b'), state('none')]
+  const fits = (wanted: ReturnType<typeof demand>) => {
+    const around = surroundings(wanted, nodes)
+    return nodes
+      .filter(({ facts }) => around.neighbourhood.reasonAgainst(facts?.labels ?? {}) === undefined)
+      .map(({ name }) => name)
+  }
+  const term = (app: string) => ({ topologyKey: 'zone', labelSelector: { matchLabels: { app } } })
+  const near = (app: string) => ({
+    affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term(app)] } },
+  })
+  const far = (app: string) => ({
+    affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term(app)] } },
+  })
+  nodes[0]?.add(demand('db', far('noisy'), { app: 'db' }))
+  t.same(fits(demand('web', near('db'), { app: 'web' })), ['a1', 'a2'])
+  t.same(fits(demand('web', far('db'), { app: 'web' })), ['b1', 'none'])
+  t.same(
+    fits(demand('noise', {}, { app: 'noisy' })),
+    ['b1', 'none'],
+    'the one that is there wants to be alone',
+  )
+  t.same(fits(demand('web', near('web'), { app: 'web' })), ['a1', 'a2', 'b1'], 'the first of its kind')
+  t.same(fits(demand('web', near('cache'), { app: 'web' })), [], 'nobody to go to')
+
+  const spread = (maxSkew: number, more: object = {}) => ({
+    topologySpreadConstraints: [
+      {
+        maxSkew,
+        topologyKey: 'zone',
+        whenUnsatisfiable: 'DoNotSchedule',
+        labelSelector: { matchLabels: { app: 's' } },
+        ...more,
+      },
+    ],
+  })
+  nodes[1]?.add(demand('s1', {}, { app: 's' }))
+  t.same(fits(demand('s2', spread(1), { app: 's' })), ['b1'])
+  t.same(fits(demand('s2', spread(2), { app: 's' })), ['a1', 'a2', 'b1'])
+  t.same(fits(demand('s2', spread(1, { minDomains: 3 }), { app: 's' })), ['b1'])
+  t.same(fits(demand('s2', { ...spread(1), nodeSelector: { zone: 'a' } }, { app: 's' })), ['a1', 'a2', 'b1'])
+
+  const choose = (spec: object, labels: object = {}) => {
+    const wanted = demand('p', spec, labels)
+    const choice = chooseNode(wanted, nodes, surroundings(wanted, nodes), () => 0.99)
+    return choice.type === 'node' ? choice.node.name : choice.message
+  }
+  const soft = spread(1, { whenUnsatisfiable: 'ScheduleAnyway' })
+  t.not(choose(soft, { app: 's' })[0], 'a', 'where fewer are, if that can be')
+  const likes = (app: string, weight: number, kind: 'podAffinity' | 'podAntiAffinity') => ({
+    affinity: {
+      [kind]: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight, podAffinityTerm: term(app) }] },
+    },
+  })
+  t.equal(choose(likes('db', 10, 'podAffinity'))[0], 'a')
+  t.not(choose(likes('db', 10, 'podAntiAffinity'))[0], 'a')
+  const preference = { matchExpressions: [{ key: 'zone', operator: 'In', values: ['b'] }] }
+  const nodeAffinity = { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1, preference }] }
+  t.equal(choose({ affinity: { nodeAffinity } }), 'b1')
+})
+
+t.test('counts follow what comes and goes', async t => {
+  const counts = new TopologyCounts(() => ({}))
+  const wanted = demand(
+    'w',
+    {
+      affinity: {
+        podAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: [
+            { topologyKey: 'zone', labelSelector: { matchLabels: { app: 'a' } } },
+          ],
+        },
+      },
+    },
+    { app: 'w' },
+  )
+  const [term] = wanted.terms.near
+  if (term === undefined) throw new Error('no term')
+  const one = demand('one', {}, { app: 'a' })
+  counts.add(one, { zone: 'x' })
+  t.same([...counts.of(term).domains], [['x', 1]])
+  counts.add(demand('two', {}, { app: 'a' }), { zone: 'x' })
+  counts.add(demand('other', {}, { app: 'b' }), { zone: 'x' })
+  t.same([...counts.of(term).domains], [['x', 2]])
+  counts.relabel([one], { zone: 'y' })
+  t.same(
+    [...counts.of(term).domains],
+    [
+      ['x', 1],
+      ['y', 1],
+    ],
+  )
+  counts.remove('default/one')
+  counts.remove('default/two')
+  t.same([[...counts.of(term).domains], counts.of(term).total], [[], 0])
+})
+
+t.test('preemption', async t => {
+  const [small, full] = [state('small', { allocatable: { cpu: '1' } }), state('full')]
+  const important = (name: string, priority: number, cpu: string) =>
+    demand(name, { ...requests(cpu), priority })
+  full.add(important('low-1', 1, '1'))
+  full.add(important('low-2', 2, '2'))
+  full.add(important('high', 50, '1'))
+  const victims = (wanted: ReturnType<typeof demand>) => {
+    const chosen = choosePreemption(wanted, [small, full], surroundings(wanted, [small, full]))
+    return chosen && [chosen.node.name, ...chosen.victims.map(({ name }) => name)]
+  }
+  t.same(victims(important('p', 10, '1')), ['full', 'low-1'], 'no more than has to go')
+  t.same(victims(important('p', 10, '3')), ['full', 'low-1', 'low-2'])
+  t.equal(victims(important('p', 10, '4')), undefined, 'what is more important stays')
+  t.equal(victims(important('p', 1, '2')), undefined)
+  t.equal(victims(demand('p', { ...requests('1'), priority: 10, preemptionPolicy: 'Never' })), undefined)
+})
+
+t.test('the most important first', async t => {
+  const queue = new SchedulingQueue(new ManualClock(), () => undefined)
+  for (const [name, priority] of [
+    ['a', 0],
+    ['b', 10],
+    ['c', 0],
+    ['d', 10],
+  ] as const) {
+    queue.add(demand(name, { priority }))
+  }
+  queue.remove('default/d')
+  t.same(
+    [queue.take()?.name, queue.take()?.name, queue.take()?.name, queue.take()],
+    ['b', 'a', 'c', undefined],
   )
 })
 

@@ -122,3 +122,82 @@ t.test('pods that are none of its business', async t => {
   await ask(`${PODS}/gated`, { method: 'PATCH', body: { spec: { schedulingGates: null } }, headers: MERGE })
   t.equal(await nodeOf('gated'), 'n')
 })
+
+t.test('a more important pod makes room', async t => {
+  const { ask, create, addNode, nodeOf } = await setUp(t)
+  const classes = '/apis/scheduling.k8s.io/v1/priorityclasses'
+  await ask(classes, { method: 'POST', body: { metadata: { name: 'high' }, value: 1000 } })
+  await addNode('n1', { allocatable: { cpu: '2' } })
+  await create(pod('low', requests('2')))
+  t.equal(await nodeOf('low'), 'n1')
+  await create(pod('high', { ...requests('1'), priorityClassName: 'high' }))
+  // Nobody runs it here, so its end has to be confirmed as an agent would.
+  await eventually(
+    async () => (await ask(`${PODS}/low`)).body.metadata?.deletionTimestamp !== undefined,
+    'the less important one is asked to end',
+  )
+  t.equal((await ask(`${PODS}/high`)).body.status.nominatedNodeName, 'n1')
+  // The room is not for whoever comes first.
+  await create(pod('other', requests('1500m')))
+  await ask(`${PODS}/low`, { method: 'DELETE', body: { gracePeriodSeconds: 0 } })
+  t.equal(await nodeOf('high'), 'n1')
+  t.equal((await ask(`${PODS}/other`)).body.spec.nodeName, undefined)
+  const { body } = await ask('/api/v1/events?fieldSelector=reason=Preempted')
+  t.match(body.items[0]?.message, /^Preempted by pod \S+ on node n1$/)
+})
+
+t.test('pods go where their volumes are', async t => {
+  const { ask, create, addNode, nodeOf, message } = await setUp(t)
+  await addNode('n1')
+  await addNode('n2')
+  const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }]
+  await create(pod('p', { volumes }))
+  await message('p', /persistentvolumeclaim "data" not found/)
+  const size = { requests: { storage: '1Gi' } }
+  await ask('/api/v1/namespaces/default/persistentvolumeclaims', {
+    method: 'POST',
+    body: {
+      metadata: { name: 'data' },
+      spec: { accessModes: ['ReadWriteOnce'], storageClassName: '', resources: size },
+    },
+  })
+  await message('p', /pod has unbound immediate PersistentVolumeClaims/)
+  const matchExpressions = [{ key: 'kubernetes.io/hostname', operator: 'In', values: ['n2'] }]
+  await ask('/api/v1/persistentvolumes', {
+    method: 'POST',
+    body: {
+      metadata: { name: 'disk' },
+      spec: {
+        capacity: { storage: '1Gi' },
+        accessModes: ['ReadWriteOnce'],
+        local: { path: '/data' },
+        nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions }] } },
+      },
+    },
+  })
+  t.equal(await nodeOf('p'), 'n2')
+})
+
+t.test('replicas are spread over zones', async t => {
+  const { create, addNode, nodeOf } = await setUp(t)
+  for (const [name, zone] of [
+    ['a1', 'a'],
+    ['a2', 'a'],
+    ['b1', 'b'],
+  ] as const) {
+    await addNode(name, { labels: { zone } })
+  }
+  const labels = { app: 'web' }
+  const topologySpreadConstraints = [
+    {
+      maxSkew: 1,
+      topologyKey: 'zone',
+      whenUnsatisfiable: 'DoNotSchedule',
+      labelSelector: { matchLabels: labels },
+    },
+  ]
+  const names = Array.from({ length: 6 }, (_, index) => `w${index}`)
+  await Promise.all(names.map(name => create(pod(name, { topologySpreadConstraints }, { labels }))))
+  const nodes = await Promise.all(names.map(nodeOf))
+  t.equal(nodes.filter(name => name === 'b1').length, 3)
+})
