@@ -167,6 +167,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
     ...{ node: nodeName, log },
     podBlock: () => network.clusterBlock,
     onLocalEndpoints: present => network.setBridgedServices(present),
+    onProblem: problem => network.setServicesProblem(problem),
   })
   const networkReady = () => {
     services.networkChanged()

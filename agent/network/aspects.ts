@@ -13,4 +13,7 @@ export const REPORTED: ReadonlySet<Aspect> = new Set(['uplink', 'links', 'overla
 const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'])
 
 /** What does not keep containers from being served when it is wrong; it is reported. */
-export const TOLERATED: ReadonlySet<Aspect> = new Set([...BETWEEN_HOSTS, 'guard', 'policy'])
+export const TOLERATED: ReadonlySet<Aspect | 'services'> = new Set([
+  ...BETWEEN_HOSTS,
+  ...(['guard', 'policy', 'services'] as const),
+])

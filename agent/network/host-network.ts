@@ -88,7 +88,7 @@ export class HostNetwork implements Daemon {
     bridgedServices: false,
   }
   /** Why an aspect is not as it should be. */
-  readonly #problems = new Map<Aspect, unknown>()
+  readonly #problems = new Map<Aspect | 'services', unknown>()
   readonly #changeListeners = new Set<() => void>()
   readonly #lowListeners = new Set<(free: number) => void>()
   readonly #statusListeners = new Set<() => void>()
@@ -211,6 +211,13 @@ export class HostNetwork implements Daemon {
   setBridgedServices(present: boolean): void {
     this.#state.bridgedServices = present
     this.#loop.kick('policy')
+  }
+
+  /** Says why packets for services are not led as they should be; undefined when they are. */
+  setServicesProblem(problem: unknown): void {
+    if (problem === undefined) this.#problems.delete('services')
+    else this.#problems.set('services', problem)
+    this.#tellStatus()
   }
 
   /** All containers of the cluster have addresses in this block; undefined until somebody said what the network is. */

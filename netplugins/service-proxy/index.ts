@@ -1,5 +1,11 @@
 export { SERVICE_MARK, SERVICE_TABLE } from './chains.ts'
-export { listChains, removeServiceTable, runStatements } from './nft-command.ts'
+export {
+  listChains,
+  listStayingClients,
+  removeServiceTable,
+  runStatements,
+  type StayingClients,
+} from './nft-command.ts'
 export { ProxyTable } from './proxy-table.ts'
 export type { ProxyHost, ProxyService, ProxySlice } from './service-model.ts'
 export { rulesOfService, type ServiceRules, type UdpPort } from './service-rules.ts'

@@ -16,6 +16,29 @@ const chainListing = validatorOf(
   }),
 )
 
+const setListing = validatorOf(
+  Type.Object({
+    nftables: Type.Array(
+      Type.Object({
+        set: Type.Optional(
+          Type.Object({
+            table: Type.String(),
+            name: Type.String(),
+            elem: Type.Optional(Type.Array(Type.Unknown())),
+          }),
+        ),
+      }),
+    ),
+  }),
+)
+
+const stayingClient = validatorOf(
+  Type.Object({ elem: Type.Object({ val: Type.String({ format: 'ipv4' }), expires: Type.Integer() }) }),
+)
+
+/** Clients that stay with their endpoints: set of the endpoint → client → seconds until it is forgotten. */
+export type StayingClients = ReadonlyMap<string, ReadonlyMap<string, number>>
+
 function refused(action: string, stderr: string): Error {
   return networkErrors.ServicesRefused({
     object: `nftables table ${SERVICE_TABLE}`,
@@ -54,6 +77,28 @@ export async function listChains(): Promise<Set<string>> {
   if (exitCode !== 0) throw refused('read', stderr)
   const { nftables } = chainListing.parse(JSON.parse(stdout), 'list of nftables chains')
   return new Set(nftables.flatMap(({ chain }) => (chain?.table === SERVICE_TABLE ? [chain.name] : [])))
+}
+
+/**
+ * Who stays with which endpoint now.
+ *
+ * @throws `ServicesRefused`, `CommandMissing`, `DeadlineExceeded`
+ */
+export async function listStayingClients(): Promise<StayingClients> {
+  const { exitCode, stdout, stderr } = await runCommand('nft', ['--json', 'list', 'sets', 'ip'], {
+    deadline: DEADLINE,
+    acceptedExitCodes: [0, 1],
+  })
+  if (exitCode !== 0) throw refused('read', stderr)
+  const { nftables } = setListing.parse(JSON.parse(stdout), 'list of nftables sets')
+  return new Map(
+    nftables.flatMap(({ set }) => {
+      if (set === undefined || set.table !== SERVICE_TABLE) return []
+      // Elements of other sets are no clients.
+      const clients = (set.elem ?? []).filter(stayingClient.accepts).map(({ elem }) => elem)
+      return [[set.name, new Map(clients.map(({ val, expires }) => [val, expires]))] as const]
+    }),
+  )
 }
 
 /** Removes the table from this host; none is fine. @throws `ServicesRefused`, `DeadlineExceeded` */

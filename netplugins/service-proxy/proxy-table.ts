@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { formatIpv4, requireIpv4Block } from '../../kit/index.ts'
 import { type Chain, FIXED_CHAINS, LOCAL_OFFSET, SERVICE_TABLE, tableText } from './chains.ts'
+import type { StayingClients } from './nft-command.ts'
 import type { Front, ServiceRules } from './service-rules.ts'
 
 /** Elements per statement: a line has a bounded length. */
@@ -83,6 +84,13 @@ function elementLines(
   })
 }
 
+function stayingLines(set: string, clients: ReadonlyMap<string, number> = new Map()): string[] {
+  const elements = [...clients].filter(([, seconds]) => seconds > 0)
+  if (elements.length === 0) return []
+  const texts = elements.map(([client, seconds]) => `${client} expires ${seconds}s`)
+  return [`add element ip ${SERVICE_TABLE} ${set} { ${texts.join(', ')} }`]
+}
+
 /** The elements by which a front leads its packets: map, key and value. */
 function elementsOf({ kind, key, chain, targets, localTargets }: Front): [MapName, string, string][] {
   const numbered = kind === 'addresses' ? 'endpoints' : 'port_endpoints'
@@ -159,8 +167,12 @@ export class ProxyTable {
     return statements.text()
   }
 
-  /** Statements that make the whole table anew, in one step. */
-  replacement(): string {
+  /**
+   * Statements that make the whole table anew, in one step.
+   *
+   * @param staying clients that stay with their endpoints, as far as those are there still
+   */
+  replacement(staying: StayingClients = new Map()): string {
     const statements = new Statements()
     for (const { value } of this.#chains.values()) {
       statements.newChains.set(value.name, value)
@@ -174,7 +186,8 @@ export class ProxyTable {
       }
     }
     const table = `table ip ${SERVICE_TABLE}`
-    return `${table}\ndelete ${table}\n${tableText(this.#gateway)}\n${statements.text()}`
+    const clients = [...statements.newSets.keys()].flatMap(set => stayingLines(set, staying.get(set)))
+    return [table, `delete ${table}`, tableText(this.#gateway), statements.text(), ...clients, ''].join('\n')
   }
 
   #replace(

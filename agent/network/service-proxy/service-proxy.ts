@@ -7,6 +7,7 @@ import { type Daemon, type Logger, ReconcileLoop, type ReconcileResult } from '.
 import { RecentProcesses } from '../../../netplugins/netlink/index.ts'
 import {
   listChains,
+  listStayingClients,
   ProxyTable,
   rulesOfService,
   runStatements,
@@ -26,6 +27,8 @@ export interface ServiceProxyOptions {
   readonly podBlock: () => string | undefined
   /** Called when the host begins or ends to have endpoints itself. */
   readonly onLocalEndpoints: (present: boolean) => void
+  /** Called after every look: with what went wrong, or with undefined. */
+  readonly onProblem: (problem: unknown) => void
   readonly log: Logger
 }
 
@@ -136,12 +139,15 @@ export class ServiceProxy implements Daemon {
   }
 
   async #reconcile(work: Work): Promise<ReconcileResult> {
-    if (work === 'services') {
-      await this.#apply()
-      return undefined
+    const { onProblem } = this.#options
+    try {
+      await (work === 'services' ? this.#apply() : this.#verify())
+      onProblem(undefined)
+    } catch (error) {
+      onProblem(error)
+      throw error
     }
-    await this.#verify()
-    return { requeueAfter: INTERVAL }
+    return work === 'services' ? undefined : { requeueAfter: INTERVAL }
   }
 
   async #verify(): Promise<void> {
@@ -169,7 +175,7 @@ export class ServiceProxy implements Daemon {
     }
     this.#dirty.clear()
     const statements = table.update(changes)
-    await this.#run(table, this.#isBuilt ? statements : table.replacement())
+    await this.#run(table, this.#isBuilt ? statements : table.replacement(await listStayingClients()))
     this.#tellLocalEndpoints(table.hasLocalEndpoints)
     if (this.#asked.size === 0) return
     await forgetUnserved([...this.#asked.values()])

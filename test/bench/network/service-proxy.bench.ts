@@ -107,6 +107,9 @@ async function benchInside(print: PrintFigure): Promise<void> {
     ...{ services, slices, node: 'h1', log },
     podBlock: () => '10.42.0.0/16',
     onLocalEndpoints: () => undefined,
+    onProblem: problem => {
+      if (problem !== undefined) throw problem
+    },
   })
   for (let number = 0; number < SERVICES; number += 1) {
     services.tell(service(number))

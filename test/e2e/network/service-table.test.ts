@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import {
   listChains,
+  listStayingClients,
   type ProxyService,
   type ProxySlice,
   ProxyTable,
@@ -114,6 +115,32 @@ t.test('a change at a time, and everything at once', { skip }, async t => {
   await removeServiceTable()
   await removeServiceTable()
   t.equal(execFileSync('nft', ['list', 'tables'], { encoding: 'utf8' }), '')
+})
+
+t.test('clients stay with their endpoints when everything is made anew', { skip }, async t => {
+  const table = new ProxyTable(HOST.podBlock)
+  const wish = {
+    affinity: 60 as const,
+    insideLocal: false,
+    outsideLocal: false,
+    external: false,
+    nodePort: false,
+    udp: false,
+  }
+  const endpoints = (['10.42.0.7', '10.42.0.8'] as const).map(address => ({
+    ...{ addresses: [address], node: 'h2' as const, ready: true, draining: false },
+  }))
+  table.update(new Map([['s1', rulesOf(1, { ...wish, endpoints })]]))
+  await runStatements(table.replacement())
+  const [set = ''] = [...(await listStayingClients()).keys()].filter(name => name.startsWith('stay_'))
+  const clients = { '10.42.0.20': '30s', '10.42.0.21': '40s' }
+  const elements = Object.entries(clients).map(([client, expires]) => `${client} expires ${expires}`)
+  await runStatements(`add element ip drover_services ${set} { ${elements.join(', ')} }\n`)
+  await runStatements(table.replacement(await listStayingClients()))
+  const kept = (await listStayingClients()).get(set)
+  t.strictSame([...(kept?.keys() ?? [])].toSorted(), Object.keys(clients))
+  for (const seconds of kept?.values() ?? []) t.ok(seconds > 0 && seconds <= 40)
+  await removeServiceTable()
 })
 
 t.test('what nft does not take', { skip }, async t => {
