@@ -35,6 +35,18 @@ t.test('stateful sets', async t => {
   const { ask } = master
   await ask('/api/v1/nodes', { method: 'POST', body: node('n1') })
   await runPods(t, master)
+  // Pods with claims wait until there is something behind them.
+  for (let index = 0; index < 12; index += 1) {
+    const spec = {
+      capacity: { storage: '1Gi' },
+      accessModes: ['ReadWriteOnce'],
+      hostPath: { path: `/disks/${index}` },
+    }
+    await ask('/api/v1/persistentvolumes', {
+      method: 'POST',
+      body: { metadata: { name: `v${index}` }, spec },
+    })
+  }
   const shown = async (name: string) => (await ask(`${SETS}/${name}`)).body
   // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever came
   const items = async (place: string) => (await ask(place)).body.items as any[]
