@@ -205,7 +205,7 @@ t.test('components', async t => {
     ['drover:netes', 'PUT', '/api/v1/nodes/n1', 403, node('n1')],
     ['drover:scheduler', 'GET', '/api/v1/nodes', 200],
     ['drover:scheduler', 'GET', '/api/v1/secrets', 403],
-    ['drover:scheduler', 'DELETE', `${PODS}/a`, 403],
+    ['drover:scheduler', 'DELETE', '/api/v1/nodes/n1', 403],
     ['drover:scheduler', 'PUT', '/api/v1/nodes/n1', 403, node('n1')],
     ['drover:controller:events', 'GET', '/api/v1/events', 200],
     ['drover:controller:events', 'GET', '/api/v1/pods', 403],
