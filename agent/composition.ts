@@ -45,16 +45,14 @@ import { HostPolicies } from './policy-parts.ts'
 import {
   CniPodNetwork,
   DOCKER_LABEL,
-  ImagePuller,
   ManagedContainers,
   NodeRegistration,
-  PodRuntime,
   PodSource,
   PodStatusWriter,
   PodStore,
   type Readiness,
-  Sandboxes,
 } from './runtime/index.ts'
+import { podRuntime } from './runtime-parts.ts'
 
 export interface AgentContext {
   readonly dataDirectory: string
@@ -99,18 +97,12 @@ export async function startAgent(context: AgentContext): Promise<void> {
   })
   const store = new PodStore(path.join(dataDirectory, 'pods'), log)
   const statuses = new PodStatusWriter(client, log)
-  const runtime = new PodRuntime({
-    engine,
-    inventory,
-    sandboxes: new Sandboxes(engine, inventory, podNetwork),
-    images: new ImagePuller(engine, log),
-    store,
-    owner: hostId,
-    pauseImage: pauseImage.names[0],
-    nodeName,
+  const cluster = new ClusterSource({ client, directory: path.join(dataDirectory, 'cluster'), log })
+  const { runtime, volumes } = podRuntime({
+    ...{ dataDirectory, engine, inventory, client, cluster, store, hostId, nodeName, machine, log },
+    network: podNetwork,
     hostIp: address,
     balancerDirectory: uuid => path.join(balancersDirectory(dataDirectory), uuid),
-    log,
     events: {
       onStatus: (pod, status) => statuses.report(pod, status),
       onEnded: pod => statuses.ended(pod),
@@ -161,7 +153,6 @@ export async function startAgent(context: AgentContext): Promise<void> {
     requestResync: reason => link.send({ type: 'metadata.resync', reason }),
     log,
   })
-  const cluster = new ClusterSource({ client, directory: path.join(dataDirectory, 'cluster'), log })
   const services: ServiceProxy = new ServiceProxy({
     ...{ services: cluster.collections.services, slices: cluster.collections.slices },
     ...{ node: nodeName, log },
@@ -273,6 +264,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(services)
   await supervisor.start(networkReporter)
   await supervisor.start(statuses)
+  await volumes.start()
   await supervisor.start(runtime)
   await supervisor.start(managed)
   await supervisor.start(pods)

@@ -8,6 +8,8 @@ import { endHealthChecks } from './health-parts.ts'
 import { cniRuntime, hostNetwork } from './host-parts.ts'
 import { loadMembership } from './link/index.ts'
 import { DOCKER_LABEL } from './runtime/index.ts'
+import { podMemory } from './runtime-parts.ts'
+import { releaseMemory, unmountBelow } from './volumes/index.ts'
 
 export interface UninstallContext {
   readonly dataDirectory: string
@@ -48,6 +50,8 @@ export async function uninstall({ dataDirectory, engine, log }: UninstallContext
   await endHealthChecks(dataDirectory, log)
   await removeBalancers(dataDirectory)
   await network.uninstall()
+  await unmountBelow(path.join(dataDirectory, 'pods'))
+  await releaseMemory(podMemory(dataDirectory))
   for (const name of CONTENTS) await rm(path.join(dataDirectory, name), { recursive: true, force: true })
   await removeFileDurably(path.join(dataDirectory, 'agent.lock'))
   await rmdir(dataDirectory).catch(() => log.debug('the data directory holds more than the agent put there'))

@@ -29,6 +29,14 @@ export interface LogOptions {
   readonly timestamps: boolean
 }
 
+/** Who somebody is to a registry. */
+export interface RegistryLogin {
+  readonly username: string
+  readonly password: string
+  readonly serveraddress: string
+  readonly identitytoken?: string
+}
+
 /** The HTTP status of an answer of Docker's that is an error. */
 function statusOf(error: unknown): number | undefined {
   if (error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number') {
@@ -118,17 +126,24 @@ export class DockerEngine {
     return image !== undefined
   }
 
+  /** The user that an image names; empty for root. @throws `DockerRefused` when there is no such image */
+  async imageUser(name: string): Promise<string> {
+    const image = await this.#call(`image ${name}`, () => this.#docker.getImage(name).inspect())
+    return image.Config?.User ?? ''
+  }
+
   /**
    * Pulls an image.
    *
+   * @param login who wants it; nobody in particular when absent
    * @throws `ImageUnavailable` with the reason of Docker or the registry
    */
-  async pull(name: string): Promise<void> {
+  async pull(name: string, login?: RegistryLogin): Promise<void> {
     // Without a tag Docker would pull every tag of the repository.
     const reference = /[:@][^/]*$/.test(name) ? name : `${name}:latest`
     try {
       await withDeadline(PULL_DEADLINE, `pull of ${name}`, async () => {
-        const progress = await this.#docker.pull(reference)
+        const progress = await this.#docker.pull(reference, login === undefined ? {} : { authconfig: login })
         await new Promise<void>((resolve, reject) => {
           this.#docker.modem.followProgress(progress, (error: Error | null) =>
             error ? reject(error) : resolve(),
@@ -203,6 +218,7 @@ export class DockerEngine {
     stream: Duplex
     resize: (columns: number, rows: number) => Promise<void>
     exitCode: () => Promise<number>
+    isRunning: () => Promise<boolean>
   }> {
     const exec = await this.#call(`container ${id}`, () =>
       this.#docker.getContainer(id).exec({
@@ -222,6 +238,7 @@ export class DockerEngine {
         await exec.resize({ w: columns, h: rows })
       },
       exitCode: async () => (await exec.inspect()).ExitCode ?? 0,
+      isRunning: async () => (await exec.inspect()).Running,
     }
   }
 

@@ -1,4 +1,11 @@
 export type { ContainerDetails } from './container-details.ts'
-export { DockerEngine, type EngineFacts, isDockerAway, isDockerSilent, type LogOptions } from './engine.ts'
+export {
+  DockerEngine,
+  type EngineFacts,
+  isDockerAway,
+  isDockerSilent,
+  type LogOptions,
+  type RegistryLogin,
+} from './engine.ts'
 export { dockerErrors } from './errors.ts'
 export { ContainerInventory, type ContainerListener } from './inventory.ts'

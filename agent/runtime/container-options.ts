@@ -7,14 +7,18 @@ import {
   LABEL,
   METADATA_ADDRESS,
 } from '../../protocol/index.ts'
-import {
-  type Container,
-  type EnvironmentVariable,
-  type Pod,
-  parseQuantity,
-} from '../../protocol/kubernetes/index.ts'
+import { type Container, type Pod, parseQuantity } from '../../protocol/kubernetes/index.ts'
 import { DOCKER_LABEL, SANDBOX_NAME } from './docker-labels.ts'
-import { runtimeErrors } from './errors.ts'
+import { expand } from './environment.ts'
+import type { PlannedMount } from './pod-volumes.ts'
+import { oomScore } from './quality-of-service.ts'
+import {
+  effectiveSecurity,
+  processNamespace,
+  securityOptions,
+  sysctlsOf,
+  userOf,
+} from './security-options.ts'
 
 /** What containers of a pod have in common. */
 export interface PodPlace {
@@ -22,11 +26,11 @@ export interface PodPlace {
   /** The agent's id, for the label that says whose containers these are. */
   readonly owner: string
   readonly pauseImage: string
-  readonly hostIp: string
-  readonly nodeName: string
   /** Where the agent keeps the configuration of the load balancer in a container. */
   readonly balancerDirectory: (containerUuid: string) => string
 }
+
+const DEFAULT_TERMINATION_PATH = '/dev/termination-log'
 
 const DEFAULT_GRACE_PERIOD = 30
 /** Share of CPU time that `resources.requests.cpu: 1` stands for (Docker's `--cpu-shares`). */
@@ -126,6 +130,7 @@ export function sandboxOptions(place: PodPlace, attempt: number): ContainerCreat
     HostConfig: {
       NetworkMode: pod.spec.hostNetwork === true ? 'host' : 'none',
       IpcMode: pod.spec.hostIPC === true ? 'host' : 'shareable',
+      ...sysctlsOf(pod),
       CpuShares: MINIMUM_SHARES,
       RestartPolicy: { Name: 'no' },
       LogConfig: { Type: 'none', Config: {} },
@@ -134,69 +139,25 @@ export function sandboxOptions(place: PodPlace, attempt: number): ContainerCreat
   }
 }
 
-function fieldValue(fieldPath: string, place: PodPlace, podIp: string): string {
-  const { pod } = place
-  const { metadata } = pod
-  const indexed = /^metadata\.(labels|annotations)\['([^']+)'\]$/.exec(fieldPath)
-  if (indexed !== null) {
-    return (indexed[1] === 'labels' ? metadata.labels : metadata.annotations)?.[indexed[2] ?? ''] ?? ''
-  }
-  const values: Readonly<Record<string, string>> = {
-    'metadata.name': metadata.name,
-    'metadata.namespace': metadata.namespace ?? '',
-    'metadata.uid': metadata.uid ?? '',
-    'spec.nodeName': place.nodeName,
-    'status.hostIP': place.hostIp,
-    'status.podIP': podIp,
-  }
-  const value = values[fieldPath]
-  if (value === undefined) {
-    throw runtimeErrors.InvalidPod({
-      object: `pod ${metadata.name}`,
-      message: `the field ${fieldPath} has no value`,
-    })
-  }
-  return value
-}
-
-/** Replaces `$(NAME)` by the value of a variable defined before; `$$(NAME)` stays as `$(NAME)`. */
-function expand(text: string, variables: ReadonlyMap<string, string>): string {
-  return text.replace(/\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)/g, (whole, name: string | undefined) => {
-    if (name === undefined) return '$'
-    return variables.get(name) ?? whole
-  })
-}
-
-function environment(
-  entries: readonly EnvironmentVariable[],
-  place: PodPlace,
-  podIp: string,
-): Map<string, string> {
-  const variables = new Map<string, string>()
-  for (const { name, value, valueFrom } of entries) {
-    if (valueFrom?.fieldRef !== undefined) {
-      variables.set(name, fieldValue(valueFrom.fieldRef.fieldPath, place, podIp))
-    } else if (valueFrom !== undefined) {
-      throw runtimeErrors.InvalidPod({
-        object: `pod ${place.pod.metadata.name}`,
-        message: `the value of ${name} comes from a source that this version does not read`,
-      })
-    } else variables.set(name, expand(value ?? '', variables))
-  }
-  return variables
-}
-
 function quantity(text: string | undefined): number | undefined {
   return text === undefined ? undefined : parseQuantity(text)
 }
 
-function resourceOptions(container: Container): { Memory?: number; NanoCpus?: number; CpuShares: number } {
+function resourceOptions(container: Container): {
+  Memory?: number
+  MemorySwap?: number
+  NanoCpus?: number
+  CpuShares: number
+} {
   const { limits, requests } = container.resources ?? {}
   const memory = quantity(limits?.memory)
   const cpuLimit = quantity(limits?.cpu)
   const cpuRequest = quantity(requests?.cpu)
   return {
-    ...(memory === undefined || memory === 0 ? {} : { Memory: Math.round(memory) }),
+    // Without a word of its own, Docker would let it swap as much again.
+    ...(memory === undefined || memory === 0
+      ? {}
+      : { Memory: Math.round(memory), MemorySwap: Math.round(memory) }),
     ...(cpuLimit === undefined || cpuLimit === 0 ? {} : { NanoCpus: Math.round(cpuLimit * 1e9) }),
     CpuShares: Math.max(MINIMUM_SHARES, Math.round((cpuRequest ?? 0) * SHARES_PER_CPU)),
   }
@@ -219,18 +180,9 @@ function balancerBinds(directory: string | undefined): string[] {
     : [`${directory}:${directory}:ro`, `${directory}/sockets:${directory}/sockets`]
 }
 
-function binds(container: Container, pod: Pod, hostsFile: string): string[] {
-  const paths = (container.volumeMounts ?? []).map(mount => {
-    const volume = pod.spec.volumes?.find(({ name }) => name === mount.name)
-    if (volume?.hostPath === undefined) {
-      throw runtimeErrors.InvalidPod({
-        object: `pod ${pod.metadata.name}`,
-        message: `the volume ${mount.name} is of a type that this version does not mount`,
-      })
-    }
-    return `${volume.hostPath.path}:${mount.mountPath}${mount.readOnly === true ? ':ro' : ''}`
-  })
-  return [...paths, `${hostsFile}:/etc/hosts`]
+function bindOf({ source, target, readOnly, propagation }: PlannedMount): string {
+  const options = [...(readOnly ? ['ro'] : []), ...(propagation === undefined ? [] : [propagation])]
+  return [source, target, ...(options.length === 0 ? [] : [options.join(',')])].join(':')
 }
 
 /** Docker's name of a container: what people know from `docker ps`, or the kubelet's pattern for other pods. */
@@ -256,14 +208,23 @@ export interface ContainerPlace extends PodPlace {
   readonly macAddress: string | undefined
   /** The file that its containers see as /etc/hosts. */
   readonly hostsFile: string
+  /** The file in which it may say why it ended. */
+  readonly terminationFile: string
+  readonly environment: ReadonlyMap<string, string>
+  readonly mounts: readonly PlannedMount[]
+  /** Content of the seccomp profile that it names; undefined when it names none. */
+  readonly seccompProfile: string | undefined
+  /** The user that the image names; empty for root. */
+  readonly imageUser: string
+  /** Bytes of the host: what a request is a share of. */
+  readonly hostMemory: number
 }
 
 /** @throws `InvalidPod` when it asks for something that cannot be done */
 export function containerOptions(place: ContainerPlace): ContainerCreateOptions {
   const { pod, container, attempt, sandboxId, podIp } = place
-  const variables = environment(container.env ?? [], place, podIp)
-  const security = container.securityContext ?? {}
-  const user = [security.runAsUser, security.runAsGroup].filter(id => id !== undefined).join(':')
+  const variables = new Map(place.environment)
+  const security = effectiveSecurity(pod, container)
   const address = parseIpv4(podIp) === undefined ? {} : { [LABEL.containerIp]: podIp }
   const balancer = balancerOf(place, container)
   if (balancer !== undefined) variables.set(BALANCER_DIRECTORY_VARIABLE, balancer)
@@ -276,7 +237,7 @@ export function containerOptions(place: ContainerPlace): ContainerCreateOptions 
     ...(container.args === undefined ? {} : { Cmd: container.args.map(word => expand(word, variables)) }),
     Env: [...variables].map(([name, value]) => `${name}=${value}`),
     ...(container.workingDir === undefined ? {} : { WorkingDir: container.workingDir }),
-    ...(user === '' ? {} : { User: user }),
+    ...userOf(security, place.imageUser),
     Tty: container.tty === true,
     OpenStdin: container.stdin === true,
     StdinOnce: container.stdinOnce === true,
@@ -293,12 +254,18 @@ export function containerOptions(place: ContainerPlace): ContainerCreateOptions 
     HostConfig: {
       NetworkMode: `container:${sandboxId}`,
       IpcMode: `container:${sandboxId}`,
-      ...(pod.spec.hostPID === true ? { PidMode: 'host' } : {}),
-      Privileged: security.privileged === true,
-      ReadonlyRootfs: security.readOnlyRootFilesystem === true,
-      CapAdd: security.capabilities?.add ?? [],
-      CapDrop: security.capabilities?.drop ?? [],
-      Binds: [...binds(container, pod, place.hostsFile), ...balancerBinds(balancer)],
+      ...processNamespace(pod, sandboxId),
+      ...securityOptions(pod, security, place.seccompProfile),
+      Binds: [
+        ...place.mounts.map(bindOf),
+        // A volume there takes its place.
+        ...(place.mounts.some(({ target }) => target === '/etc/hosts')
+          ? []
+          : [`${place.hostsFile}:/etc/hosts`]),
+        `${place.terminationFile}:${container.terminationMessagePath || DEFAULT_TERMINATION_PATH}`,
+        ...balancerBinds(balancer),
+      ],
+      ...oomScore(pod, container, place.hostMemory),
       RestartPolicy: { Name: 'no' },
       LogConfig: { Type: 'json-file', Config: { 'max-size': '25m', 'max-file': '2' } },
       ...resourceOptions(container),
@@ -308,7 +275,10 @@ export function containerOptions(place: ContainerPlace): ContainerCreateOptions 
 
 /** The content of /etc/hosts inside the pod's containers. */
 export function hostsFileText(pod: Pod, podIp: string): string {
-  const own = podIp === '' ? [] : [`${podIp}\t${hostnameOf(pod)}`]
+  const { subdomain } = pod.spec
+  const name = hostnameOf(pod)
+  const long = subdomain ? `${name}.${subdomain}.${pod.metadata.namespace}.svc.cluster.local\t` : ''
+  const own = podIp === '' ? [] : [`${podIp}\t${long}${name}`]
   const aliases = (pod.spec.hostAliases ?? []).map(({ ip, hostnames }) => `${ip}\t${hostnames.join('\t')}`)
   return [
     '127.0.0.1\tlocalhost',

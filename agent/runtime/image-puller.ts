@@ -1,7 +1,7 @@
 /** Brings images to the host, a few at a time, and remembers what went wrong. */
 import { ensureImage, localImage } from '../../images/index.ts'
 import { Backoff, type Clock, type Logger, systemClock } from '../../kit/index.ts'
-import type { DockerEngine } from '../docker/index.ts'
+import type { DockerEngine, RegistryLogin } from '../docker/index.ts'
 
 /** How it stands with the image of one start of a container. */
 export type ImageState =
@@ -27,7 +27,12 @@ export class ImagePuller {
   readonly #log: Logger
   readonly #clock: Clock
   readonly #pulls = new Map<string, Pull>()
-  readonly #queue: { key: string; image: string; done: () => void }[] = []
+  readonly #queue: {
+    key: string
+    image: string
+    done: () => void
+    logins: readonly RegistryLogin[]
+  }[] = []
   #running = 0
 
   constructor(engine: Engine, log: Logger, clock: Clock = systemClock) {
@@ -40,9 +45,16 @@ export class ImagePuller {
    * Asks for an image.
    *
    * @param key names the start of a container that needs it; `forget` it once that has happened
+   * @param logins tried one after the other; nobody in particular asks when there is none
    * @param done called when the state has changed, so that it is worth asking again
    */
-  async require(key: string, image: string, policy: PullPolicy, done: () => void): Promise<ImageState> {
+  async require(
+    key: string,
+    image: string,
+    policy: PullPolicy,
+    done: () => void,
+    logins: readonly RegistryLogin[] = [],
+  ): Promise<ImageState> {
     const pull = this.#pulls.get(key)
     if (pull === undefined) {
       if (policy !== 'Always' && (await this.#engine.hasImage(image))) return { kind: 'ready' }
@@ -54,7 +66,7 @@ export class ImagePuller {
           retryIn: 30_000,
         }
       }
-      this.#enqueue(key, image, done)
+      this.#enqueue(key, image, done, logins)
       return { kind: 'pulling' }
     }
     switch (pull.state) {
@@ -64,7 +76,7 @@ export class ImagePuller {
         const retryIn = pull.retryAt - this.#clock.monotonic()
         if (retryIn > 0)
           return { kind: 'failed', message: pull.message, failures: pull.backoff.attempts, retryIn }
-        this.#enqueue(key, image, done)
+        this.#enqueue(key, image, done, logins)
         return { kind: 'failed', message: pull.message, failures: pull.backoff.attempts, retryIn: 0 }
       }
       default:
@@ -79,12 +91,12 @@ export class ImagePuller {
     this.#pulls.delete(key)
   }
 
-  #enqueue(key: string, image: string, done: () => void): void {
+  #enqueue(key: string, image: string, done: () => void, logins: readonly RegistryLogin[]): void {
     const backoff =
       this.#pulls.get(key)?.backoff ?? new Backoff({ initial: 2_000, maximum: 300_000, jitter: 0.2 })
     const message = this.#pulls.get(key)?.message ?? ''
     this.#pulls.set(key, { state: 'waiting', message, retryAt: 0, backoff })
-    this.#queue.push({ key, image, done })
+    this.#queue.push({ key, image, done, logins })
     this.#advance()
   }
 
@@ -96,7 +108,7 @@ export class ImagePuller {
       if (pull === undefined) continue
       this.#running += 1
       pull.state = 'pulling'
-      void this.#pull(pull, next.image).then(() => {
+      void this.#pull(pull, next.image, next.logins).then(() => {
         this.#running -= 1
         next.done()
         this.#advance()
@@ -104,10 +116,10 @@ export class ImagePuller {
     }
   }
 
-  async #pull(pull: Pull, image: string): Promise<void> {
+  async #pull(pull: Pull, image: string, logins: readonly RegistryLogin[]): Promise<void> {
     try {
       const own = localImage(image)
-      if (own === undefined) await this.#engine.pull(image)
+      if (own === undefined) await this.#pullAs(image, logins)
       else await ensureImage(this.#engine, own)
       pull.state = 'done'
     } catch (error) {
@@ -115,6 +127,17 @@ export class ImagePuller {
       pull.message = error instanceof Error ? error.message : String(error)
       pull.retryAt = this.#clock.monotonic() + pull.backoff.next()
       this.#log.warn({ err: error, image }, 'an image was not pulled')
+    }
+  }
+
+  /** The first login that the registry takes counts. */
+  async #pullAs(image: string, logins: readonly RegistryLogin[]): Promise<void> {
+    const [first, ...others] = logins
+    try {
+      await this.#engine.pull(image, first)
+    } catch (error) {
+      if (others.length === 0) throw error
+      await this.#pullAs(image, others)
     }
   }
 }

@@ -1,5 +1,5 @@
 /** What has to be done next for a pod that should run. Pure. */
-import type { Pod } from '../../protocol/kubernetes/index.ts'
+import type { Container, Pod } from '../../protocol/kubernetes/index.ts'
 import type { ContainerView, PodView, SandboxView } from './pod-view.ts'
 import { shouldRestart } from './restart-policy.ts'
 
@@ -14,6 +14,10 @@ export type ContainerDecision =
   | { readonly kind: 'wait'; readonly milliseconds: number }
   /** It ended and stays ended. */
   | { readonly kind: 'done' }
+  /** Its turn comes later: others have to do their work first. */
+  | { readonly kind: 'hold' }
+  /** It is to end: it is not well, or a sidecar that nobody needs any more. */
+  | { readonly kind: 'stop'; readonly view: ContainerView; readonly unwell: boolean }
 
 export interface PodPlan {
   /** Docker ids of running containers to end at once: their sandbox is gone, and their network with it. */
@@ -34,12 +38,18 @@ export interface PlanContext {
   readonly attached: (sandboxId: string) => boolean
   /** Milliseconds left before a container may be started again. */
   readonly restartIn: (view: ContainerView) => number
+  /** Whether a running container has got so far that those after it may start. */
+  readonly started: (view: ContainerView) => boolean
+  /** Whether a running container has to be ended because it does not work. */
+  readonly unwell: (view: ContainerView) => boolean
   /** Milliseconds left before a sandbox may take the place of one that ended. */
   readonly replaceIn: (view: SandboxView) => number
 }
 
+type Policy = NonNullable<Pod['spec']['restartPolicy']>
+
 function decide(
-  policy: NonNullable<Pod['spec']['restartPolicy']>,
+  policy: Policy,
   newest: ContainerView | undefined,
   sandboxId: string,
   context: PlanContext,
@@ -47,7 +57,8 @@ function decide(
   if (newest === undefined) return { kind: 'start', attempt: 0 }
   const { status, exitCode, error, id } = newest.details
   if (newest.sandboxId === sandboxId) {
-    if (status === 'running' || status === 'paused') return { kind: 'keep' }
+    if (status === 'running' || status === 'paused')
+      return context.unwell(newest) ? { kind: 'stop', view: newest, unwell: true } : { kind: 'keep' }
     if (status === 'created' && error === '') return { kind: 'start-made', id }
   }
   // In another sandbox it cannot go on; whether it begins anew depends on how it ended.
@@ -58,13 +69,107 @@ function decide(
   return wait > 0 ? { kind: 'wait', milliseconds: wait } : { kind: 'start', attempt: newest.attempt + 1 }
 }
 
+const isSidecar = ({ restartPolicy }: Container) => restartPolicy === 'Always'
+
+function endedBadly(view: ContainerView | undefined): boolean {
+  return view?.details.status === 'exited' && view.details.exitCode !== 0
+}
+
+/** Whether an init container has failed in a pod that does not try again; then none of the others ever starts. */
+export function initFailed({ spec }: Pod, view: PodView): boolean {
+  if (spec.restartPolicy !== 'Never') return false
+  const began = spec.containers.some(({ name }) => view.containers.has(name))
+  return (
+    !began &&
+    (spec.initContainers ?? []).some(
+      each => !isSidecar(each) && endedBadly(view.containers.get(each.name)?.[0]),
+    )
+  )
+}
+
+/** Whether everything that the pod is for has ended for good. */
+function isOver(pod: Pod, view: PodView): boolean {
+  const policy = pod.spec.restartPolicy ?? 'Always'
+  const ended = pod.spec.containers.every(({ name }) => {
+    const run = view.containers.get(name)?.[0]?.details
+    return run?.status === 'exited' && !shouldRestart(policy, run.exitCode)
+  })
+  return ended || initFailed(pod, view)
+}
+
+interface InitDecisions {
+  readonly decisions: ReadonlyMap<string, ContainerDecision>
+  /** Whether the pod's own containers have their turn. */
+  readonly passed: boolean
+}
+
+/**
+ * What happens to the init containers: one after the other, each when the one before it has succeeded, or, for a sidecar, has
+ * started. Once the pod's own containers have begun in this sandbox, only sidecars matter.
+ */
+function decideInit(pod: Pod, view: PodView, sandboxId: string, context: PlanContext): InitDecisions {
+  const { containers, initContainers = [], restartPolicy = 'Always' } = pod.spec
+  const here = (run: ContainerView | undefined) => run?.sandboxId === sandboxId
+  const began = containers.some(({ name }) => here(view.containers.get(name)?.[0]))
+  const over = isOver(pod, view)
+  const decisions = new Map<string, ContainerDecision>()
+  let passed = true
+  for (const container of initContainers) {
+    const newest = view.containers.get(container.name)?.[0]
+    const running = newest?.details.status === 'running'
+    if (isSidecar(container)) {
+      if (over)
+        decisions.set(
+          container.name,
+          running ? { kind: 'stop', view: newest, unwell: false } : { kind: 'done' },
+        )
+      else if (!passed) decisions.set(container.name, { kind: 'hold' })
+      else {
+        const decision = decide('Always', newest, sandboxId, context)
+        decisions.set(container.name, decision)
+        passed = began || (decision.kind === 'keep' && newest !== undefined && context.started(newest))
+      }
+      continue
+    }
+    if (began || (here(newest) && newest?.details.status === 'exited' && newest.details.exitCode === 0)) {
+      decisions.set(container.name, { kind: 'done' })
+      continue
+    }
+    if (!passed) decisions.set(container.name, { kind: 'hold' })
+    else {
+      // In a new sandbox it does its work once more, however it ended in the one before.
+      const before = here(newest) ? newest : undefined
+      decisions.set(
+        container.name,
+        before === undefined && newest !== undefined
+          ? { kind: 'start', attempt: newest.attempt + 1 }
+          : decide(restartPolicy === 'Always' ? 'OnFailure' : restartPolicy, before, sandboxId, context),
+      )
+    }
+    passed = false
+  }
+  return { decisions, passed }
+}
+
+/** The order in which sidecars end: the last one first, when none after it runs any more. */
+function inTurn(pod: Pod, decisions: Map<string, ContainerDecision>): void {
+  let waiting = false
+  for (const { name } of (pod.spec.initContainers ?? []).toReversed()) {
+    const decision = decisions.get(name)
+    if (decision?.kind !== 'stop' || decision.unwell) continue
+    if (waiting) decisions.set(name, { kind: 'keep' })
+    waiting = true
+  }
+}
+
 /** Plans one step towards a running pod. */
 export function planPod(pod: Pod, view: PodView, context: PlanContext): PodPlan {
   const policy = pod.spec.restartPolicy ?? 'Always'
   const newest = view.sandboxes[0]
   const usable =
     newest?.details.status === 'running' && context.attached(newest.details.id) ? newest : undefined
-  const names = new Set(pod.spec.containers.map(({ name }) => name))
+  const own = pod.spec.containers.map(({ name }) => name)
+  const names = new Set([...own, ...(pod.spec.initContainers ?? []).map(({ name }) => name)])
   const kill: string[] = []
   const remove: string[] = view.sandboxes
     .filter(sandbox => sandbox !== usable)
@@ -81,12 +186,8 @@ export function planPod(pod: Pod, view: PodView, context: PlanContext): PodPlan 
     }
   }
   if (usable === undefined) {
-    const over = [...names].every(name => {
-      const run = view.containers.get(name)?.[0]?.details
-      return run?.status === 'exited' && !shouldRestart(policy, run.exitCode)
-    })
     // A pod whose containers all ended for good needs no network any more.
-    if (over && newest !== undefined) {
+    if (isOver(pod, view) && newest !== undefined) {
       return {
         kill,
         remove: remove.filter(id => id !== newest.details.id),
@@ -106,8 +207,16 @@ export function planPod(pod: Pod, view: PodView, context: PlanContext): PodPlan 
       containers: decisions,
     }
   }
-  for (const name of names) {
-    decisions.set(name, decide(policy, view.containers.get(name)?.[0], usable.details.id, context))
+  const init = decideInit(pod, view, usable.details.id, context)
+  for (const [name, decision] of init.decisions) decisions.set(name, decision)
+  for (const name of own) {
+    decisions.set(
+      name,
+      init.passed
+        ? decide(policy, view.containers.get(name)?.[0], usable.details.id, context)
+        : { kind: 'hold' },
+    )
   }
+  inTurn(pod, decisions)
   return { kill, remove, sandbox: { kind: 'keep', view: usable }, containers: decisions }
 }

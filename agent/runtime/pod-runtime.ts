@@ -12,24 +12,22 @@ import {
   type ReconcileResult,
 } from '../../kit/index.ts'
 import { type ContainerProblem, LABEL } from '../../protocol/index.ts'
-import type { Pod, PodStatus } from '../../protocol/kubernetes/index.ts'
+import type { Container, Pod, PodStatus } from '../../protocol/kubernetes/index.ts'
 import type { ContainerDetails, ContainerInventory, DockerEngine } from '../docker/index.ts'
-import {
-  containerOptions,
-  gracePeriodOf,
-  hostsFileText,
-  type PodPlace,
-  requestedLabels,
-} from './container-options.ts'
+import type { ContainerEnder } from './container-ender.ts'
+import type { ContainerMaker } from './container-maker.ts'
+import { gracePeriodOf, type PodPlace, requestedLabels } from './container-options.ts'
 import { DOCKER_LABEL } from './docker-labels.ts'
-import { ensureHostsFile } from './hosts-file.ts'
-import type { ImagePuller } from './image-puller.ts'
+import { type Outcome, perform } from './handlers.ts'
 import { type ContainerDecision, planPod } from './pod-plan.ts'
-import { podStatus, type WaitingReason } from './pod-status.ts'
+import { isInitialized, podStatus, type WaitingReason } from './pod-status.ts'
 import type { PodStore } from './pod-store.ts'
 import { type ContainerView, type PodView, viewPod } from './pod-view.ts'
+import { PodVolumes } from './pod-volumes.ts'
+import { Prober } from './prober.ts'
 import { CrashCounter } from './restart-policy.ts'
 import type { Sandboxes } from './sandboxes.ts'
+import type { TerminationMessages } from './termination-messages.ts'
 
 /** What the runtime tells others. */
 export interface PodRuntimeEvents {
@@ -45,16 +43,16 @@ export interface PodRuntimeOptions {
   readonly engine: DockerEngine
   readonly inventory: ContainerInventory
   readonly sandboxes: Sandboxes
-  readonly images: ImagePuller
+  readonly maker: ContainerMaker
+  readonly ender: ContainerEnder
+  readonly messages: TerminationMessages
   readonly store: PodStore
   readonly events: PodRuntimeEvents
   readonly log: Logger
   /** Says whose containers these are; the host's id. */
   readonly owner: string
-  readonly pauseImage: string
-  readonly nodeName: string
   readonly hostIp: string
-  readonly balancerDirectory: (containerUuid: string) => string
+  readonly place: (pod: Pod) => PodPlace
 }
 
 /** What is remembered of a pod between two looks; losing it costs nothing but a repeated signal or message. */
@@ -63,7 +61,19 @@ interface PodMemory {
   readonly startTime: string
   /** Monotonic milliseconds at which what still runs is killed, once its end has begun. */
   killAt: number | undefined
+  /** Docker ids of containers whose hook after the start has not done its work. */
+  readonly hooks: Map<string, 'running' | 'failed'>
+  /** Monotonic milliseconds at which its volumes are looked at again. */
+  refreshAt: number
 }
+
+/** Milliseconds between two looks at what volumes are made of; up to half of it more, so that pods do not come all at once. */
+const REFRESH_INTERVAL = 45_000
+
+/** Milliseconds for a hook after the start: the container counts as starting until then. */
+const START_HOOK_DEADLINE = 10 * 60_000
+
+const DEFAULT_GRACE = 30
 
 /** A step (make a sandbox, start containers) is followed by another look; more in one go would starve other pods. */
 const STEPS_PER_LOOK = 3
@@ -88,6 +98,7 @@ export class PodRuntime implements Daemon {
   readonly #loop: ReconcileLoop
   readonly #crashes = new CrashCounter()
   readonly #memory = new Map<string, PodMemory>()
+  readonly #prober: Prober
   /** Docker ids of our containers by pod. */
   readonly #containersOf = new Map<string, Set<string>>()
 
@@ -101,6 +112,12 @@ export class PodRuntime implements Daemon {
       backoff: RETRY,
       reconcile: uid => this.#reconcile(uid),
     })
+    this.#prober = new Prober({
+      perform: (probe, target, milliseconds, signal) =>
+        perform(options.engine, probe, target, milliseconds, signal),
+      onChange: uid => this.#loop.kick(uid),
+      log: options.log,
+    })
   }
 
   start(): Promise<void> {
@@ -113,6 +130,7 @@ export class PodRuntime implements Daemon {
   }
 
   async stop(): Promise<void> {
+    this.#prober.stop()
     await this.#loop.stop()
   }
 
@@ -179,7 +197,13 @@ export class PodRuntime implements Daemon {
     if (memory === undefined) {
       const startTime =
         this.#options.store.get(uid)?.status?.startTime ?? `${new Date().toISOString().slice(0, 19)}Z`
-      memory = { waiting: new Map(), startTime, killAt: undefined }
+      memory = {
+        waiting: new Map(),
+        startTime,
+        killAt: undefined,
+        hooks: new Map(),
+        refreshAt: nextRefresh(),
+      }
       this.#memory.set(uid, memory)
     }
     return memory
@@ -195,6 +219,9 @@ export class PodRuntime implements Daemon {
       requeueAfter = outcome.requeueAfter
       if (!outcome.again) break
     }
+    const refreshIn = await this.#refreshVolumes(uid, pod)
+    if (refreshIn !== undefined) requeueAfter = Math.min(requeueAfter ?? refreshIn, refreshIn)
+    await this.#readMessages(uid, pod)
     this.#report(uid, pod)
     if (stuck.length > 0) {
       if (requeueAfter !== undefined) this.#loop.kickAfter(uid, requeueAfter)
@@ -219,6 +246,10 @@ export class PodRuntime implements Daemon {
     const plan = planPod(pod, view, {
       attached: id => sandboxes.attached(pod, id),
       restartIn: run => this.#restartIn(uid, run),
+      started: run => this.#started(uid, pod, run),
+      unwell: ({ details }) =>
+        this.#remember(uid).hooks.get(details.id) === 'failed' ||
+        this.#prober.failure(details.id) !== undefined,
       replaceIn: ({ details }) => timeLeft(details, SANDBOX_PAUSE),
     })
     for (const id of plan.kill) {
@@ -231,6 +262,7 @@ export class PodRuntime implements Daemon {
     if (plan.sandbox.kind === 'wait') return { again: false, requeueAfter: plan.sandbox.milliseconds }
     if (plan.sandbox.kind === 'make') return await this.#makeSandbox(uid, pod, plan.sandbox.attempt)
     const sandboxId = plan.sandbox.view.details.id
+    this.#probe(uid, pod, view, sandboxId)
     const waits: number[] = []
     let again = false
     for (const [name, decision] of plan.containers) {
@@ -252,12 +284,12 @@ export class PodRuntime implements Daemon {
     const { sandboxes } = this.#options
     const { waiting } = this.#remember(uid)
     try {
-      await sandboxes.make(this.#place(pod), attempt)
+      await sandboxes.make(this.#options.place(pod), attempt)
     } catch (error) {
       const message = explainError(error)
       this.#setWaiting(
         uid,
-        pod.spec.containers.map(({ name }) => name),
+        allContainers(pod).map(({ name }) => name),
         { reason: 'FailedCreatePodSandBox', message },
       )
       this.#report(uid, pod)
@@ -280,6 +312,7 @@ export class PodRuntime implements Daemon {
     switch (decision.kind) {
       case 'keep':
       case 'done':
+      case 'hold':
         this.#clearWaiting(uid, name)
         return undefined
       case 'wait':
@@ -289,8 +322,10 @@ export class PodRuntime implements Daemon {
         })
         return decision.milliseconds
       case 'start-made':
-        await this.#startContainer(uid, name, decision.id)
+        await this.#startContainer(uid, pod, name, decision.id, sandboxId)
         return undefined
+      case 'stop':
+        return await this.#stopOne(pod, decision.view)
       case 'start':
         return await this.#makeContainer(uid, pod, name, decision.attempt, sandboxId)
     }
@@ -303,58 +338,159 @@ export class PodRuntime implements Daemon {
     attempt: number,
     sandboxId: string,
   ): Promise<number | undefined> {
-    const { engine, images, sandboxes, store, hostIp } = this.#options
-    const container = pod.spec.containers.find(candidate => candidate.name === name)
+    const container = allContainers(pod).find(candidate => candidate.name === name)
     if (container === undefined) return undefined
-    const key = `${uid}/${name}/${attempt}`
-    const policy = container.imagePullPolicy ?? 'IfNotPresent'
-    const image = await images.require(key, container.image, policy, () => this.#loop.kick(uid))
-    if (image.kind === 'pulling') return undefined
-    if (image.kind === 'failed') {
-      const reason = image.failures <= 1 ? 'ErrImagePull' : 'ImagePullBackOff'
-      this.#setWaiting(uid, [name], { reason, message: image.message })
-      return image.retryIn > 0 ? image.retryIn : undefined
-    }
-    const podIp = sandboxes.address(pod, sandboxId, hostIp) ?? ''
-    let id: string
     try {
-      const hostsFile = await ensureHostsFile(store.directoryOf(uid), hostsFileText(pod, podIp))
-      id = await engine.create(
-        containerOptions({
-          ...this.#place(pod),
-          container,
-          attempt,
-          sandboxId,
-          podIp,
-          macAddress: sandboxes.macAddress(sandboxId),
-          hostsFile,
-        }),
+      const made = await this.#options.maker.make(pod, container, attempt, sandboxId, () =>
+        this.#loop.kick(uid),
       )
+      if (made.kind === 'made') await this.#startContainer(uid, pod, name, made.dockerId, sandboxId)
+      else if (made.reason !== undefined) this.#setWaiting(uid, [name], made.reason)
+      return made.kind === 'made' ? undefined : made.retryIn
     } catch (error) {
-      this.#setWaiting(uid, [name], { reason: 'CreateContainerError', message: explainError(error) })
-      this.#report(uid, pod)
+      if (this.#remember(uid).waiting.get(name)?.reason !== 'RunContainerError') {
+        this.#setWaiting(uid, [name], { reason: 'CreateContainerError', message: explainError(error) })
+        this.#report(uid, pod)
+      }
       throw error
     }
-    images.forget(key)
-    await this.#startContainer(uid, name, id)
-    return undefined
   }
 
-  async #startContainer(uid: string, name: string, id: string): Promise<void> {
-    const { engine, inventory, store } = this.#options
+  async #startContainer(uid: string, pod: Pod, name: string, id: string, sandboxId: string): Promise<void> {
+    const { engine, inventory } = this.#options
+    const { hooks } = this.#remember(uid)
+    const container = allContainers(pod).find(candidate => candidate.name === name)
+    // Before it starts: nobody is to see it as started in between.
+    if (container?.lifecycle?.postStart !== undefined) hooks.set(id, 'running')
     try {
       await engine.start(id)
       this.#clearWaiting(uid, name)
     } catch (error) {
+      hooks.delete(id)
       this.#setWaiting(uid, [name], { reason: 'RunContainerError', message: explainError(error) })
-      const pod = store.get(uid)
       // A container that cannot be started is made anew next time: what was wrong may be in how it was made.
       await engine.remove(id)
       await inventory.refresh(id)
-      if (pod !== undefined) this.#report(uid, pod)
+      this.#report(uid, pod)
       throw error
     }
+    if (container !== undefined) void this.#runStartHook(uid, pod, container, id, sandboxId)
     await inventory.refresh(id)
+  }
+
+  /** What is done right after the start; a container for which that fails is ended. */
+  async #runStartHook(
+    uid: string,
+    pod: Pod,
+    container: Container,
+    dockerId: string,
+    sandboxId: string,
+  ): Promise<void> {
+    const { engine, sandboxes, hostIp, log } = this.#options
+    const hook = container.lifecycle?.postStart
+    if (hook === undefined) return
+    const podIp = sandboxes.address(pod, sandboxId, hostIp) ?? ''
+    const { successful, message } = await perform(
+      engine,
+      hook,
+      { container, dockerId, podIp },
+      START_HOOK_DEADLINE,
+    )
+    const { hooks } = this.#remember(uid)
+    if (successful) hooks.delete(dockerId)
+    else {
+      hooks.set(dockerId, 'failed')
+      log.warn(
+        { pod: pod.metadata.name, container: container.name, message },
+        'the hook after a start failed',
+      )
+    }
+    this.#loop.kick(uid)
+  }
+
+  #started(uid: string, pod: Pod, run: ContainerView): boolean {
+    const container = allContainers(pod).find(({ name }) => name === run.name)
+    if (container === undefined || this.#remember(uid).hooks.has(run.details.id)) return false
+    return this.#prober.started(run, container)
+  }
+
+  #ready(uid: string, pod: Pod, run: ContainerView): boolean {
+    const container = allContainers(pod).find(({ name }) => name === run.name)
+    return container !== undefined && this.#started(uid, pod, run) && this.#prober.ready(run, container)
+  }
+
+  /** Has those containers probed that run, and those only. */
+  #probe(uid: string, pod: Pod, view: PodView, sandboxId: string): void {
+    const { sandboxes, hostIp } = this.#options
+    const podIp = sandboxes.address(pod, sandboxId, hostIp) ?? ''
+    const { hooks } = this.#remember(uid)
+    this.#prober.follow(
+      uid,
+      allContainers(pod).flatMap(container => {
+        const run = view.containers.get(container.name)?.[0]
+        const probed = run?.details.status === 'running' && !hooks.has(run.details.id)
+        return probed ? [{ run, container, podIp }] : []
+      }),
+    )
+  }
+
+  /** Ends one container of a pod that goes on. */
+  async #stopOne(pod: Pod, run: ContainerView): Promise<number> {
+    const failure = this.#prober.failure(run.details.id)
+    const seconds =
+      failure?.probe.terminationGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE
+    if (failure !== undefined) {
+      this.#options.log.info(
+        { pod: pod.metadata.name, container: run.name, probe: failure.kind, message: failure.message },
+        'a container is ended because it does not work',
+      )
+    }
+    return await this.#options.ender.end(run, seconds * 1000, this.#endHook(pod, run))
+  }
+
+  #endHook(
+    pod: Pod | undefined,
+    run: ContainerView,
+  ): ((milliseconds: number) => Promise<Outcome>) | undefined {
+    const { engine, sandboxes, hostIp } = this.#options
+    const container = pod && allContainers(pod).find(({ name }) => name === run.name)
+    const hook = container?.lifecycle?.preStop
+    if (pod === undefined || container === undefined || hook === undefined) return undefined
+    const podIp = sandboxes.address(pod, run.sandboxId, hostIp) ?? ''
+    return milliseconds =>
+      perform(engine, hook, { container, dockerId: run.details.id, podIp }, Math.max(1, milliseconds))
+  }
+
+  /** @returns milliseconds until the pod's volumes are to be looked at again; undefined when none can change */
+  async #refreshVolumes(uid: string, pod: Pod): Promise<number | undefined> {
+    if (PodVolumes.changing(pod).size === 0) return undefined
+    const memory = this.#remember(uid)
+    const sandbox = this.#view(uid).sandboxes[0]
+    if (performance.now() >= memory.refreshAt && sandbox?.details.status === 'running') {
+      try {
+        await this.#options.maker.refresh(pod, sandbox.details.id)
+      } catch (error) {
+        this.#options.log.warn(
+          { pod: pod.metadata.name, reason: explainError(error) },
+          'the volumes of a pod stay as they are',
+        )
+      }
+      memory.refreshAt = nextRefresh()
+    }
+    return Math.max(1, memory.refreshAt - performance.now())
+  }
+
+  async #readMessages(uid: string, pod: Pod): Promise<void> {
+    const { messages, store, ender } = this.#options
+    const view = this.#view(uid)
+    for (const container of allContainers(pod)) {
+      for (const run of view.containers.get(container.name) ?? []) {
+        if (run.details.status !== 'exited') continue
+        ender.forget(run.details.id)
+        this.#remember(uid).hooks.delete(run.details.id)
+        await messages.read(store.directoryOf(uid), container, run)
+      }
+    }
   }
 
   async #removeContainer(view: PodView, id: string): Promise<void> {
@@ -369,18 +505,22 @@ export class PodRuntime implements Daemon {
 
   /** Ends a pod: asks, waits, insists, cleans up. Also for pods of which nothing but containers is left. */
   async #end(uid: string, pod: Pod | undefined): Promise<ReconcileResult> {
-    const { store, events } = this.#options
+    const { store, events, maker, ender } = this.#options
     const view = this.#view(uid)
     const running = [...view.containers.values()].flat().filter(({ details }) => details.pid !== 0)
     if (running.length > 0) return await this.#stopContainers(uid, pod, running)
-    for (const { details } of [...view.containers.values()].flat())
+    for (const { details } of [...view.containers.values()].flat()) {
+      ender.forget(details.id)
       await this.#removeContainer(view, details.id)
+    }
     for (const { details } of view.sandboxes) await this.#removeContainer(view, details.id)
+    this.#prober.follow(uid, [])
     const known = this.#memory.get(uid)
     for (const name of known?.waiting.keys() ?? []) this.#clearWaiting(uid, name)
     this.#crashes.forget([...view.containers.keys()].map(name => `${uid}/${name}`))
     if (pod === undefined) {
       this.#memory.delete(uid)
+      await maker.forget(uid)
       await store.clear(uid)
     } else {
       // The last status is that of an ended pod; then its server object may go.
@@ -394,22 +534,21 @@ export class PodRuntime implements Daemon {
     pod: Pod | undefined,
     running: readonly ContainerView[],
   ): Promise<ReconcileResult> {
-    const { engine, inventory } = this.#options
     const memory = this.#remember(uid)
     const now = performance.now()
     if (memory.killAt === undefined) {
       const labelled = Number(running[0]?.details.labels[DOCKER_LABEL.gracePeriod])
       const seconds = pod === undefined ? (Number.isFinite(labelled) ? labelled : 0) : gracePeriodOf(pod)
       memory.killAt = now + seconds * 1000
-      await Promise.all(running.map(({ details }) => engine.kill(details.id, 'SIGTERM')))
     } else if (pod?.metadata.deletionGracePeriodSeconds !== undefined) {
       // The grace period may be shortened while it passes, never lengthened.
       memory.killAt = Math.min(memory.killAt, now + pod.metadata.deletionGracePeriodSeconds * 1000)
     }
-    if (now < memory.killAt) return { requeueAfter: memory.killAt - now }
-    await Promise.all(running.map(({ details }) => engine.kill(details.id, 'SIGKILL')))
-    await Promise.all(running.map(({ details }) => inventory.refresh(details.id)))
-    return { requeueAfter: 100 }
+    const grace = Math.max(0, memory.killAt - now)
+    const waits = await Promise.all(
+      endingNow(pod, running, grace).map(run => this.#options.ender.end(run, grace, this.#endHook(pod, run))),
+    )
+    return { requeueAfter: Math.max(1, Math.min(...waits)) }
   }
 
   #countCrash(uid: string, run: ContainerView | undefined): void {
@@ -440,7 +579,7 @@ export class PodRuntime implements Daemon {
   }
 
   #report(uid: string, pod: Pod): void {
-    const { sandboxes, hostIp, events } = this.#options
+    const { sandboxes, hostIp, events, messages } = this.#options
     const view = this.#view(uid)
     const memory = this.#remember(uid)
     const sandbox = view.sandboxes[0]
@@ -452,14 +591,39 @@ export class PodRuntime implements Daemon {
         hostIp,
         podIp,
         waiting: memory.waiting,
+        initialized: isInitialized(pod, view, run => this.#started(uid, pod, run)),
+        started: run => this.#started(uid, pod, run),
+        ready: run => this.#ready(uid, pod, run),
+        message: id => messages.get(id),
         startTime: memory.startTime,
         now: `${new Date().toISOString().slice(0, 19)}Z`,
       }),
     )
   }
+}
 
-  #place(pod: Pod): PodPlace {
-    const { owner, pauseImage, hostIp, nodeName, balancerDirectory } = this.#options
-    return { pod, owner, pauseImage, hostIp, nodeName, balancerDirectory }
-  }
+/** In the order in which they start. */
+function allContainers({ spec }: Pod): readonly Container[] {
+  return [...(spec.initContainers ?? []), ...spec.containers]
+}
+
+function nextRefresh(): number {
+  return performance.now() + REFRESH_INTERVAL * (1 + Math.random() / 2)
+}
+
+/**
+ * Which of a pod's running containers are asked to end now: its own ones, then its sidecars, the last one first; all of them when
+ * there is no time left.
+ */
+export function endingNow(
+  pod: Pod | undefined,
+  running: readonly ContainerView[],
+  grace: number,
+): readonly ContainerView[] {
+  const sidecars = (pod?.spec.initContainers ?? []).filter(each => each.restartPolicy === 'Always')
+  const place = (run: ContainerView) => sidecars.findIndex(({ name }) => name === run.name)
+  const own = running.filter(run => place(run) < 0)
+  if (grace === 0 || sidecars.length === 0) return running
+  if (own.length > 0) return own
+  return running.toSorted((a, b) => place(b) - place(a)).slice(0, 1)
 }

@@ -1,6 +1,7 @@
 /** A pod's status as its node reports it. Pure. */
 import type {
   Condition,
+  Container,
   ContainerRunState,
   ContainerStatus,
   ContainerTermination,
@@ -8,7 +9,9 @@ import type {
   PodStatus,
 } from '../../protocol/kubernetes/index.ts'
 import type { ContainerDetails } from '../docker/index.ts'
+import { initFailed } from './pod-plan.ts'
 import type { ContainerView, PodView } from './pod-view.ts'
+import { qosClassOf } from './quality-of-service.ts'
 import { shouldRestart } from './restart-policy.ts'
 
 /** Why a container is not running although it should. */
@@ -20,8 +23,15 @@ export interface WaitingReason {
 export interface StatusContext {
   readonly hostIp: string
   readonly podIp: string | undefined
+  /** All init containers have done their work. */
+  readonly initialized: boolean
   /** Per container of the pod. */
   readonly waiting: ReadonlyMap<string, WaitingReason>
+  /** Whether a running container has got through its start, and whether it does its work now. */
+  readonly started: (view: ContainerView) => boolean
+  readonly ready: (view: ContainerView) => boolean
+  /** What a container that ended has said why. */
+  readonly message: (dockerId: string) => string | undefined
   /** ISO 8601; when the agent first saw the pod. */
   readonly startTime: string
   /** ISO 8601. */
@@ -33,10 +43,11 @@ function seconds(time: string | undefined): string | undefined {
   return time === undefined ? undefined : `${time.slice(0, 19)}Z`
 }
 
-function termination(details: ContainerDetails): ContainerTermination {
+function termination(details: ContainerDetails, { message }: StatusContext): ContainerTermination {
   const { exitCode, oomKilled, error, startedAt, finishedAt, id } = details
   const started = seconds(startedAt)
   const finished = seconds(finishedAt)
+  const said = message(id) || error
   return {
     exitCode,
     reason: oomKilled
@@ -46,38 +57,43 @@ function termination(details: ContainerDetails): ContainerTermination {
         : exitCode === 0
           ? 'Completed'
           : 'Error',
-    ...(error === '' ? {} : { message: error }),
+    ...(said === '' ? {} : { message: said }),
     ...(started === undefined ? {} : { startedAt: started }),
     ...(finished === undefined ? {} : { finishedAt: finished }),
     containerID: `docker://${id}`,
   }
 }
 
-function runState(newest: ContainerView | undefined, waiting: WaitingReason | undefined): ContainerRunState {
+function runState(
+  newest: ContainerView | undefined,
+  waiting: WaitingReason | undefined,
+  context: StatusContext,
+): ContainerRunState {
   if (newest !== undefined && ['running', 'paused'].includes(newest.details.status)) {
     return { running: { startedAt: seconds(newest.details.startedAt) ?? '' } }
   }
   if (waiting !== undefined) return { waiting: { ...waiting } }
-  if (newest?.details.status === 'exited') return { terminated: termination(newest.details) }
-  return { waiting: { reason: 'ContainerCreating' } }
+  if (newest?.details.status === 'exited') return { terminated: termination(newest.details, context) }
+  return { waiting: { reason: context.initialized ? 'ContainerCreating' : 'PodInitializing' } }
 }
 
 function containerStatus(
   specification: Pod['spec']['containers'][number],
   runs: readonly ContainerView[],
   waiting: WaitingReason | undefined,
+  context: StatusContext,
 ): ContainerStatus {
   const [newest, before] = runs
-  const state = runState(newest, waiting)
+  const state = runState(newest, waiting, context)
   // While it waits to be started again, its last run is the newest one.
   const last = 'waiting' in state && newest?.details.status === 'exited' ? newest : before
-  const running = 'running' in state
+  const started = 'running' in state && newest !== undefined && context.started(newest)
   return {
     name: specification.name,
     state,
-    lastState: last?.details.status === 'exited' ? { terminated: termination(last.details) } : {},
-    ready: running,
-    started: running,
+    lastState: last?.details.status === 'exited' ? { terminated: termination(last.details, context) } : {},
+    ready: started && newest !== undefined && context.ready(newest),
+    started,
     restartCount: newest?.attempt ?? 0,
     image: specification.image,
     imageID: newest === undefined ? '' : `docker://${newest.details.imageId}`,
@@ -86,7 +102,12 @@ function containerStatus(
 }
 
 /** The phase that follows from the containers (Kubernetes documentation, "Pod Lifecycle"). */
-function phaseOf(pod: Pod, statuses: readonly ContainerStatus[]): NonNullable<PodStatus['phase']> {
+function phaseOf(
+  pod: Pod,
+  statuses: readonly ContainerStatus[],
+  failed: boolean,
+): NonNullable<PodStatus['phase']> {
+  if (failed) return 'Failed'
   const policy = pod.spec.restartPolicy ?? 'Always'
   const neverRan = statuses.some(({ state, lastState }) => 'waiting' in state && !('terminated' in lastState))
   if (neverRan) return 'Pending'
@@ -116,30 +137,68 @@ function condition(
 
 /** The status of a pod, with the conditions that its node owns. */
 export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodStatus {
-  const containerStatuses = pod.spec.containers.map(specification =>
+  const statusOf = (specification: Container) =>
     containerStatus(
       specification,
       view.containers.get(specification.name) ?? [],
       context.waiting.get(specification.name),
-    ),
-  )
-  const phase = phaseOf(pod, containerStatuses)
+      context,
+    )
+  const containerStatuses = pod.spec.containers.map(statusOf)
+  const initContainerStatuses = (pod.spec.initContainers ?? []).map(specification => {
+    const status = statusOf(specification)
+    // It is done when it has succeeded; a sidecar is when it does its work.
+    const succeeded = 'terminated' in status.state && status.state.terminated.exitCode === 0
+    return specification.restartPolicy === 'Always' ? status : { ...status, ready: succeeded }
+  })
+  const phase = phaseOf(pod, containerStatuses, initFailed(pod, view))
   const before = pod.status?.conditions ?? []
-  const ready = containerStatuses.every(status => status.ready)
-  const over = phase === 'Succeeded' ? 'PodCompleted' : 'ContainersNotReady'
+  const sidecars = initContainerStatuses.filter(
+    (_, index) => pod.spec.initContainers?.[index]?.restartPolicy === 'Always',
+  )
+  const containersReady = [...containerStatuses, ...sidecars].every(status => status.ready)
+  const gates = (pod.spec.readinessGates ?? []).filter(
+    ({ conditionType }) => before.find(({ type }) => type === conditionType)?.status !== 'True',
+  )
+  const over =
+    phase === 'Succeeded' ? 'PodCompleted' : phase === 'Failed' ? 'PodFailed' : 'ContainersNotReady'
   const { podIp, hostIp, now } = context
   return {
     phase,
     hostIP: hostIp,
     hostIPs: [{ ip: hostIp }],
     startTime: context.startTime,
+    qosClass: qosClassOf(pod),
     containerStatuses,
+    ...(initContainerStatuses.length === 0 ? {} : { initContainerStatuses }),
     ...(podIp === undefined ? {} : { podIP: podIp, podIPs: [{ ip: podIp }] }),
     conditions: [
       condition('PodReadyToStartContainers', podIp !== undefined, before, now),
-      condition('Initialized', true, before, now),
-      condition('Ready', ready, before, now, over),
-      condition('ContainersReady', ready, before, now, over),
+      condition('Initialized', context.initialized, before, now, 'ContainersNotInitialized'),
+      condition(
+        'Ready',
+        containersReady && gates.length === 0,
+        before,
+        now,
+        containersReady ? 'ReadinessGatesNotReady' : over,
+      ),
+      condition('ContainersReady', containersReady, before, now, over),
     ],
   }
+}
+
+/** Whether the pod's own containers have their turn: as far as init containers go, nothing is to be waited for. */
+export function isInitialized(pod: Pod, view: PodView, started: StatusContext['started']): boolean {
+  const began = pod.spec.containers.some(({ name }) => view.containers.has(name))
+  return (
+    began ||
+    (pod.spec.initContainers ?? []).every(({ name, restartPolicy }) => {
+      const newest = view.containers.get(name)?.[0]
+      if (newest === undefined) return false
+      const { status, exitCode } = newest.details
+      return restartPolicy === 'Always'
+        ? status === 'running' && started(newest)
+        : status === 'exited' && exitCode === 0
+    })
+  )
 }

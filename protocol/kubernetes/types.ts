@@ -28,14 +28,34 @@ export interface KubernetesList<T extends KubernetesObject> {
   items: T[]
 }
 
+/** A key of a ConfigMap or Secret. */
+export interface KeySelector {
+  name?: string
+  key: string
+  optional?: boolean
+}
+
+export interface ResourceFieldSelector {
+  containerName?: string
+  resource: string
+  divisor?: string
+}
+
 export interface EnvironmentVariable {
   name: string
   value?: string
   valueFrom?: {
     fieldRef?: { fieldPath: string }
-    configMapKeyRef?: { name: string; key: string; optional?: boolean }
-    secretKeyRef?: { name: string; key: string; optional?: boolean }
+    resourceFieldRef?: ResourceFieldSelector
+    configMapKeyRef?: KeySelector
+    secretKeyRef?: KeySelector
   }
+}
+
+export interface EnvironmentSource {
+  prefix?: string
+  configMapRef?: { name?: string; optional?: boolean }
+  secretRef?: { name?: string; optional?: boolean }
 }
 
 export interface ContainerPort {
@@ -46,18 +66,74 @@ export interface ContainerPort {
   protocol?: 'TCP' | 'UDP'
 }
 
-export interface SecurityContext {
-  privileged?: boolean
-  readOnlyRootFilesystem?: boolean
+export interface SecurityProfile {
+  type: 'Unconfined' | 'RuntimeDefault' | 'Localhost'
+  localhostProfile?: string
+}
+
+/** What a pod and its containers may both say; the container's word counts. */
+export interface SharedSecurityContext {
   runAsUser?: number
   runAsGroup?: number
+  runAsNonRoot?: boolean
+  seccompProfile?: SecurityProfile
+  appArmorProfile?: SecurityProfile
+}
+
+export interface SecurityContext extends SharedSecurityContext {
+  privileged?: boolean
+  readOnlyRootFilesystem?: boolean
+  allowPrivilegeEscalation?: boolean
   capabilities?: { add?: string[]; drop?: string[] }
+}
+
+export interface PodSecurityContext extends SharedSecurityContext {
+  fsGroup?: number
+  fsGroupChangePolicy?: 'Always' | 'OnRootMismatch'
+  supplementalGroups?: number[]
+  sysctls?: { name: string; value: string }[]
 }
 
 export interface VolumeMount {
   name: string
   mountPath: string
   readOnly?: boolean
+  subPath?: string
+  subPathExpr?: string
+  mountPropagation?: 'None' | 'HostToContainer' | 'Bidirectional'
+}
+
+export interface HttpGetAction {
+  path?: string
+  port: number | string
+  host?: string
+  scheme?: 'HTTP' | 'HTTPS'
+  httpHeaders?: { name: string; value: string }[]
+}
+
+export interface TcpSocketAction {
+  port: number | string
+  host?: string
+}
+
+export interface Probe {
+  exec?: { command?: string[] }
+  httpGet?: HttpGetAction
+  tcpSocket?: TcpSocketAction
+  grpc?: { port: number; service?: string }
+  initialDelaySeconds?: number
+  timeoutSeconds?: number
+  periodSeconds?: number
+  successThreshold?: number
+  failureThreshold?: number
+  terminationGracePeriodSeconds?: number
+}
+
+export interface LifecycleHandler {
+  exec?: { command?: string[] }
+  httpGet?: HttpGetAction
+  tcpSocket?: TcpSocketAction
+  sleep?: { seconds: number }
 }
 
 export interface Container {
@@ -68,19 +144,54 @@ export interface Container {
   args?: string[]
   workingDir?: string
   env?: EnvironmentVariable[]
+  envFrom?: EnvironmentSource[]
   ports?: ContainerPort[]
   resources?: { limits?: Record<string, string>; requests?: Record<string, string> }
   securityContext?: SecurityContext
   volumeMounts?: VolumeMount[]
+  lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler }
+  livenessProbe?: Probe
+  readinessProbe?: Probe
+  startupProbe?: Probe
+  /** Of an init container: `Always` makes it a sidecar. */
+  restartPolicy?: 'Always'
+  terminationMessagePath?: string
+  terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError'
   stdin?: boolean
   stdinOnce?: boolean
   tty?: boolean
 }
 
+/** Which keys become which files. */
+export interface KeyToPath {
+  key: string
+  path: string
+  mode?: number
+}
+
+export interface DownwardFile {
+  path: string
+  fieldRef?: { fieldPath: string }
+  resourceFieldRef?: ResourceFieldSelector
+  mode?: number
+}
+
+export interface ProjectedSource {
+  configMap?: { name?: string; items?: KeyToPath[]; optional?: boolean }
+  secret?: { name?: string; items?: KeyToPath[]; optional?: boolean }
+  downwardAPI?: { items?: DownwardFile[] }
+  serviceAccountToken?: { path: string; audience?: string; expirationSeconds?: number }
+}
+
 export interface Volume {
   name: string
   hostPath?: { path: string; type?: string }
-  emptyDir?: { medium?: string }
+  emptyDir?: { medium?: string; sizeLimit?: string }
+  configMap?: { name?: string; items?: KeyToPath[]; defaultMode?: number; optional?: boolean }
+  secret?: { secretName?: string; items?: KeyToPath[]; defaultMode?: number; optional?: boolean }
+  downwardAPI?: { items?: DownwardFile[]; defaultMode?: number }
+  projected?: { sources?: ProjectedSource[]; defaultMode?: number }
+  persistentVolumeClaim?: { claimName: string; readOnly?: boolean }
 }
 
 export interface Toleration {
@@ -92,6 +203,12 @@ export interface Toleration {
 
 export interface PodSpec {
   containers: Container[]
+  initContainers?: Container[]
+  serviceAccountName?: string
+  securityContext?: PodSecurityContext
+  shareProcessNamespace?: boolean
+  readinessGates?: { conditionType: string }[]
+  imagePullSecrets?: { name?: string }[]
   nodeName?: string
   nodeSelector?: Record<string, string>
   affinity?: Record<string, unknown>
@@ -158,12 +275,34 @@ export interface PodStatus {
   podIPs?: { ip: string }[]
   startTime?: string
   containerStatuses?: ContainerStatus[]
+  initContainerStatuses?: ContainerStatus[]
   qosClass?: string
 }
 
 export interface Pod extends KubernetesObject {
   spec: PodSpec
   status?: PodStatus
+}
+
+export interface ConfigMap extends KubernetesObject {
+  data?: Record<string, string>
+  /** Base64. */
+  binaryData?: Record<string, string>
+}
+
+export interface Secret extends KubernetesObject {
+  type?: string
+  /** Base64. */
+  data?: Record<string, string>
+}
+
+export interface PersistentVolumeClaim extends KubernetesObject {
+  spec?: { volumeName?: string }
+  status?: { phase?: string }
+}
+
+export interface PersistentVolume extends KubernetesObject {
+  spec?: { hostPath?: { path: string; type?: string }; local?: { path: string } }
 }
 
 export interface Node extends KubernetesObject {

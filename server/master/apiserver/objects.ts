@@ -86,6 +86,7 @@ export interface EnvVar {
 export interface VolumeMount {
   name: string
   mountPath: string
+  readOnly?: boolean
 }
 
 export interface Container {

@@ -2,6 +2,11 @@
  * What the agent of a host may do: what a kubelet needs, for its own node and the pods bound to it
  * (Kubernetes "Using Node Authorization" and the NodeRestriction admission).
  */
+import {
+  type PersistentVolumeClaim as Claim,
+  type PodSpec,
+  podReferences,
+} from '../../../../protocol/kubernetes/index.ts'
 import type { Frozen } from '../json.ts'
 import type { KubernetesObject, Pod } from '../objects.ts'
 import { forbidden } from '../status.ts'
@@ -85,6 +90,46 @@ const ownLease: NodeRule = (node, { verb, namespace, name }) => {
   return verb === 'create' || name === node ? ALLOWED : deny('can only access the lease of its own node')
 }
 
+/** The pods that are bound to the node, with what they refer to; of one namespace, or of all when it is undefined. */
+function boundPods(node: string, namespace: string | undefined, view: AccessView): Frozen<Pod>[] {
+  return view
+    .list('pods', namespace)
+    .map(stored => view.read(stored) as Frozen<Pod>)
+    .filter(({ spec }) => spec.nodeName === node)
+}
+
+function refersTo({ spec }: Frozen<Pod>, kind: string, name: string): boolean {
+  return podReferences(spec as unknown as PodSpec).some(
+    reference => reference.kind === kind && reference.name === name,
+  )
+}
+
+/** One object by its name, when a pod that is bound to the node refers to it. */
+const referenced: NodeRule = (node, { verb, namespace, name, resource, requiredField }, view) => {
+  if (verb !== 'get' && verb !== 'list' && verb !== 'watch') return NO_OPINION
+  const wanted = verb === 'get' ? name : (requiredField('metadata.name') ?? '')
+  if (wanted === '' || namespace === '') return deny('can only read individual resources of this type')
+  return boundPods(node, namespace, view).some(pod => refersTo(pod, resource, wanted))
+    ? ALLOWED
+    : deny(`no relationship found between node '${node}' and this object`)
+}
+
+/** A volume that a claim of a pod is bound to. */
+const claimedVolume: NodeRule = (node, { verb, name }, view) => {
+  if (verb !== 'get') return NO_OPINION
+  const claim = view
+    .list('persistentvolumeclaims', undefined)
+    .map(stored => view.read(stored) as Frozen<Claim>)
+    .find(({ spec }) => spec?.volumeName === name)
+  const { namespace = '', name: claimName = '' } = claim?.metadata ?? {}
+  const used = boundPods(node, namespace, view).some(pod =>
+    refersTo(pod, 'persistentvolumeclaims', claimName),
+  )
+  return claim !== undefined && used
+    ? ALLOWED
+    : deny(`no relationship found between node '${node}' and this object`)
+}
+
 const RULES = new Map<string, NodeRule>([
   ['/pods', pods],
   ['/pods/status', podStatus],
@@ -93,7 +138,9 @@ const RULES = new Map<string, NodeRule>([
   ['coordination.k8s.io/leases', ownLease],
   ['/events', verbs('create', 'patch', 'update')],
   ['events.k8s.io/events', verbs('create', 'patch', 'update')],
-  ['/configmaps', verbs('get', 'list', 'watch')],
+  ['/configmaps', referenced],
+  ['/persistentvolumeclaims', referenced],
+  ['/persistentvolumes', claimedVolume],
   ['/namespaces', verbs('get', 'list', 'watch')],
   ['networking.k8s.io/networkpolicies', verbs('get', 'list', 'watch')],
   ['/services', verbs('get', 'list', 'watch')],
@@ -101,7 +148,7 @@ const RULES = new Map<string, NodeRule>([
   ['/serviceaccounts', verbs('get', 'list', 'watch')],
   // Which pods' tokens is in the body; the operation compares it.
   ['/serviceaccounts/token', verbs('create')],
-  ['/secrets', verbs('get')],
+  ['/secrets', referenced],
 ])
 
 /** Decides about agents. */

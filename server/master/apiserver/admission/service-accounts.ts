@@ -1,10 +1,15 @@
 /** Every pod runs as a service account of its namespace (Kubernetes' ServiceAccount). */
 import type { Frozen } from '../json.ts'
+import { generateName } from '../metadata.ts'
 import type { Pod, ServiceAccount } from '../objects.ts'
 import { forbidden } from '../status.ts'
 import type { AdmissionRequest } from './request.ts'
 
 export const DEFAULT_ACCOUNT = 'default'
+/** Where programs look for their account. */
+const TOKEN_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount'
+/** Seconds; an odd number, by which one sees that nobody has chosen it. */
+const TOKEN_LIFETIME = 3_607
 const MIRROR = 'kubernetes.io/config.mirror'
 
 /**
@@ -33,7 +38,34 @@ export async function joinServiceAccount(
   }
   const account = cluster.read(stored) as Frozen<ServiceAccount>
   spec.serviceAccountName = name
+  if (spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true) mountToken(pod)
   if ((spec.imagePullSecrets ?? []).length === 0 && (account.imagePullSecrets ?? []).length > 0) {
     spec.imagePullSecrets = (account.imagePullSecrets ?? []).map(secret => ({ ...secret }))
   }
+}
+
+/** Gives every container that has nothing there the account's token, the authority of the API and the namespace. */
+function mountToken({ spec }: Pod): void {
+  const all = [...(spec.initContainers ?? []), ...spec.containers]
+  const lacking = all.filter(
+    ({ volumeMounts = [] }) => !volumeMounts.some(({ mountPath }) => mountPath === TOKEN_DIRECTORY),
+  )
+  if (lacking.length === 0) return
+  const name = generateName('kube-api-access-')
+  for (const container of lacking) {
+    container.volumeMounts = [
+      ...(container.volumeMounts ?? []),
+      { name, readOnly: true, mountPath: TOKEN_DIRECTORY },
+    ]
+  }
+  const sources = [
+    { serviceAccountToken: { expirationSeconds: TOKEN_LIFETIME, path: 'token' } },
+    { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+    {
+      downwardAPI: {
+        items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }],
+      },
+    },
+  ]
+  spec.volumes = [...(spec.volumes ?? []), { name, projected: { sources, defaultMode: 0o644 } }]
 }

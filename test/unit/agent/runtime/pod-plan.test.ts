@@ -2,7 +2,7 @@ import t from 'tap'
 import type { ContainerDetails } from '../../../../agent/docker/index.ts'
 import { DOCKER_LABEL } from '../../../../agent/runtime/docker-labels.ts'
 import { type PlanContext, planPod } from '../../../../agent/runtime/pod-plan.ts'
-import { podStatus } from '../../../../agent/runtime/pod-status.ts'
+import { podStatus, type StatusContext } from '../../../../agent/runtime/pod-status.ts'
 import { viewPod } from '../../../../agent/runtime/pod-view.ts'
 import { CrashCounter, shouldRestart } from '../../../../agent/runtime/restart-policy.ts'
 import type { Pod } from '../../../../protocol/kubernetes/index.ts'
@@ -64,7 +64,13 @@ function run(
 }
 
 const exited = { status: 'exited' as const, pid: 0, finishedAt: '2026-01-01T00:01:00Z' }
-const context: PlanContext = { attached: () => true, restartIn: () => 0, replaceIn: () => 0 }
+const context: PlanContext = {
+  attached: () => true,
+  restartIn: () => 0,
+  replaceIn: () => 0,
+  started: () => true,
+  unwell: () => false,
+}
 const plan = (all: readonly ContainerDetails[], with_: Partial<PlanContext> = {}, of: Pod = pod) =>
   planPod(of, viewPod(all), { ...context, ...with_ })
 
@@ -124,12 +130,24 @@ t.test('containers that the pod does not have (any more) are removed', async t =
   t.strictSame(plan([sandbox('s'), run('c', 0, 's'), stranger]).remove, ['x'])
 })
 
+const statusContext: StatusContext = {
+  hostIp: 'h',
+  podIp: '10.42.0.5',
+  initialized: true,
+  started: () => true,
+  ready: () => true,
+  message: () => undefined,
+  waiting: new Map(),
+  startTime: 's',
+  now: 'n',
+}
+
 t.test('status: phases, restarts and reasons', async t => {
   const status = (
     all: readonly ContainerDetails[],
     waiting: ReadonlyMap<string, { reason: string }> = new Map(),
     of = pod,
-  ) => podStatus(of, viewPod(all), { hostIp: 'h', podIp: '10.42.0.5', waiting, startTime: 's', now: 'n' })
+  ) => podStatus(of, viewPod(all), { ...statusContext, waiting })
   t.match(status([sandbox('s')]), {
     phase: 'Pending',
     containerStatuses: [
@@ -181,10 +199,7 @@ t.test('conditions keep the time of their last transition', async t => {
     },
   }
   const { conditions = [] } = podStatus(before, viewPod([sandbox('s'), run('c', 0, 's')]), {
-    hostIp: 'h',
-    podIp: 'p',
-    waiting: new Map(),
-    startTime: 's',
+    ...statusContext,
     now: 'now',
   })
   const time = (type: string) => conditions.find(condition => condition.type === type)?.lastTransitionTime

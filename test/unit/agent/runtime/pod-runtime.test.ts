@@ -82,7 +82,9 @@ function makeWorld(overrides: { remove?: () => Promise<void>; makeSandbox?: () =
             }),
           )),
     },
-    images: { require: async () => ({ kind: 'ready' }), forget: () => {} },
+    maker: { make: async () => ({ kind: 'made', dockerId: 'c2' }), forget: async () => {} },
+    messages: { read: async () => {}, get: () => undefined },
+    ender: { end: async () => 100, forget: () => {} },
     store: { get: () => pod, uids: () => ['u'], directoryOf: () => DIRECTORY },
     events: {
       onStatus: (_: Pod, status: PodStatus) => statuses.push(status),
@@ -94,10 +96,9 @@ function makeWorld(overrides: { remove?: () => Promise<void>; makeSandbox?: () =
     ...parts,
     log: createLogger('test', 'silent'),
     owner: 'host',
-    pauseImage: 'pause',
-    nodeName: 'n',
+
     hostIp: '192.0.2.1',
-    balancerDirectory: () => '/nowhere',
+    place: () => ({}),
   }
   const runtime = new PodRuntime(options as unknown as PodRuntimeOptions)
   return { runtime, containers, put, statuses }

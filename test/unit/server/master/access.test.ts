@@ -99,12 +99,28 @@ t.test('agents of hosts', async t => {
     ['mine', 'n1'],
     ['other', 'n2'],
   ]) {
-    await ask(PODS, { method: 'POST', body: pod(name ?? '', { schedulerName: 'nobody', nodeName: target }) })
+    const volumes = [
+      { name: 's', secret: { secretName: `of-${name}` } },
+      { name: 'c', persistentVolumeClaim: { claimName: `claim-${name}` } },
+    ]
+    const spec = { schedulerName: 'nobody', nodeName: target, volumes, automountServiceAccountToken: false }
+    await ask(PODS, { method: 'POST', body: pod(name ?? '', spec) })
+    await ask('/api/v1/namespaces/default/secrets', {
+      method: 'POST',
+      body: { apiVersion: 'v1', kind: 'Secret', metadata: { name: `of-${name}` } },
+    })
+    await ask('/api/v1/namespaces/default/persistentvolumeclaims', {
+      method: 'POST',
+      body: {
+        ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: `claim-${name}` } },
+        spec: {
+          accessModes: ['ReadWriteOnce'],
+          volumeName: `volume-${name}`,
+          resources: { requests: { storage: '1Gi' } },
+        },
+      },
+    })
   }
-  await ask('/api/v1/namespaces/default/secrets', {
-    method: 'POST',
-    body: { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' } },
-  })
   await ask('/api/v1/nodes', { method: 'POST', body: node('n2') })
   const lease = (name: string) => ({
     apiVersion: 'coordination.k8s.io/v1',
@@ -156,14 +172,21 @@ t.test('agents of hosts', async t => {
     ['POST', '/apis/coordination.k8s.io/v1/namespaces/default/leases', 403, lease('n1')],
     ['POST', '/api/v1/namespaces/default/events', 201, event],
     ['GET', '/api/v1/namespaces/default/events', 403],
-    ['GET', '/api/v1/namespaces/default/secrets/s', 200],
+    ['GET', '/api/v1/namespaces/default/secrets/of-mine', 200],
+    ['GET', '/api/v1/namespaces/default/secrets/of-other', 403],
+    ['GET', '/api/v1/namespaces/default/secrets?fieldSelector=metadata.name%3Dof-mine', 200],
+    ['GET', '/api/v1/namespaces/default/secrets?fieldSelector=metadata.name%3Dof-other', 403],
+    ['GET', '/api/v1/namespaces/default/persistentvolumeclaims/claim-mine', 200],
+    ['GET', '/api/v1/namespaces/default/persistentvolumeclaims/claim-other', 403],
+    ['GET', '/api/v1/persistentvolumes/volume-mine', 404],
+    ['GET', '/api/v1/persistentvolumes/volume-other', 403],
     ['GET', '/api/v1/namespaces/default/secrets', 403],
     ['GET', '/api/v1/secrets?watch=true', 403],
     ['GET', '/api/v1/namespaces/default/serviceaccounts/default', 200],
     ['GET', '/api/v1/services', 200],
     ['GET', '/apis/discovery.k8s.io/v1/endpointslices', 200],
     ['POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', 403, {}],
-    ['GET', '/api/v1/configmaps', 200],
+    ['GET', '/api/v1/configmaps', 403],
     ['POST', '/api/v1/namespaces/default/configmaps', 403, {}],
     ['GET', '/api/v1/namespaces', 200],
     ['POST', '/api/v1/namespaces', 403, {}],

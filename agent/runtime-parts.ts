@@ -1,0 +1,87 @@
+/** The parts of the pod runtime. */
+import path from 'node:path'
+import { pauseImage } from '../images/index.ts'
+import type { Logger } from '../kit/index.ts'
+import type { KubernetesClient, Pod } from '../protocol/kubernetes/index.ts'
+import type { ClusterSource } from './cluster/index.ts'
+import type { ContainerInventory, DockerEngine } from './docker/index.ts'
+import {
+  AccountTokens,
+  ContainerEnder,
+  ContainerMaker,
+  ImagePuller,
+  type PodNetwork,
+  PodObjects,
+  PodRuntime,
+  type PodRuntimeEvents,
+  type PodStore,
+  PodVolumes,
+  Sandboxes,
+  serviceEnvironment,
+  TerminationMessages,
+} from './runtime/index.ts'
+
+/** The file system in memory for what must not be on a disk. */
+export function podMemory(dataDirectory: string): string {
+  return path.join(dataDirectory, 'memory')
+}
+
+export interface RuntimeContext {
+  readonly dataDirectory: string
+  readonly engine: DockerEngine
+  readonly inventory: ContainerInventory
+  readonly network: PodNetwork
+  readonly client: KubernetesClient
+  readonly cluster: ClusterSource
+  readonly store: PodStore
+  readonly events: PodRuntimeEvents
+  readonly hostId: string
+  readonly hostIp: string
+  readonly nodeName: string
+  readonly machine: { readonly milliCpu: number; readonly memory: number; readonly storage: number }
+  readonly balancerDirectory: (containerUuid: string) => string
+  readonly log: Logger
+}
+
+export function podRuntime(context: RuntimeContext): { runtime: PodRuntime; volumes: PodVolumes } {
+  const { dataDirectory, engine, inventory, client, cluster, store, log, hostIp, nodeName, machine } = context
+  const diskOf = (uid: string) => store.directoryOf(uid)
+  const volumes = new PodVolumes({ diskOf, memory: podMemory(dataDirectory) })
+  const sandboxes = new Sandboxes(engine, inventory, context.network)
+  const messages = new TerminationMessages(engine, log)
+  const place = (pod: Pod) => ({
+    pod,
+    owner: context.hostId,
+    pauseImage: pauseImage.names[0],
+    balancerDirectory: context.balancerDirectory,
+  })
+  const maker = new ContainerMaker({
+    engine,
+    sandboxes,
+    images: new ImagePuller(engine, log),
+    objects: new PodObjects({ client, diskOf, memoryOf: uid => volumes.memoryOf(uid), log }),
+    tokens: new AccountTokens(client, log),
+    volumes,
+    messages,
+    diskOf,
+    profiles: path.join(dataDirectory, 'seccomp'),
+    services: pod => serviceEnvironment(pod, cluster.collections.services.values()),
+    place,
+    facts: { nodeName, hostIp, allocatable: machine },
+  })
+  const runtime = new PodRuntime({
+    engine,
+    inventory,
+    sandboxes,
+    maker,
+    ender: new ContainerEnder(engine, inventory, log),
+    messages,
+    store,
+    events: context.events,
+    owner: context.hostId,
+    hostIp,
+    place,
+    log,
+  })
+  return { runtime, volumes }
+}

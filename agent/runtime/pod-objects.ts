@@ -1,0 +1,151 @@
+/**
+ * Reads the objects that pods refer to, and remembers them: with no server a pod goes on with what it had.
+ *
+ * Secrets are kept in memory and on a file system in memory alone: after a reboot they have to be asked for again.
+ */
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import {
+  explainError,
+  isDroverError,
+  type Logger,
+  makePrivateDirectory,
+  writeFileDurably,
+} from '../../kit/index.ts'
+import {
+  type KubernetesClient,
+  type KubernetesObject,
+  type PersistentVolumeClaim,
+  type Pod,
+  podReferences,
+} from '../../protocol/kubernetes/index.ts'
+import { type InputKind, inputKey, PodInputs } from './pod-inputs.ts'
+
+export interface PodObjectsOptions {
+  readonly client: Pick<KubernetesClient, 'get'>
+  /** The directory of a pod on disk, and on a file system in memory. */
+  readonly diskOf: (uid: string) => string
+  readonly memoryOf: (uid: string) => string
+  readonly log: Logger
+}
+
+interface Known {
+  /** Undefined: it does not exist. */
+  readonly object: KubernetesObject | undefined
+  /** Monotonic milliseconds. */
+  readonly at: number
+}
+
+/** Milliseconds for which what was read for one container is good enough for the next. */
+const FRESH = 2_000
+
+/** Objects that are remembered at one time; pods beyond them ask again. */
+const CAPACITY = 5_000
+
+const FILE = 'objects.json'
+
+type Kept = Readonly<Record<string, KubernetesObject>>
+
+export class PodObjects {
+  readonly #options: PodObjectsOptions
+  readonly #known = new Map<string, Known>()
+  /** What is on disk of each pod, as text. */
+  readonly #written = new Map<string, string>()
+
+  constructor(options: PodObjectsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Everything that the pod refers to, as it is now; as it was where no server says it.
+   *
+   * @throws `ApiUnreachable` when something was never read and cannot be
+   */
+  async of(pod: Pod): Promise<PodInputs> {
+    const { uid = '' } = pod.metadata
+    const objects = new Map<string, KubernetesObject>()
+    let kept: Kept | undefined
+    const read = async (kind: InputKind, name: string) => {
+      try {
+        const object = await this.#read(kind, pod.metadata.namespace ?? '', name)
+        if (object !== undefined) objects.set(inputKey(kind, name), object)
+      } catch (error) {
+        kept ??= await this.#load(uid)
+        const before = kept[inputKey(kind, name)]
+        if (before === undefined) throw error
+        objects.set(inputKey(kind, name), before)
+        this.#options.log.debug(
+          { pod: pod.metadata.name, kind, name, reason: explainError(error) },
+          'a pod goes on with an object as it was',
+        )
+      }
+    }
+    for (const { kind, name } of podReferences(pod.spec)) {
+      await read(kind, name)
+      const claim = objects.get(inputKey(kind, name)) as PersistentVolumeClaim | undefined
+      const volume = kind === 'persistentvolumeclaims' ? claim?.spec?.volumeName : undefined
+      if (volume !== undefined && volume !== '') await read('persistentvolumes', volume)
+    }
+    await this.#save(uid, objects)
+    return new PodInputs(pod, objects)
+  }
+
+  /** The pod is gone. */
+  forget(uid: string): void {
+    this.#written.delete(uid)
+  }
+
+  async #read(kind: InputKind, namespace: string, name: string): Promise<KubernetesObject | undefined> {
+    const place = kind === 'persistentvolumes' ? '' : `namespaces/${encodeURIComponent(namespace)}/`
+    const target = `/api/v1/${place}${kind}/${encodeURIComponent(name)}` as const
+    const known = this.#known.get(target)
+    if (known !== undefined && performance.now() - known.at < FRESH) return known.object
+    const object = await this.#ask(target)
+    this.#known.delete(target)
+    if (this.#known.size >= CAPACITY) {
+      const [oldest] = this.#known.keys()
+      if (oldest !== undefined) this.#known.delete(oldest)
+    }
+    this.#known.set(target, { object, at: performance.now() })
+    return object
+  }
+
+  async #ask(target: `/api/v1/${string}`): Promise<KubernetesObject | undefined> {
+    try {
+      return await this.#options.client.get<KubernetesObject>(target)
+    } catch (error) {
+      if (isDroverError(error, 'NotFound')) return undefined
+      throw error
+    }
+  }
+
+  async #save(uid: string, objects: ReadonlyMap<string, KubernetesObject>): Promise<void> {
+    const secret = (key: string) => key.startsWith('secrets/')
+    const text = (wanted: (key: string) => boolean) =>
+      JSON.stringify(Object.fromEntries([...objects].filter(([key]) => wanted(key))))
+    const [open, secrets] = [text(key => !secret(key)), text(secret)]
+    if (this.#written.get(uid) === open + secrets) return
+    for (const [directory, content] of [
+      [this.#options.diskOf(uid), open],
+      [this.#options.memoryOf(uid), secrets],
+    ] as const) {
+      // Nothing was there before and nothing is to be: most pods refer to nothing.
+      if (content === '{}' && !this.#written.has(uid)) continue
+      await makePrivateDirectory(directory)
+      await writeFileDurably(path.join(directory, FILE), content)
+    }
+    this.#written.set(uid, open + secrets)
+  }
+
+  async #load(uid: string): Promise<Kept> {
+    const kept: Record<string, KubernetesObject> = {}
+    for (const directory of [this.#options.diskOf(uid), this.#options.memoryOf(uid)]) {
+      try {
+        Object.assign(kept, JSON.parse(await readFile(path.join(directory, FILE), 'utf8')))
+      } catch (error) {
+        this.#options.log.debug({ pod: uid, reason: explainError(error) }, 'no objects of a pod are kept')
+      }
+    }
+    return kept
+  }
+}
