@@ -32,6 +32,7 @@ import {
   ReplicaSetController,
   RoleAggregator,
   StatefulSetController,
+  TaintEvictionController,
   VolumeController,
 } from './controllers/index.ts'
 import { Scheduler } from './scheduler/index.ts'
@@ -92,6 +93,7 @@ export class Workers {
       log: own,
     })
     const nodes = base('nodeLifecycleController')
+    const evictions = base('taintEvictionController')
     const scheduling = base('scheduler')
     const deployments = base('deploymentController')
     const jobs = base('jobController')
@@ -107,6 +109,10 @@ export class Workers {
       new NodeLifecycleController({
         ...nodes,
         events: new EventRecorder(nodes.client, 'node-controller', clock, own),
+      }),
+      new TaintEvictionController({
+        ...evictions,
+        events: new EventRecorder(evictions.client, 'taint-eviction-controller', clock, own),
       }),
       new CustomDefinitionController(base('customDefinitionController')),
       new DisruptionController(base('disruptionController')),

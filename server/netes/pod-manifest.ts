@@ -175,6 +175,12 @@ export function podManifest(bundle: UnitBundle): Pod {
       hostAliases: hostAliases(primary.extraHosts),
       volumes,
       automountServiceAccountToken: false,
+      // What becomes of a lost host's containers is decided by their services' own rules.
+      tolerations: ['not-ready', 'unreachable'].map(state => ({
+        key: `node.kubernetes.io/${state}`,
+        operator: 'Exists',
+        effect: 'NoExecute',
+      })),
       enableServiceLinks: false,
     },
   }

@@ -19,4 +19,5 @@ export { REPLICA_SET_KIND, REPLICATION_CONTROLLER_KIND } from './replica-kinds.t
 export { ReplicaSetController } from './replica-sets.ts'
 export { RoleAggregator } from './role-aggregation.ts'
 export { StatefulSetController } from './stateful-sets.ts'
+export { TaintEvictionController } from './taint-evictions.ts'
 export { VolumeController } from './volumes.ts'

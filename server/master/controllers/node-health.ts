@@ -11,12 +11,21 @@ import {
 } from '../apiserver/index.ts'
 
 const UNREACHABLE_TAINT = 'node.kubernetes.io/unreachable'
+const NOT_READY_TAINT = 'node.kubernetes.io/not-ready'
+const OUR_TAINTS: ReadonlySet<string> = new Set([UNREACHABLE_TAINT, NOT_READY_TAINT])
 /** Remembers the conditions of a silent node, for when it is back. */
 const BEFORE_ANNOTATION = 'drover.io/conditions-before-unreachable'
 const SILENT_REASON = 'NodeStatusUnknown'
 const SILENT_MESSAGE = 'Kubelet stopped posting node status.'
 const BACK_REASON = 'NodeLeaseRenewed'
 const BACK_MESSAGE = 'The node renews its lease again.'
+
+export interface NodeState {
+  /** The node has given no sign of life for the grace period. */
+  readonly silent: boolean
+  /** Pods may be moved off it: not when so many nodes are lost that the fault must be on this side. */
+  readonly evicts: boolean
+}
 
 export interface NodePlan {
   /** Strategic merge patch of the status; undefined when it is right. */
@@ -50,13 +59,27 @@ function rememberedStatus(node: Frozen<Node>): ReadonlyMap<string, string> {
   }
 }
 
-function withTaint(node: Frozen<Node>, wanted: boolean, now: number): JsonObject | undefined {
+/** What a node's state is told by: nothing new comes; what is there goes after a while, unless all are lost at once. */
+function wantedTaints(
+  node: Frozen<Node>,
+  { silent, evicts }: NodeState,
+): readonly Pick<Taint, 'key' | 'effect'>[] {
+  const ready = node.status.conditions?.find(({ type }) => type === 'Ready')?.status
+  const key = silent ? UNREACHABLE_TAINT : ready === 'False' ? NOT_READY_TAINT : undefined
+  if (key === undefined) return []
+  return [{ key, effect: 'NoSchedule' }, ...(evicts ? [{ key, effect: 'NoExecute' }] : [])]
+}
+
+function withTaints(node: Frozen<Node>, state: NodeState, now: number): JsonObject | undefined {
   const taints = node.spec.taints ?? []
-  const present = taints.some(({ key }) => key === UNREACHABLE_TAINT)
-  if (present === wanted) return undefined
-  const others = taints.filter(({ key }) => key !== UNREACHABLE_TAINT)
-  const taint: Taint = { key: UNREACHABLE_TAINT, effect: 'NoSchedule', timeAdded: formatTime(now) }
-  const next = wanted ? [...others, taint] : others
+  const ours = taints.filter(({ key }) => OUR_TAINTS.has(key))
+  const wanted = wantedTaints(node, state)
+  const found = wanted.map(({ key, effect }) => ours.find(each => each.key === key && each.effect === effect))
+  if (found.length === ours.length && !found.includes(undefined)) return undefined
+  const next: Frozen<Taint>[] = [
+    ...taints.filter(({ key }) => !OUR_TAINTS.has(key)),
+    ...wanted.map((taint, index) => found[index] ?? { ...taint, timeAdded: formatTime(now) }),
+  ]
   return {
     // Lists are replaced whole, so a taint that somebody adds at this moment must make this patch a conflict.
     metadata: { resourceVersion: node.metadata.resourceVersion ?? '' },
@@ -106,11 +129,12 @@ function planBack(node: Frozen<Node>, now: number): JsonObject | undefined {
   }
 }
 
-/** @param silent whether the node has given no sign of life for the grace period */
-export function planNode(node: Frozen<Node>, silent: boolean, now: number): NodePlan {
+/** @param now milliseconds since 1970 */
+export function planNode(node: Frozen<Node>, state: NodeState, now: number): NodePlan {
+  const { silent } = state
   const status = silent ? planSilent(node, now) : planBack(node, now)
   // The status first; its write changes the version that the taint's patch has to name.
-  const spec = status === undefined ? withTaint(node, silent, now) : undefined
+  const spec = status === undefined ? withTaints(node, state, now) : undefined
   const { name } = node.metadata
   const event =
     silent && status !== undefined

@@ -1,6 +1,6 @@
 /**
- * Notices nodes that have gone silent: their conditions become Unknown and a taint keeps new pods away, until they
- * renew their lease again.
+ * Notices nodes that have gone silent: their conditions become Unknown and taints keep new pods away, and move off those
+ * that are there, until they renew their lease again. When most nodes are silent at once, nothing is moved.
  */
 import { type CancelTimer, type Clock, ReconcileLoop } from '../../../kit/index.ts'
 import {
@@ -18,6 +18,8 @@ import { planNode } from './node-health.ts'
 
 /** Milliseconds without a sign of life (kube-controller-manager's node-monitor-grace-period was 40 s for long). */
 const GRACE_PERIOD = 40_000
+/** Part of the nodes (kube-controller-manager's unhealthy-zone-threshold). */
+const MASS_FAILURE = 0.55
 const LEASE_NAMESPACE = 'kube-node-lease'
 
 export interface NodeLifecycleOptions extends ControllerOptions {
@@ -100,7 +102,10 @@ export class NodeLifecycleController implements Controller {
     if (!this.#nodes.has(name) || lease.spec.renewTime === previous?.spec.renewTime) return
     const wasSilent = this.#isSilent(name)
     this.#sign(name)
-    if (wasSilent) this.#loop.kick(name)
+    if (!wasSilent) return
+    this.#loop.kick(name)
+    // Whether the others are lost, or all were, may look different now.
+    this.#kickAllSilent()
   }
 
   #sign(name: string): void {
@@ -112,6 +117,25 @@ export class NodeLifecycleController implements Controller {
   #isSilent(name: string): boolean {
     const seen = this.#seen.get(name)
     return seen !== undefined && this.#clock.monotonic() - seen >= GRACE_PERIOD
+  }
+
+  /** Whether so many nodes are silent that it is more likely this side that is cut off. */
+  #isMassFailure(): boolean {
+    const now = this.#clock.monotonic()
+    let silent = 0
+    for (const seen of this.#seen.values()) {
+      if (now - seen < GRACE_PERIOD) break
+      silent += 1
+    }
+    return silent > 0 && silent > this.#seen.size * MASS_FAILURE
+  }
+
+  #kickAllSilent(): void {
+    const now = this.#clock.monotonic()
+    for (const [name, seen] of this.#seen) {
+      if (now - seen < GRACE_PERIOD) return
+      this.#loop.kick(name)
+    }
   }
 
   #schedule(milliseconds: number): void {
@@ -137,7 +161,11 @@ export class NodeLifecycleController implements Controller {
   async #reconcile(name: string): Promise<void> {
     const node = await this.#client.get(NODES, { namespace: '', name })
     if (node === undefined) return
-    const { status, spec, event } = planNode(node, this.#isSilent(name), this.#clock.now())
+    const { status, spec, event } = planNode(
+      node,
+      { silent: this.#isSilent(name), evicts: !this.#isMassFailure() },
+      this.#clock.now(),
+    )
     if (status !== undefined) await this.#patch(name, status, 'status')
     if (spec !== undefined) await this.#patch(name, spec, '')
     if (event !== undefined) this.#events.record(node, event)

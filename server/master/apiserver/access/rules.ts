@@ -23,6 +23,7 @@ export const COMPONENT_GROUPS = {
   namespaceController: 'drover:controller:namespace',
   namespaceDefaultsController: 'drover:controller:namespacedefaults',
   nodeLifecycleController: 'drover:controller:nodelifecycle',
+  taintEvictionController: 'drover:controller:tainteviction',
   eventsController: 'drover:controller:events',
   endpointSliceController: 'drover:controller:endpointslice',
   deploymentController: 'drover:controller:deployment',
@@ -103,6 +104,14 @@ const RULES = new Map<string, readonly Rule[]>([
       { verbs: READ, resources: ['/nodes'] },
       { verbs: READ, resources: ['coordination.k8s.io/leases'], namespace: 'kube-node-lease' },
       { verbs: ['patch'], resources: ['/nodes', '/nodes/status'] },
+      RECORD_EVENTS,
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.taintEvictionController,
+    [
+      { verbs: READ, resources: ['/nodes', '/pods'] },
+      { verbs: ['delete'], resources: ['/pods'] },
       RECORD_EVENTS,
     ],
   ],

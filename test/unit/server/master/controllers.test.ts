@@ -49,7 +49,7 @@ t.test('a silent node', async t => {
   clock.advance(10_000)
   const silent = await until(
     'silent',
-    ({ ready, taints }) => ready.status === 'Unknown' && taints.length === 2,
+    ({ ready, taints }) => ready.status === 'Unknown' && taints.length === 3,
     'it is marked',
   )
   t.match(silent.ready, { reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.' })
@@ -77,15 +77,15 @@ t.test('what a node should say', async t => {
   const object = node('n') as unknown as Frozen<Node>
   const now = Date.parse('2026-01-01T00:00:00Z')
   t.same(
-    planNode(object, false, now),
+    planNode(object, { silent: false, evicts: true }, now),
     { status: undefined, spec: undefined, event: undefined },
     'a healthy node is left alone',
   )
-  const marked = planNode(object, true, now)
+  const marked = planNode(object, { silent: true, evicts: true }, now)
   t.match(marked.status, { status: { conditions: [{ type: 'Ready', status: 'Unknown' }] } })
   t.equal(marked.spec, undefined, 'the taint comes after the status')
   const bare = { ...object, status: {} } as Frozen<Node>
-  t.match(planNode(bare, true, now).status, {
+  t.match(planNode(bare, { silent: true, evicts: true }, now).status, {
     status: { conditions: [{ type: 'Ready', status: 'Unknown' }] },
   })
   const unknown = {
@@ -93,11 +93,11 @@ t.test('what a node should say', async t => {
     metadata: { ...object.metadata, annotations: { 'drover.io/conditions-before-unreachable': 'not json' } },
     status: { conditions: [{ type: 'Ready', status: 'Unknown', reason: 'NodeStatusUnknown' }] },
   } as Frozen<Node>
-  t.equal(planNode(unknown, true, now).status, undefined)
-  t.match(planNode(unknown, true, now).spec, {
+  t.equal(planNode(unknown, { silent: true, evicts: true }, now).status, undefined)
+  t.match(planNode(unknown, { silent: true, evicts: true }, now).spec, {
     spec: { taints: [{ key: 'node.kubernetes.io/unreachable' }] },
   })
-  t.match(planNode(unknown, false, now).status, {
+  t.match(planNode(unknown, { silent: false, evicts: true }, now).status, {
     status: { conditions: [{ status: 'True', reason: 'NodeLeaseRenewed' }] },
   })
 })
