@@ -260,7 +260,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(network)
   await forgetGoneContainers(cni, inventory, network, log)
   network.setPeers(peers.list())
-  policies.start()
+  await supervisor.start(policies)
   await supervisor.start(services)
   await supervisor.start(networkReporter)
   await supervisor.start(statuses)

@@ -1,6 +1,7 @@
 /** A compiled policy in the words of iptables-save. In our chains, RETURN means allowed and DROP denied. */
 import { createHash } from 'node:crypto'
 import type { ChainRules } from '../iptables/index.ts'
+import { SELF_MARK } from '../service-proxy/index.ts'
 import type { CompiledPolicy, PolicyPorts, PolicyRule, PolicyStage } from './policy-model.ts'
 
 export const POLICY_CHAIN = 'CATTLE_NETWORK_POLICY'
@@ -10,6 +11,9 @@ export const SET_PREFIX = 'RNCH-'
 
 /** Under which a set is filled before it takes the place of the old one. */
 export const TEMPORARY_SET_PREFIX = 'TMP-'
+
+/** As iptables-save prints it. */
+const TO_ITSELF = `0x${SELF_MARK.toString(16)}/0x${SELF_MARK.toString(16)}`
 
 const CHAINS: Readonly<Record<PolicyStage['name'], string>> = {
   network: 'CATTLE_POLICY_NETWORK',
@@ -62,6 +66,8 @@ export function policyChains(
       [
         // What was allowed to begin may go on.
         '-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN',
+        // A pod cannot block access to itself (Kubernetes, "Network Policies"), which a service may lead it to.
+        `-m mark --mark ${TO_ITSELF} -j RETURN`,
         ...policy.stages.flatMap(({ name, guard }) => {
           const senders = name === 'network' ? containers.map(block => `-s ${block} `) : ['']
           return senders.map(from => `${from}${match(guard.set, guard.side)}-j ${CHAINS[name]}`)

@@ -17,6 +17,8 @@ export const SERVICE_MARK = 0x2000
 const MASQUERADE_MARK = 0x4000
 /** On packets that nobody serves. */
 const REFUSE_MARK = 0x8000
+/** On packets of pods that were led to themselves: no policy keeps them from that. */
+export const SELF_MARK = 0x10000
 /** The number of the endpoint that was drawn: no other part of a packet can be a key beside its address. */
 const NUMBER_MASK = 0xfff
 
@@ -178,6 +180,9 @@ export function tableText(gateway: string): string {
     // By a reset, because errors of ICMP are few per second and host.
     `    ${isRefused} meta l4proto tcp reject with tcp reset`,
     `    ${isRefused} reject`,
+    ...(hook === 'forward'
+      ? [`    ct state new ct status dnat ip saddr . ip daddr @hairpin ${marked(SELF_MARK)}`]
+      : []),
     '  }',
   ])
   return [

@@ -1,4 +1,4 @@
-export { SERVICE_MARK, SERVICE_TABLE } from './chains.ts'
+export { SELF_MARK, SERVICE_MARK, SERVICE_TABLE } from './chains.ts'
 export {
   listChains,
   listStayingClients,

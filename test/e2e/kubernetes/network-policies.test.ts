@@ -101,6 +101,7 @@ t.test('network policies of Kubernetes', { skip, timeout: 280_000 }, async t => 
     const ask = (from: RunningPod) => () => from.peer.ask('tcp', address, 80, 600)
     await answers('far is let in', ask(far), answer => answer.startsWith(`web sees ${far.address}`))
     await answers('near is not', ask(near), answer => answer === 'silence')
+    await answers('nobody is kept from itself', ask(web), answer => answer.startsWith('web sees '))
   })
   await t.test('allow by namespace, and its labels change', async () => {
     await world.apply(

@@ -430,6 +430,7 @@ t.test('in the words of the kernel', async t => {
         'CATTLE_NETWORK_POLICY',
         [
           '-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN',
+          '-m mark --mark 0x10000/0x10000 -j RETURN',
           `-s 10.42.0.0/16 -m set --match-set ${local} dst -j CATTLE_POLICY_NETWORK`,
         ],
       ],
@@ -444,7 +445,7 @@ t.test('in the words of the kernel', async t => {
       ],
     ],
   )
-  t.match(policyChains(policy, ['192.0.2.96/28', '192.0.2.112/30']).get('CATTLE_NETWORK_POLICY')?.slice(1), [
+  t.match(policyChains(policy, ['192.0.2.96/28', '192.0.2.112/30']).get('CATTLE_NETWORK_POLICY')?.slice(2), [
     /^-s 192\.0\.2\.96\/28 -m set/,
     /^-s 192\.0\.2\.112\/30 -m set/,
   ])
