@@ -161,17 +161,28 @@ function portsOf(ports: readonly LoosePort[] = []): ServiceRecord['ports'] {
   })
 }
 
-export function serviceRecordOf({ metadata, spec = {} }: Service): ServiceRecord {
+/**
+ * Addresses of load balancers that send packets on as they are; none where only some clients may come, because that
+ * would not be looked at here.
+ */
+function balancedAddresses({ spec = {}, status }: Service): string[] {
+  if (spec.type !== 'LoadBalancer' || (spec.loadBalancerSourceRanges ?? []).length > 0) return []
+  const ingress = status?.loadBalancer?.ingress ?? []
+  return ingress.flatMap(({ ip, ipMode = 'VIP' }) => (ip === undefined || ipMode !== 'VIP' ? [] : [ip]))
+}
+
+export function serviceRecordOf(service: Service): ServiceRecord {
+  const { metadata, spec = {} } = service
   const { namespace = '', name } = metadata
   const addresses = spec.clusterIPs ?? [spec.clusterIP ?? '']
   const external = spec.type === 'ExternalName' && spec.externalName !== undefined
   const affinity = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY
-  const { externalIPs = [] } = spec
+  const externalAddresses = [...new Set([...(spec.externalIPs ?? []), ...balancedAddresses(service)])]
   return {
     namespace,
     name,
     addresses: addresses.filter(address => address !== '' && address !== 'None'),
-    ...(externalIPs.length === 0 ? {} : { externalAddresses: externalIPs }),
+    ...(externalAddresses.length === 0 ? {} : { externalAddresses }),
     ...(external ? { externalName: spec.externalName ?? '' } : {}),
     publishesUnready: spec.publishNotReadyAddresses === true,
     ...(spec.sessionAffinity === 'ClientIP' ? { affinity } : {}),

@@ -351,7 +351,9 @@ export interface Service extends KubernetesObject {
     sessionAffinityConfig?: { clientIP?: { timeoutSeconds?: number } }
     internalTrafficPolicy?: string
     externalTrafficPolicy?: string
+    loadBalancerSourceRanges?: string[]
   }
+  status?: { loadBalancer?: { ingress?: { ip?: string; ipMode?: string }[] } }
 }
 
 export interface EndpointConditions {
