@@ -168,6 +168,21 @@ t.test('custom resources', { skip, timeout: 240_000 }, async t => {
     })
   })
 
+  await t.test('in lists beside other kinds, checked by kubectl', async t => {
+    const settings = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings' }, data: { a: 'b' } }
+    const list = (...items: object[]) => ({ apiVersion: 'v1', kind: 'List', items })
+    const good = list(settings, crontab('listed', { cronSpec: '0 0 * * *' }))
+    t.match(
+      await master.ok('apply', '-f', await master.writeManifest('list.yaml', good)),
+      /configmap\/settings created\ncrontab\.stable\.example\.com\/listed created/,
+    )
+    const bad = list({ ...settings, dat: {} }, crontab('listed', { cronSpec: '0 0 * * *', wrong: 1 }))
+    const refused = await master.fails('apply', '-f', await master.writeManifest('bad-list.yaml', bad))
+    t.match(refused, /unknown field "dat"/)
+    t.match(refused, /unknown field "wrong"/)
+    await master.ok('delete', '-f', master.file('list.yaml'))
+  })
+
   await t.test('go', async t => {
     t.match(await master.ok('delete', 'ct', 'nightly'), /deleted/)
     await master.ok('apply', '-f', master.file('good.yaml'))

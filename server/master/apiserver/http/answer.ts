@@ -77,6 +77,15 @@ export class Answer {
     this.response.end(compressed)
   }
 
+  /** Sends a body that is no text. */
+  async sendBytes(status: number, body: Buffer, contentType: string): Promise<void> {
+    this.#setHeaders(contentType)
+    const packed = acceptsGzip(this.request) ? await compress(body, GZIP_OPTIONS) : body
+    if (packed !== body) this.response.setHeader('content-encoding', 'gzip')
+    this.response.writeHead(status)
+    this.response.end(packed)
+  }
+
   /** Sends a body that is made while it is sent. */
   async sendParts(status: number, parts: Iterable<string>): Promise<void> {
     const iterator = parts[Symbol.iterator]()

@@ -2,20 +2,34 @@
 import { createHash } from 'node:crypto'
 import type { Catalog } from '../catalog/index.ts'
 import { type DiscoveryDocuments, discoveryDocuments } from '../discovery/index.ts'
-import { openApiV2, openApiV3, openApiV3Index } from '../openapi/index.ts'
+import { openApiV2, openApiV2Protobuf, openApiV3, openApiV3Index } from '../openapi/index.ts'
 import { negotiate, parseAccept } from '../presentation/index.ts'
 import { pathNotFound } from '../status.ts'
 import type { Answer } from './answer.ts'
 
 const AGGREGATED_TYPE = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
 
+const PROTOBUF_TYPE = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
+/** Clients ask for it also by a name that is no media type. */
+const PROTOBUF_TYPES = [PROTOBUF_TYPE, 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf']
+
 interface Published {
   readonly discovery: DiscoveryDocuments
   v2: string | undefined
+  /** What the base does not have. */
+  v2Protobuf: Buffer | undefined
   v3: ReadonlyMap<string, string> | undefined
 }
 
 const published = new WeakMap<Catalog, Published>()
+
+/** One document of two parts: see `openapi/second-version-protobuf.ts`. */
+function secondVersionProtobuf(catalog: Catalog): Buffer {
+  const documents = publishedBy(catalog)
+  documents.v2Protobuf ??= openApiV2Protobuf(catalog, catalog.ownGroupVersions())
+  const own = documents.v2Protobuf
+  return catalog.base === undefined ? own : Buffer.concat([secondVersionProtobuf(catalog.base), own])
+}
 
 /** What all clusters share is made once for all of them. */
 function thirdVersion(catalog: Catalog): ReadonlyMap<string, string> {
@@ -32,7 +46,12 @@ function thirdVersion(catalog: Catalog): ReadonlyMap<string, string> {
 function publishedBy(catalog: Catalog): Published {
   let documents = published.get(catalog)
   if (documents === undefined) {
-    documents = { discovery: discoveryDocuments(catalog), v2: undefined, v3: undefined }
+    documents = {
+      discovery: discoveryDocuments(catalog),
+      v2: undefined,
+      v2Protobuf: undefined,
+      v3: undefined,
+    }
     published.set(catalog, documents)
   }
   return documents
@@ -89,10 +108,17 @@ export async function answerOpenApi(
   const documents = publishedBy(catalog)
   const [version, ...rest] = path
   if (version === 'v2' && rest.length === 0) {
-    // Some clients only read its protobuf form, and would take JSON for a broken one.
-    negotiate(answer.request.headers.accept, null)
-    documents.v2 ??= openApiV2(catalog)
-    await sendCacheable(answer, documents.v2)
+    const { accept = '' } = answer.request.headers
+    if (PROTOBUF_TYPES.some(type => accept.includes(type))) {
+      await answer.sendBytes(200, secondVersionProtobuf(catalog), PROTOBUF_TYPE)
+      return
+    }
+    // Some clients only read another form, and would take JSON for a broken one.
+    negotiate(accept, null)
+    // Megabytes, which hardly anybody asks for: only what all clusters share is kept.
+    const document = documents.v2 ?? openApiV2(catalog)
+    if (catalog.base === undefined) documents.v2 = document
+    await sendCacheable(answer, document)
     return
   }
   if (version !== 'v3') throw pathNotFound()

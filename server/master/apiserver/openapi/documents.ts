@@ -2,9 +2,11 @@
 import { createHash } from 'node:crypto'
 import type { Catalog, GroupVersion, GroupVersionKind } from '../catalog/index.ts'
 import { toSecondVersion } from '../custom/index.ts'
+import type { JsonObject } from '../json.ts'
 import type { ObjectSchema } from '../schema/index.ts'
 import { groupVersionPath, type Operation, operationsOf } from './paths.ts'
 import { type Dialect, documentName, schemasOf } from './schemas.ts'
+import { encodeSecondVersion } from './second-version-protobuf.ts'
 
 const JSON_MEDIA = 'application/json'
 
@@ -104,16 +106,26 @@ function rootsOf(catalog: Catalog, group: string, version: string): ObjectSchema
   ])
 }
 
-/** The OpenAPI v2 document of everything, as JSON. */
-export function openApiV2(catalog: Catalog): string {
-  const operations = catalog.groupVersions.flatMap(({ resources }) => resources.flatMap(operationsOf))
-  const roots = catalog.groupVersions.flatMap(({ group, version }) => rootsOf(catalog, group, version))
-  return JSON.stringify({
+/** The OpenAPI v2 document of group versions. */
+function secondVersion(catalog: Catalog, groupVersions: readonly GroupVersion[]) {
+  const operations = groupVersions.flatMap(({ resources }) => resources.flatMap(operationsOf))
+  const roots = groupVersions.flatMap(({ group, version }) => rootsOf(catalog, group, version))
+  return {
     swagger: '2.0',
     info: { title: 'Kubernetes', version: `v${catalog.version}.0` },
     paths: byPath(operations, v2Operation),
     definitions: schemasOf(catalog, roots, V2),
-  })
+  }
+}
+
+/** The OpenAPI v2 document of everything, as JSON. */
+export function openApiV2(catalog: Catalog): string {
+  return JSON.stringify(secondVersion(catalog, catalog.groupVersions))
+}
+
+/** The OpenAPI v2 document of group versions as protobuf. */
+export function openApiV2Protobuf(catalog: Catalog, groupVersions: readonly GroupVersion[]): Buffer {
+  return encodeSecondVersion(secondVersion(catalog, groupVersions) as unknown as JsonObject)
 }
 
 /** The OpenAPI v3 documents of group versions by path below `/openapi/v3`, as JSON. */

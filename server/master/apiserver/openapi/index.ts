@@ -1,1 +1,1 @@
-export { openApiV2, openApiV3, openApiV3Index } from './documents.ts'
+export { openApiV2, openApiV2Protobuf, openApiV3, openApiV3Index } from './documents.ts'
