@@ -10,7 +10,7 @@ import type { Service } from '../../../../protocol/kubernetes/index.ts'
 
 const metadata = { name: 'web', namespace: 'shop' }
 
-function service(spec: Service['spec'], status?: Service['status']) {
+function service(spec: NonNullable<Service['spec']>, status?: Service['status']) {
   const { namespace: _, name: __, ...rest } = serviceRecordOf({ metadata, spec, ...(status && { status }) })
   return rest
 }
