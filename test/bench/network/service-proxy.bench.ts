@@ -1,15 +1,18 @@
 /** How long a host takes to lead packets for ten thousand services, and for one that changes. */
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
 import type { Followed, ServiceRecord, SliceRecord } from '../../../agent/cluster/index.ts'
 import { ServiceProxy } from '../../../agent/network/index.ts'
 import { createLogger } from '../../../kit/index.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
-import { median, type PrintFigure, printLine, rounded } from '../figures.ts'
+import { type Figure, median, type PrintFigure, printLine, rounded } from '../figures.ts'
 import { passOn } from './pass-on.ts'
 
 const SERVICES = 10_000
 const ENDPOINTS = 3
 const CHANGES = 30
+const CONNECTIONS = 500
 /** Services that are given to iptables: ten thousand would take its newer kind half a minute. */
 const PEER_SERVICES = 2_000
 
@@ -156,7 +159,48 @@ async function benchInside(print: PrintFigure): Promise<void> {
     value: rounded(median(changes.map(({ own }) => own))),
   })
   print({ ...figure, name: `${one}, at most`, value: rounded(Math.max(...changes.map(({ wall }) => wall))) })
+  print({
+    ...{ bench: 'network', unit: 'ms' },
+    ...(await connectionCost(address => {
+      const last = slice(SERVICES - 1)
+      const endpoints = [{ addresses: [address], node: 'h2', ready: true }]
+      slices.tell({ ...last, endpoints }, last)
+      return proxy.settled()
+    })),
+  })
   await proxy.stop()
+}
+
+/** What a connection to the last service costs, beside one to its endpoint. */
+async function connectionCost(
+  lead: (endpoint: string) => Promise<void>,
+): Promise<Pick<Figure, 'name' | 'value' | 'peer'>> {
+  const address = '10.42.255.1'
+  execFileSync('ip', ['address', 'add', `${address}/32`, 'dev', 'lo'])
+  execFileSync('ip', ['route', 'add', '10.43.0.0/16', 'dev', 'lo', 'src', address])
+  await lead(address)
+  const server = createServer(socket => socket.end()).listen(8080, address)
+  await once(server, 'listening')
+  const [last = ''] = service(SERVICES - 1).addresses
+  const connectTo = async (host: string, port: number) => {
+    const socket = connect({ host, port })
+    await once(socket, 'connect')
+    socket.destroy()
+  }
+  const direct: number[] = []
+  const led: number[] = []
+  for (let round = 0; round < CONNECTIONS; round += 1) {
+    direct.push((await cost(() => connectTo(address, 8080))).wall)
+    led.push((await cost(() => connectTo(last, 80))).wall)
+  }
+  server.close()
+  const value = median(led)
+  const peer = median(direct)
+  return {
+    name: `services: a connection to the last of ${SERVICES}`,
+    value: rounded(value),
+    peer: { name: 'a connection to its endpoint', value: rounded(peer), ratio: rounded(value / peer) },
+  }
 }
 
 /** Runs in a private network of its own, as root. */
