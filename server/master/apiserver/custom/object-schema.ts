@@ -5,6 +5,12 @@ import type { SchemaNode } from './schema-node.ts'
 
 const ANY: SchemaType = { kind: 'any' }
 const DEDUCED: SchemaType = { kind: 'deduced' }
+/** Shared: kinds have thousands of fields. */
+const NO_STRATEGIES: ReadonlySet<string> = new Set()
+const PLAIN = { type: 'any' }
+const NO_FIELDS: ReadonlyMap<string, FieldSchema> = new Map()
+const NOTHING: readonly FieldSchema[] = []
+const NO_SOURCE = { fields: {} }
 
 function field(name: string, type: SchemaType, node: SchemaNode | undefined): FieldSchema {
   const { listType = '', listKeys = [], mapType = '' } = node ?? {}
@@ -15,19 +21,23 @@ function field(name: string, type: SchemaType, node: SchemaNode | undefined): Fi
     enum: undefined,
     default: node?.default,
     mergeKey: undefined,
-    patchStrategies: new Set<string>(),
-    source: {
-      type: 'any',
-      ...(listType === '' ? {} : { list: listType }),
-      ...(listKeys.length === 0 ? {} : { keys: [...listKeys] }),
-      ...(mapType === '' ? {} : { map: mapType }),
-    },
+    patchStrategies: NO_STRATEGIES,
+    source:
+      listType === '' && listKeys.length === 0 && mapType === ''
+        ? PLAIN
+        : {
+            type: 'any',
+            ...(listType === '' ? {} : { list: listType }),
+            ...(listKeys.length === 0 ? {} : { keys: [...listKeys] }),
+            ...(mapType === '' ? {} : { map: mapType }),
+          },
   })
 }
 
 const OTHERS = field('', DEDUCED, undefined)
 
-function fieldsOf(node: SchemaNode): Map<string, FieldSchema> {
+function fieldsOf(node: SchemaNode): ReadonlyMap<string, FieldSchema> {
+  if (node.properties.size === 0) return NO_FIELDS
   return new Map(
     [...node.properties].map(([name, property]) => [name, field(name, typeOf(property), property)]),
   )
@@ -44,8 +54,8 @@ function objectOf(node: SchemaNode): ObjectSchema {
     name: '',
     fields: fieldsOf(node),
     ...(others === undefined ? {} : { others }),
-    completed: [],
-    source: { fields: {}, ...(node.mapType === '' ? {} : { map: node.mapType }) },
+    completed: NOTHING,
+    source: node.mapType === '' ? NO_SOURCE : { fields: {}, map: node.mapType },
   })
 }
 

@@ -66,16 +66,29 @@ function number(value: JsonValue | undefined): number | undefined {
   return typeof value === 'number' ? value : undefined
 }
 
-function texts(value: JsonValue | undefined): string[] {
-  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
+/** Shared by all nodes without members: kinds have thousands of those. */
+const NONE: readonly never[] = []
+const NO_PROPERTIES: ReadonlyMap<string, SchemaNode> = new Map()
+
+function texts(value: JsonValue | undefined): readonly string[] {
+  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : NONE
 }
 
-function nodes(value: JsonValue | undefined): SchemaNode[] {
-  return Array.isArray(value) ? value.filter(isJsonObject).map(readSchema) : []
+function nodes(value: JsonValue | undefined): readonly SchemaNode[] {
+  return Array.isArray(value) ? value.filter(isJsonObject).map(readSchema) : NONE
 }
 
-function rulesOf(value: JsonValue | undefined): ValidationRule[] {
-  if (!Array.isArray(value)) return []
+function propertiesOf(value: JsonValue | undefined): ReadonlyMap<string, SchemaNode> {
+  if (!isJsonObject(value)) return NO_PROPERTIES
+  return new Map(
+    Object.entries(value).flatMap(([name, property]) =>
+      isJsonObject(property) ? [[name, readSchema(property)] as const] : [],
+    ),
+  )
+}
+
+function rulesOf(value: JsonValue | undefined): readonly ValidationRule[] {
+  if (!Array.isArray(value)) return NONE
   return value.filter(isJsonObject).map(rule => ({
     rule: text(rule.rule),
     message: text(rule.message),
@@ -111,7 +124,6 @@ function limitsOf(schema: JsonObject) {
 
 /** Reads a schema whose size and depth have been checked. */
 export function readSchema(schema: JsonObject): SchemaNode {
-  const { properties } = schema
   return {
     type: text(schema.type),
     format: text(schema.format),
@@ -120,11 +132,7 @@ export function readSchema(schema: JsonObject): SchemaNode {
     preservesUnknown: schema['x-kubernetes-preserve-unknown-fields'] === true,
     embedded: schema['x-kubernetes-embedded-resource'] === true,
     default: schema.default,
-    properties: new Map(
-      Object.entries(isJsonObject(properties) ? properties : {}).flatMap(([name, property]) =>
-        isJsonObject(property) ? [[name, readSchema(property)] as const] : [],
-      ),
-    ),
+    properties: propertiesOf(schema.properties),
     additional: additionalOf(schema.additionalProperties),
     items: isJsonObject(schema.items) ? readSchema(schema.items) : undefined,
     listType: text(schema['x-kubernetes-list-type']),
