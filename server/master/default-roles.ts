@@ -158,12 +158,16 @@ export const DEFAULT_ROLES: readonly Role[] = [
   ]),
 ]
 
-function binding(name: string, ...groups: string[]): RoleBinding {
+function binding(role: string, ...groups: string[]): RoleBinding {
+  return bindingNamed(role, role, ...groups)
+}
+
+function bindingNamed(name: string, role: string, ...groups: string[]): RoleBinding {
   return {
     apiVersion: API_VERSION,
     kind: 'ClusterRoleBinding',
     metadata: { name, ...METADATA },
-    roleRef: { apiGroup: GROUP, kind: 'ClusterRole', name },
+    roleRef: { apiGroup: GROUP, kind: 'ClusterRole', name: role },
     subjects: groups.map(group => ({ apiGroup: GROUP, kind: 'Group', name: group })),
   }
 }
@@ -172,6 +176,13 @@ export const DEFAULT_ROLE_BINDINGS: readonly RoleBinding[] = [
   binding('cluster-admin', 'system:masters'),
   binding('system:basic-user', 'system:authenticated'),
   binding('system:discovery', 'system:authenticated'),
+  // Whoever has a bootstrap token brings a node, as with clusters of kubeadm.
+  binding('system:node-bootstrapper', 'system:bootstrappers'),
+  bindingNamed(
+    'system:node-autoapprove-bootstrap',
+    'system:certificates.k8s.io:certificatesigningrequests:nodeclient',
+    'system:bootstrappers',
+  ),
   binding('system:monitoring', 'system:monitoring'),
   binding('system:service-account-issuer-discovery', 'system:serviceaccounts'),
   binding('system:public-info-viewer', 'system:authenticated', 'system:unauthenticated'),

@@ -55,7 +55,7 @@ function objection(request: Request, parsed: SigningRequest): string | undefined
 export type RequestPlan =
   | { readonly type: 'keep'; readonly lookAt: number }
   /** Whoever sent it has to have the right to it. */
-  | { readonly type: 'ask' }
+  | { readonly type: 'ask'; readonly lookAt: number }
   | { readonly type: 'sign'; readonly validMilliseconds: number }
   | { readonly type: 'fail'; readonly message: string }
   | { readonly type: 'remove' }
@@ -71,7 +71,7 @@ export function planRequest(request: Request, parsed: SigningRequest | undefined
   const keep: RequestPlan = { type: 'keep', lookAt: until }
   if (decided || (signerName !== KUBELET_CLIENT && signerName !== CLIENT)) return keep
   if (!has(request, 'Approved')) {
-    return parsed !== undefined && isKubeletClient(request, parsed) ? { type: 'ask' } : keep
+    return parsed !== undefined && isKubeletClient(request, parsed) ? { type: 'ask', lookAt: until } : keep
   }
   if (parsed === undefined)
     return { type: 'fail', message: 'the request cannot be read, or its signature is not its own' }

@@ -66,7 +66,7 @@ export class CertificateController implements Controller {
       case 'ask':
         if (await this.#isAllowed(request, parsed?.commonName ?? ''))
           await this.#condition(request, 'Approved')
-        return undefined
+        return { requeueAfter: Math.max(1, plan.lookAt - now) }
       case 'fail':
         await this.#condition(request, 'Failed', plan.message)
         return undefined

@@ -149,6 +149,9 @@ const RULES = new Map<string, NodeRule>([
   // Which pods' tokens is in the body; the operation compares it.
   ['/serviceaccounts/token', verbs('create')],
   ['/secrets', referenced],
+  ['certificates.k8s.io/certificatesigningrequests', verbs('create', 'get', 'list', 'watch')],
+  // Its own next certificate: what is asked for is compared before it is approved.
+  ['certificates.k8s.io/certificatesigningrequests/selfnodeclient', verbs('create')],
 ])
 
 /** Decides about agents. */

@@ -64,6 +64,32 @@ t.test('requests', async t => {
     ])
   })
 
+  t.test('of who joins with a bootstrap token, and of a node for itself', async t => {
+    await ask('/api/v1/namespaces/kube-system/secrets', {
+      method: 'POST',
+      body: {
+        metadata: { name: 'bootstrap-token-abcdef' },
+        type: 'bootstrap.kubernetes.io/token',
+        stringData: {
+          'token-id': 'abcdef',
+          'token-secret': '0123456789abcdef',
+          'usage-bootstrap-authentication': 'true',
+        },
+      },
+    })
+    const of = async (name: string, node: string, token: string) => {
+      const { pem } = await requestOf(`system:node:${node}`, ['system:nodes'])
+      const answer = await ask(REQUESTS, { method: 'POST', body: body(name, pem), token })
+      t.equal(answer.status, 201, answer.text)
+    }
+    await of('joins', 'n2', 'abcdef.0123456789abcdef')
+    t.match(await issued('joins'), /BEGIN CERTIFICATE/)
+    await of('other', 'n3', 'node|n2|c1')
+    await of('renews', 'n2', 'node|n2|c1')
+    t.match(await issued('renews'), /BEGIN CERTIFICATE/)
+    t.strictSame((await ask(`${REQUESTS}/other`)).body.status, {}, 'a node has no word in those of others')
+  })
+
   t.test('others wait for somebody, or for good', async t => {
     const { pem } = await requestOf('ann', ['team'])
     await post(body('ann', pem, 'kubernetes.io/kube-apiserver-client'))
