@@ -203,14 +203,24 @@ t.test('what a runtime may get wrong', { skip }, async t => {
       /sctp/,
     ],
     [
-      'IPv6 host address',
+      'IPv4 host address written as IPv6',
       'ADD',
       configuration('1.1.0', {
-        runtimeConfig: { portMappings: [{ hostPort: 7, containerPort: 1, hostIP: '::1' }] },
+        runtimeConfig: { portMappings: [{ hostPort: 7, containerPort: 1, hostIP: '::ffff:127.0.0.1' }] },
       }),
       container('wrong'),
       2,
-      /::1/,
+      /::ffff:127\.0\.0\.1/,
+    ],
+    [
+      'IPv6 host address of another',
+      'ADD',
+      configuration('1.1.0', {
+        runtimeConfig: { portMappings: [{ hostPort: 7, containerPort: 1, hostIP: '2001:db8::77' }] },
+      }),
+      container('wrong'),
+      102,
+      /2001:db8::77/,
     ],
     [
       'host address of another',
