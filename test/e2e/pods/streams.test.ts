@@ -10,7 +10,7 @@ const skip = inPrivateNetwork(import.meta.filename)
 const pod = {
   apiVersion: 'v1',
   kind: 'Pod',
-  metadata: { name: 'web' },
+  metadata: { name: 'web', labels: { app: 'web' } },
   spec: {
     terminationGracePeriodSeconds: 0,
     containers: [
@@ -44,6 +44,11 @@ t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
     })
   t.match(await kubectl(['apply', '-f', '-'], JSON.stringify(pod)), { exitCode: 0 })
   t.match(await kubectl(['wait', '--for=condition=Ready', 'pod/web', '--timeout=30s']), { exitCode: 0 })
+
+  const { stdout: clusters } = await fleet.drover(['cluster', 'ls', '--json'])
+  const [{ id }] = JSON.parse(clusters) as [{ id: string }]
+  // kubectl asks for raw paths at the root.
+  const named = ['--server', `https://${id}.k8s.localhost:8443`]
 
   await t.test('exec', async t => {
     t.match(await kubectl(['exec', 'web', '-c', 'main', '--', 'cat', '/www/index.html']), {
@@ -88,10 +93,7 @@ t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
   })
 
   await t.test("by the cluster's own server name, and by a service account at the root", async t => {
-    const { stdout: clusters } = await fleet.drover(['cluster', 'ls', '--json'])
-    const [{ id }] = JSON.parse(clusters) as [{ id: string }]
     await fleet.first.run('sh', ['-c', 'echo "127.0.0.1 $1.k8s.localhost" >> /etc/hosts', 'sh', id])
-    const named = ['--server', `https://${id}.k8s.localhost:8443`]
     t.match(await kubectl([...named, 'get', '--raw', '/api/v1/namespaces/default/pods/web']), { exitCode: 0 })
     t.match(await kubectl([...named, 'exec', 'web', '-c', 'main', '--', 'echo', 'there']), {
       stdout: 'there',
@@ -113,6 +115,23 @@ t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
     t.match(await who('https://localhost:8443'), /"username":"system:serviceaccount:default:default"/)
     t.match(await who(`https://${id}.k8s.localhost:8443`), /"system:serviceaccounts:default"/)
     t.match(await who('https://other.k8s.localhost:8443'), /"code":401/)
+  })
+
+  await t.test('proxied requests', async t => {
+    const pods = '/api/v1/namespaces/default/pods'
+    const get = async (path: string) => await kubectl([...named, 'get', '--raw', path])
+    t.match(await get(`${pods}/web:8080/proxy/`), { exitCode: 0, stdout: 'served' })
+    t.match(await get(`${pods}/web:8080/proxy/absent?a=b`), { exitCode: 1 })
+    t.match(await get(`${pods}/web:9/proxy/`), { exitCode: 1, stderr: /error trying to reach|ECONNREFUSED/ })
+    const service = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'web' },
+      spec: { selector: { app: 'web' }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
+    }
+    await kubectl(['apply', '-f', '-'], JSON.stringify(service))
+    const path = '/api/v1/namespaces/default/services/web:http/proxy/index.html'
+    await until('the service has an endpoint', 10_000, async () => /^served/.test((await get(path)).stdout))
   })
 
   await t.test('attach', async t => {

@@ -98,9 +98,9 @@ export const ENABLED: readonly EnabledResource[] = [
   {
     path: '/v1/pods',
     strategy: podStrategy,
-    subresources: ['status', 'binding', 'eviction', 'log', 'exec', 'attach', 'portforward'],
+    subresources: ['status', 'binding', 'eviction', 'log', 'exec', 'attach', 'portforward', 'proxy'],
   },
-  { path: '/v1/services', strategy: serviceStrategy, subresources: ['status'] },
+  { path: '/v1/services', strategy: serviceStrategy, subresources: ['status', 'proxy'] },
   { path: '/v1/configmaps', strategy: configMapStrategy },
   { path: '/v1/secrets', strategy: secretStrategy },
   { path: '/v1/serviceaccounts', strategy: serviceAccountStrategy, subresources: ['token'] },

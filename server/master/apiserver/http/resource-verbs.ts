@@ -39,6 +39,7 @@ import { answerReview, type Identify } from '../reviews/index.ts'
 import { decodeObject } from '../schema/index.ts'
 import { Selection } from '../selection/index.ts'
 import { badRequest, StatusError, successObject } from '../status.ts'
+import { answerProxy } from '../streams/index.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
 import type { Watches } from '../watch/index.ts'
 import type { Answer } from './answer.ts'
@@ -380,6 +381,16 @@ export class ResourceVerbs {
       }
       case 'scale':
         return await answer.send(200, JSON.stringify(await this.#scale(request, context)))
+      case 'proxy': {
+        const { search } = new URL(answer.request.url ?? '', 'http://localhost')
+        return await answerProxy(answer.request, answer.response, this.#nodes, {
+          cluster,
+          resource: target.resource.resource === 'services' ? 'services' : 'pods',
+          namespace: target.namespace,
+          name: target.name,
+          path: `${target.proxied ?? '/'}${search}`,
+        })
+      }
       case 'log': {
         const stored = getObject(cluster, target.resource, target.namespace, target.name)
         const pod = cluster.read(stored) as Frozen<Pod>

@@ -10,6 +10,8 @@ export interface ResourceTarget {
   readonly namespace: string
   /** Empty for the collection. */
   readonly name: string
+  /** Of `proxy`, what follows it: percent-encoded, without the query; starts with `/`. */
+  readonly proxied?: string
 }
 
 export type Route =
@@ -26,6 +28,7 @@ const ISSUER_DOCUMENTS = new Map<string, 'configuration' | 'keys'>([
   ['.well-known/openid-configuration', 'configuration'],
   ['openid/v1/jwks', 'keys'],
 ])
+const PROXIED = /^\/api\/v1\/namespaces\/[^/]+\/[^/]+\/[^/]+\/proxy(\/.*)?$/
 const HEALTH = new Set(['livez', 'readyz', 'healthz'])
 
 function decode(segment: string): string {
@@ -53,7 +56,7 @@ function resourceTarget(
   const namespace = scoped === undefined ? '' : (second ?? '')
   const resource = scoped ?? find(first)
   const [name = '', subresourceName, ...rest] = segments.slice(scoped === undefined ? 1 : 3)
-  if (resource === undefined || rest.length > 0) return undefined
+  if (resource === undefined || (rest.length > 0 && subresourceName !== 'proxy')) return undefined
   if (scoped !== undefined && (!resource.namespaced || namespace === '')) return undefined
   // An object of a kind with namespaces has no path without one.
   if (scoped === undefined && resource.namespaced && name !== '') return undefined
@@ -83,5 +86,8 @@ export function findRoute(catalog: Catalog, path: string): Route {
   if (inside.length === 0) return { type: 'discovery', path: segments }
   const group = root === 'api' ? '' : (segments[1] ?? '')
   const target = resourceTarget(catalog, group, segments[versionAt] ?? '', inside)
-  return target === undefined ? UNKNOWN : { type: 'resource', target }
+  if (target === undefined) return UNKNOWN
+  if (target.subresource?.name !== 'proxy') return { type: 'resource', target }
+  const [, proxied = ''] = PROXIED.exec(path) ?? []
+  return { type: 'resource', target: { ...target, proxied: proxied === '' ? '/' : proxied } }
 }

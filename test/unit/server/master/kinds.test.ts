@@ -17,9 +17,7 @@ const NOT_SERVED = [
   '/api/v1 componentstatuses',
   '/api/v1 nodes/proxy',
   '/api/v1 pods/ephemeralcontainers',
-  '/api/v1 pods/proxy',
   '/api/v1 pods/resize',
-  '/api/v1 services/proxy',
 ]
 
 const template = {

@@ -1,0 +1,139 @@
+/** `pods/NAME:PORT/proxy/…` and `services/NAME:PORT/proxy/…`: HTTP to what runs in pods, through their hosts' agents. */
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { explainError } from '../../../../kit/index.ts'
+import type { Cluster } from '../cluster/index.ts'
+import type { Frozen } from '../json.ts'
+import type { NodeGateway } from '../nodes.ts'
+import type { EndpointSlice, Pod, Service } from '../objects.ts'
+import { badRequest, notFound, StatusError } from '../status.ts'
+
+/** Milliseconds until a pod has to begin its answer. */
+const DEADLINE = 60_000
+const NAME = /^(?:(https?):)?([^:]+)(?::([^:]*))?$/
+/** Of one connection only (RFC 9110, 7.6.1), and what proves who somebody is to the API: no pod may have that. */
+const NOT_FORWARDED =
+  /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|authorization|cookie|impersonate-.*)$/
+
+export interface ProxyRequest {
+  readonly cluster: Cluster
+  readonly resource: 'pods' | 'services'
+  readonly namespace: string
+  /** `[http:]NAME[:PORT]` */
+  readonly name: string
+  /** What follows `/proxy`, with the query. */
+  readonly path: string
+}
+
+interface Destination {
+  readonly pod: Frozen<Pod>
+  readonly port: number
+}
+
+function parseName(text: string): { readonly name: string; readonly port: string } {
+  const [, scheme, name = '', port = ''] = NAME.exec(text) ?? []
+  if (name === '') throw badRequest(`invalid proxy target ${JSON.stringify(text.slice(0, 100))}`)
+  if (scheme === 'https') throw new StatusError('NotImplemented', 'only plain HTTP is forwarded to pods')
+  return { name, port }
+}
+
+function findPod(cluster: Cluster, namespace: string, name: string): Frozen<Pod> {
+  const stored = cluster.find('pods', namespace, name)
+  if (stored === undefined) throw notFound({ group: '', resource: 'pods' }, name)
+  return cluster.read(stored) as Frozen<Pod>
+}
+
+function portOfPod(pod: Frozen<Pod>, wanted: string): number {
+  const ports = pod.spec.containers.flatMap(({ ports }) => ports ?? [])
+  if (wanted === '') return ports[0]?.containerPort ?? 80
+  if (/^\d{1,5}$/.test(wanted)) return Number(wanted)
+  const named = ports.find(({ name }) => name === wanted)
+  if (named === undefined) throw badRequest(`pod ${pod.metadata.name} has no port ${JSON.stringify(wanted)}`)
+  return named.containerPort
+}
+
+/** A ready endpoint of a service, and the port that it serves a port of the service at. */
+function endpointOf(cluster: Cluster, namespace: string, name: string, wanted: string): Destination {
+  const stored = cluster.find('services', namespace, name)
+  if (stored === undefined) throw notFound({ group: '', resource: 'services' }, name)
+  const { spec } = cluster.read(stored) as Frozen<Service>
+  const ports = spec.ports ?? []
+  const port =
+    wanted === '' && ports.length === 1
+      ? ports[0]
+      : ports.find(each => each.name === wanted || String(each.port) === wanted)
+  const unavailable = () =>
+    new StatusError('ServiceUnavailable', `no endpoints available for service ${JSON.stringify(name)}`)
+  if (port === undefined) throw unavailable()
+  const slices = cluster
+    .list('discovery.k8s.io/endpointslices', namespace)
+    .map(each => cluster.read(each) as Frozen<EndpointSlice>)
+    .filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === name)
+  for (const slice of slices) {
+    const target = slice.ports?.find(each => (each.name ?? '') === (port.name ?? ''))?.port
+    const ready = slice.endpoints?.find(
+      ({ conditions, targetRef }) => conditions?.ready !== false && targetRef?.kind === 'Pod',
+    )
+    if (target === undefined || ready?.targetRef?.name === undefined) continue
+    return { pod: findPod(cluster, namespace, ready.targetRef.name), port: target }
+  }
+  throw unavailable()
+}
+
+function forwardedHeaders(request: IncomingMessage): Record<string, string | string[]> {
+  const headers: Record<string, string | string[]> = {}
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined && !NOT_FORWARDED.test(name)) headers[name] = value
+  }
+  return headers
+}
+
+/** Sends a request on, and its answer back. @throws `NotFound`, `BadRequest`, `ServiceUnavailable`, `NotImplemented` */
+export async function answerProxy(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  nodes: NodeGateway,
+  { cluster, resource, namespace, name: text, path }: ProxyRequest,
+): Promise<void> {
+  const { name, port: wanted } = parseName(text)
+  const { pod, port } =
+    resource === 'services'
+      ? endpointOf(cluster, namespace, name, wanted)
+      : (() => {
+          const found = findPod(cluster, namespace, name)
+          return { pod: found, port: portOfPod(found, wanted) }
+        })()
+  const { nodeName = '' } = pod.spec
+  if (nodeName === '') throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`)
+  const connection = await nodes.connectToPod(cluster.id, nodeName, {
+    namespace,
+    pod: pod.metadata.name,
+    uid: pod.metadata.uid ?? '',
+    port,
+  })
+  response.once('close', () => connection.destroy())
+  const answer = await send(incoming, connection, path)
+  const headers = Object.entries(answer.headers).filter(([header]) => !NOT_FORWARDED.test(header))
+  response.writeHead(answer.statusCode ?? 502, Object.fromEntries(headers))
+  await pipeline(answer, response)
+}
+
+async function send(incoming: IncomingMessage, connection: Duplex, path: string): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  const outgoing = httpRequest({
+    method: incoming.method ?? 'GET',
+    path,
+    headers: { ...forwardedHeaders(incoming), connection: 'close' },
+    createConnection: () => connection,
+    timeout: DEADLINE,
+  })
+  const fail = (error: unknown) =>
+    reject(new StatusError('ServiceUnavailable', `error trying to reach service: ${explainError(error)}`))
+  outgoing.once('response', resolve)
+  outgoing.once('timeout', () => outgoing.destroy(new Error(`no answer within ${DEADLINE / 1000} s`)))
+  outgoing.on('error', fail)
+  connection.on('error', fail)
+  pipeline(incoming, outgoing).catch(fail)
+  return await promise
+}
