@@ -26,3 +26,11 @@ export function compilePattern(expression: string): RE2JS {
 export function matchesPattern(expression: string, text: string): boolean {
   return compilePattern(expression).matcher(text).find()
 }
+
+/** The first match of an expression, or every one of them up to so many. @throws when the expression cannot be read */
+export function findMatches(expression: string, text: string, most: number): string[] {
+  const matcher = compilePattern(expression).matcher(text)
+  const found: string[] = []
+  while (found.length < most && matcher.find()) found.push(matcher.group() ?? '')
+  return found
+}

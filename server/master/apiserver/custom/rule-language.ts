@@ -2,10 +2,8 @@
  * The Common Expression Language as rules of schemas use it: parsed once, with Kubernetes' functions, and with bounds on
  * what a rule may be.
  */
-import { isIP } from 'node:net'
-import { type ASTNode, Environment, type ParseResult } from '@marcbachmann/cel-js'
-import { quantityValue } from '../schema/index.ts'
-import { matchesPattern } from './pattern.ts'
+import type { ASTNode, Environment, ParseResult } from '@marcbachmann/cel-js'
+import { ruleEnvironment } from './rule-functions.ts'
 
 const LONGEST_RULE = 16_384
 const LIMITS = {
@@ -29,55 +27,6 @@ const COMPREHENSIONS = new Set([
   'transformList',
   'transformMap',
 ])
-type CelList = readonly unknown[]
-
-function numeric(value: unknown): number | bigint {
-  return typeof value === 'bigint' ? value : Number(value)
-}
-
-function compareCel(one: unknown, other: unknown): number {
-  if (one === other) return 0
-  return (one as number) < (other as number) ? -1 : 1
-}
-
-function extreme(list: CelList, sign: number): unknown {
-  if (list.length === 0) throw new RangeError('the list is empty')
-  return list.reduce((best, item) => (sign * compareCel(item, best) > 0 ? item : best))
-}
-
-function sum(list: CelList): unknown {
-  if (list.every(item => typeof item === 'bigint'))
-    return list.reduce<bigint>((total, item) => total + (item as bigint), 0n)
-  return list.reduce<number>((total, item) => total + Number(numeric(item)), 0)
-}
-
-function isUrl(text: string): boolean {
-  return text.startsWith('/') || URL.canParse(text)
-}
-
-/** Functions that Kubernetes has beside those of the language. `matchesLinear` is `matches`: see `parseRule`. */
-function environment(): Environment {
-  return new Environment({ homogeneousAggregateLiterals: false, enableOptionalTypes: true, limits: LIMITS })
-    .registerVariable('self', 'dyn')
-    .registerVariable('oldSelf', 'dyn')
-    .registerFunction('string.matchesLinear(string): bool', (text: string, pattern: string) =>
-      matchesPattern(pattern, text),
-    )
-    .registerFunction('list.isSorted(): bool', (list: CelList) =>
-      list.every((item, index) => index === 0 || compareCel(list[index - 1], item) <= 0),
-    )
-    .registerFunction('list.sum(): dyn', sum)
-    .registerFunction('list.min(): dyn', (list: CelList) => extreme(list, -1))
-    .registerFunction('list.max(): dyn', (list: CelList) => extreme(list, 1))
-    .registerFunction('list.indexOf(dyn): int', (list: CelList, item: unknown) => BigInt(list.indexOf(item)))
-    .registerFunction('list.lastIndexOf(dyn): int', (list: CelList, item: unknown) =>
-      BigInt(list.lastIndexOf(item)),
-    )
-    .registerFunction('isURL(string): bool', isUrl)
-    .registerFunction('isIP(string): bool', (text: string) => isIP(text) !== 0)
-    .registerFunction('isQuantity(string): bool', (text: string) => quantityValue(text) !== undefined)
-}
-
 let shared: Environment | undefined
 
 function walk(node: ASTNode, visit: (node: ASTNode, nesting: number) => void, nesting = 0): void {
@@ -125,7 +74,7 @@ export function parseRule(source: string): ParsedRule {
   const present = parsed.get(source)
   if (present !== undefined) return present
   if (source.length > LONGEST_RULE) throw new RangeError(`rules may have ${LONGEST_RULE} characters`)
-  shared ??= environment()
+  shared ??= ruleEnvironment(LIMITS)
   const first = shared.parse(source)
   const linear = withLinearMatches(source, first.ast)
   const run = linear === source ? first : shared.parse(linear)

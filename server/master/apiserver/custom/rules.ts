@@ -129,7 +129,7 @@ function toCel(value: JsonValue, node: SchemaNode): unknown {
 
 /** The largest list or map in a value, which a comprehension may go through; strings may be split into lists. */
 function breadthOf(value: JsonValue): number {
-  if (typeof value === 'string') return Math.ceil(value.length / 64)
+  if (typeof value === 'string') return Math.ceil(value.length / 32)
   if (typeof value !== 'object' || value === null) return 1
   const members = Object.values(value) as JsonValue[]
   return members.reduce<number>(

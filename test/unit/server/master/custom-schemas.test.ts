@@ -368,6 +368,54 @@ t.test('rules', async t => {
   t.match(checkRules([plain], 's')[0]?.message, /may be nested 3 deep/)
 })
 
+t.test('rules as kinds in use have them', async t => {
+  const value: JsonObject = {
+    type: 'Exact',
+    text: '/a/b',
+    list: [
+      { type: 'x', values: ['1'], group: 'g' },
+      { type: 'y', values: ['2'], group: 'h' },
+    ],
+    names: ['a', 'b'],
+    map: { aa: 'x' },
+    number: 5,
+    half: 2.5,
+    cpu: '1500m',
+    url: 'https://example.com:8443/p',
+    ip: '192.0.2.7',
+    timeout: '90s',
+    since: '2026-01-01T00:00:00Z',
+  }
+  const any: JsonObject = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
+  for (const rule of [
+    "!(has(self.missing) && self.type != 'Other')",
+    "self.list.filter(f, f.type == 'x').size() <= 1",
+    'self.list.all(a, self.list.exists_one(b, a.group == b.group && a.type == b.type))',
+    "self.type in ['Exact', 'Prefix'] ? self.text.startsWith('/') : true",
+    'self.text.matches(r"""^(?:[-A-Za-z0-9/._~!$&\'()*+,;=:@]|[%][0-9a-fA-F]{2})+$""")',
+    "duration(self.timeout) > duration('1m')",
+    "timestamp(self.since) < timestamp('2030-01-01T00:00:00Z')",
+    'self.list.all(x, x.values.size() == 1 && int(x.values[0]) >= 0)',
+    "self.text.find('[a-z]') == 'a' && self.text.findAll('[a-z]').size() == 2",
+    "quantity(self.cpu).isGreaterThan(quantity('1')) && quantity(self.cpu).compareTo(quantity('2')) < 0",
+    "url(self.url).getScheme() == 'https' && url(self.url).getPort() == '8443'",
+    "ip(self.ip).family() == 4 && cidr('192.0.2.0/24').containsIP(self.ip) && !isCIDR(self.ip)",
+    '[has(self.a), has(self.type)].filter(x, x).size() == 1',
+    "self.map.all(k, k.startsWith('a') && self.map[k] == 'x')",
+    "self.?missing.orValue('d') == 'd'",
+    "self.names.isSorted() && self.names.indexOf('b') == 1 && self.names.max() == 'b'",
+    "sets.contains(self.names, ['a']) && sets.equivalent(self.names, ['b', 'a'])",
+    "self.text.replace('/', '-') == '-a-b' && self.text.charAt(1) == 'a'",
+    "'%s has %d'.format([self.type, self.number]) == 'Exact has 5'",
+    'self.number % 2 == 1 && self.half > 2.0 && double(self.number) / 2.0 == self.half',
+    "self.list.map(x, x.type).join(',') == 'x,y'",
+  ]) {
+    const whole = readSchema({ ...any, 'x-kubernetes-validations': [{ rule }] })
+    t.strictSame(checkRules(whole.rules, ''), [], rule)
+    t.strictSame(runRules(value, whole, undefined), [], rule)
+  }
+})
+
 t.test('versions in order of preference', async t => {
   const versions = [
     'v1',
