@@ -4,6 +4,7 @@
  * answer.
  */
 import { isIPv4 } from 'node:net'
+import { ipv4BlockContains, parseIpv4, requireIpv4Block } from '../../kit/index.ts'
 import {
   type Chain,
   DISCARD,
@@ -131,6 +132,15 @@ function udpPort(
   return [{ address, port, endpoints: new Set(targets.map(target => target.replace(' . ', ':'))) }]
 }
 
+/** Of this host alone: its loopback, and the addresses at which containers ask for metadata and names. */
+const OWN_BLOCKS = ['127.0.0.0/8', '169.254.0.0/16'].map(block => requireIpv4Block(block, 'own addresses'))
+
+/** Whether somebody else may have the address: a service must not take what containers ask their host for. */
+function isExternal(address: string): boolean {
+  const value = parseIpv4(address)
+  return value !== undefined && !OWN_BLOCKS.some(block => ipv4BlockContains(block, value))
+}
+
 function isServed({ addresses }: ProxyService): boolean {
   return addresses.some(isIPv4)
 }
@@ -161,7 +171,7 @@ export function rulesOfService(
       fronts.push(frontOf(choice, 'addresses', key, chain, { all: !insideLocal, local: insideLocal }))
       udp.push(...udpPort(protocol, address, port.port, insideLocal ? localTargets : targets))
     }
-    for (const address of externalAddresses.filter(isIPv4)) {
+    for (const address of externalAddresses.filter(isExternal)) {
       const key = `${address} . ${protocol} . ${port.port}`
       fronts.push(frontOf(choice, 'addresses', key, outsideChain(choice, 'addresses', host), outside))
       udp.push(...udpPort(protocol, address, port.port, targets))

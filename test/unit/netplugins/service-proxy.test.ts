@@ -78,6 +78,11 @@ t.test('from outside', async t => {
     ['198.51.100.1 . tcp . 80', 'hidden_spread_2', '7,8', ''],
     ['tcp . 30080', 'hidden_port_spread_2', '7,8', ''],
   ])
+  t.strictSame(
+    led([here], { externalAddresses: ['169.254.169.250', '127.0.0.1', 'fd00::1'] }).length,
+    1,
+    'what is the own host of everybody, nobody gets',
+  )
   t.strictSame(led([here, there], { outsideLocal: true }, 30_080), [
     ['10.43.0.9 . tcp . 80', 'spread_2', '7,8', ''],
     ['tcp . 30080', 'edge_HASH', '7,8', '7'],
