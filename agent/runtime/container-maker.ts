@@ -1,8 +1,8 @@
 /** Makes the containers of pods: brings together what they refer to, their volumes, their image and their environment. */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { explainError } from '../../kit/index.ts'
-import type { Container, Pod, Secret } from '../../protocol/kubernetes/index.ts'
+import { explainError, isDroverError } from '../../kit/index.ts'
+import { type Container, kubernetesErrors, type Pod, type Secret } from '../../protocol/kubernetes/index.ts'
 import type { DockerEngine, RegistryLogin } from '../docker/index.ts'
 import type { AccountTokens } from './account-tokens.ts'
 import { containerOptions, hostsFileText, type PodPlace } from './container-options.ts'
@@ -146,9 +146,19 @@ export class ContainerMaker {
   }
 
   async #context(pod: Pod, podIp: string): Promise<ContentContext> {
-    const { objects, tokens, facts } = this.#options
+    const { objects, facts } = this.#options
     const inputs = await objects.of(pod)
-    return { pod, inputs, facts: { ...facts, podIp }, tokens: await tokens.of(pod) }
+    return { pod, inputs, facts: { ...facts, podIp }, tokens: await this.#tokensOf(pod) }
+  }
+
+  /** With no server there are none; a volume that has one goes on with it. */
+  async #tokensOf(pod: Pod): Promise<ReadonlyMap<string, string>> {
+    try {
+      return await this.#options.tokens.of(pod)
+    } catch (error) {
+      if (isDroverError(error, kubernetesErrors.ApiUnreachable().code)) return new Map()
+      throw error
+    }
   }
 
   /** @returns what is to be waited for; undefined when the image is there */

@@ -44,7 +44,8 @@ const CAPACITY = 5_000
 
 const FILE = 'objects.json'
 
-type Kept = Readonly<Record<string, KubernetesObject>>
+/** Null for what does not exist: that, too, is known. */
+type Kept = Readonly<Record<string, KubernetesObject | null>>
 
 export class PodObjects {
   readonly #options: PodObjectsOptions
@@ -63,17 +64,21 @@ export class PodObjects {
    */
   async of(pod: Pod): Promise<PodInputs> {
     const { uid = '' } = pod.metadata
+    const known = new Map<string, KubernetesObject | null>()
     const objects = new Map<string, KubernetesObject>()
+    const note = (kind: InputKind, name: string, object: KubernetesObject | null) => {
+      known.set(inputKey(kind, name), object)
+      if (object !== null) objects.set(inputKey(kind, name), object)
+    }
     let kept: Kept | undefined
     const read = async (kind: InputKind, name: string) => {
       try {
-        const object = await this.#read(kind, pod.metadata.namespace ?? '', name)
-        if (object !== undefined) objects.set(inputKey(kind, name), object)
+        note(kind, name, (await this.#read(kind, pod.metadata.namespace ?? '', name)) ?? null)
       } catch (error) {
         kept ??= await this.#load(uid)
         const before = kept[inputKey(kind, name)]
         if (before === undefined) throw error
-        objects.set(inputKey(kind, name), before)
+        note(kind, name, before)
         this.#options.log.debug(
           { pod: pod.metadata.name, kind, name, reason: explainError(error) },
           'a pod goes on with an object as it was',
@@ -86,7 +91,7 @@ export class PodObjects {
       const volume = kind === 'persistentvolumeclaims' ? claim?.spec?.volumeName : undefined
       if (volume !== undefined && volume !== '') await read('persistentvolumes', volume)
     }
-    await this.#save(uid, objects)
+    await this.#save(uid, known)
     return new PodInputs(pod, objects)
   }
 
@@ -119,7 +124,7 @@ export class PodObjects {
     }
   }
 
-  async #save(uid: string, objects: ReadonlyMap<string, KubernetesObject>): Promise<void> {
+  async #save(uid: string, objects: ReadonlyMap<string, KubernetesObject | null>): Promise<void> {
     const secret = (key: string) => key.startsWith('secrets/')
     const text = (wanted: (key: string) => boolean) =>
       JSON.stringify(Object.fromEntries([...objects].filter(([key]) => wanted(key))))
@@ -138,7 +143,7 @@ export class PodObjects {
   }
 
   async #load(uid: string): Promise<Kept> {
-    const kept: Record<string, KubernetesObject> = {}
+    const kept: Record<string, KubernetesObject | null> = {}
     for (const directory of [this.#options.diskOf(uid), this.#options.memoryOf(uid)]) {
       try {
         Object.assign(kept, JSON.parse(await readFile(path.join(directory, FILE), 'utf8')))

@@ -12,19 +12,18 @@ import {
   type ReconcileResult,
 } from '../../kit/index.ts'
 import { type ContainerProblem, LABEL } from '../../protocol/index.ts'
-import type { Container, Pod, PodStatus } from '../../protocol/kubernetes/index.ts'
+import type { Pod, PodStatus } from '../../protocol/kubernetes/index.ts'
 import type { ContainerDetails, ContainerInventory, DockerEngine } from '../docker/index.ts'
 import type { ContainerEnder } from './container-ender.ts'
+import { allContainers, ContainerLife } from './container-life.ts'
 import type { ContainerMaker } from './container-maker.ts'
 import { gracePeriodOf, type PodPlace, requestedLabels } from './container-options.ts'
 import { DOCKER_LABEL } from './docker-labels.ts'
-import { type Outcome, perform } from './handlers.ts'
 import { type ContainerDecision, planPod } from './pod-plan.ts'
 import { isInitialized, podStatus, type WaitingReason } from './pod-status.ts'
 import type { PodStore } from './pod-store.ts'
 import { type ContainerView, type PodView, viewPod } from './pod-view.ts'
 import { PodVolumes } from './pod-volumes.ts'
-import { Prober } from './prober.ts'
 import { CrashCounter } from './restart-policy.ts'
 import type { Sandboxes } from './sandboxes.ts'
 import type { TerminationMessages } from './termination-messages.ts'
@@ -61,19 +60,12 @@ interface PodMemory {
   readonly startTime: string
   /** Monotonic milliseconds at which what still runs is killed, once its end has begun. */
   killAt: number | undefined
-  /** Docker ids of containers whose hook after the start has not done its work. */
-  readonly hooks: Map<string, 'running' | 'failed'>
   /** Monotonic milliseconds at which its volumes are looked at again. */
   refreshAt: number
 }
 
 /** Milliseconds between two looks at what volumes are made of; up to half of it more, so that pods do not come all at once. */
 const REFRESH_INTERVAL = 45_000
-
-/** Milliseconds for a hook after the start: the container counts as starting until then. */
-const START_HOOK_DEADLINE = 10 * 60_000
-
-const DEFAULT_GRACE = 30
 
 /** A step (make a sandbox, start containers) is followed by another look; more in one go would starve other pods. */
 const STEPS_PER_LOOK = 3
@@ -98,7 +90,7 @@ export class PodRuntime implements Daemon {
   readonly #loop: ReconcileLoop
   readonly #crashes = new CrashCounter()
   readonly #memory = new Map<string, PodMemory>()
-  readonly #prober: Prober
+  readonly #life: ContainerLife
   /** Docker ids of our containers by pod. */
   readonly #containersOf = new Map<string, Set<string>>()
 
@@ -112,11 +104,9 @@ export class PodRuntime implements Daemon {
       backoff: RETRY,
       reconcile: uid => this.#reconcile(uid),
     })
-    this.#prober = new Prober({
-      perform: (probe, target, milliseconds, signal) =>
-        perform(options.engine, probe, target, milliseconds, signal),
+    this.#life = new ContainerLife({
+      ...options,
       onChange: uid => this.#loop.kick(uid),
-      log: options.log,
     })
   }
 
@@ -130,7 +120,7 @@ export class PodRuntime implements Daemon {
   }
 
   async stop(): Promise<void> {
-    this.#prober.stop()
+    this.#life.stop()
     await this.#loop.stop()
   }
 
@@ -201,7 +191,6 @@ export class PodRuntime implements Daemon {
         waiting: new Map(),
         startTime,
         killAt: undefined,
-        hooks: new Map(),
         refreshAt: nextRefresh(),
       }
       this.#memory.set(uid, memory)
@@ -246,10 +235,8 @@ export class PodRuntime implements Daemon {
     const plan = planPod(pod, view, {
       attached: id => sandboxes.attached(pod, id),
       restartIn: run => this.#restartIn(uid, run),
-      started: run => this.#started(uid, pod, run),
-      unwell: ({ details }) =>
-        this.#remember(uid).hooks.get(details.id) === 'failed' ||
-        this.#prober.failure(details.id) !== undefined,
+      started: run => this.#life.started(pod, run),
+      unwell: run => this.#life.unwell(run),
       replaceIn: ({ details }) => timeLeft(details, SANDBOX_PAUSE),
     })
     for (const id of plan.kill) {
@@ -262,7 +249,7 @@ export class PodRuntime implements Daemon {
     if (plan.sandbox.kind === 'wait') return { again: false, requeueAfter: plan.sandbox.milliseconds }
     if (plan.sandbox.kind === 'make') return await this.#makeSandbox(uid, pod, plan.sandbox.attempt)
     const sandboxId = plan.sandbox.view.details.id
-    this.#probe(uid, pod, view, sandboxId)
+    this.#life.probe(uid, pod, view, sandboxId)
     const waits: number[] = []
     let again = false
     for (const [name, decision] of plan.containers) {
@@ -325,7 +312,7 @@ export class PodRuntime implements Daemon {
         await this.#startContainer(uid, pod, name, decision.id, sandboxId)
         return undefined
       case 'stop':
-        return await this.#stopOne(pod, decision.view)
+        return await this.#life.endOne(pod, decision.view)
       case 'start':
         return await this.#makeContainer(uid, pod, name, decision.attempt, sandboxId)
     }
@@ -358,15 +345,13 @@ export class PodRuntime implements Daemon {
 
   async #startContainer(uid: string, pod: Pod, name: string, id: string, sandboxId: string): Promise<void> {
     const { engine, inventory } = this.#options
-    const { hooks } = this.#remember(uid)
     const container = allContainers(pod).find(candidate => candidate.name === name)
-    // Before it starts: nobody is to see it as started in between.
-    if (container?.lifecycle?.postStart !== undefined) hooks.set(id, 'running')
+    if (container !== undefined) this.#life.starts(container, id)
     try {
       await engine.start(id)
       this.#clearWaiting(uid, name)
     } catch (error) {
-      hooks.delete(id)
+      this.#life.hasEnded(id)
       this.#setWaiting(uid, [name], { reason: 'RunContainerError', message: explainError(error) })
       // A container that cannot be started is made anew next time: what was wrong may be in how it was made.
       await engine.remove(id)
@@ -374,91 +359,8 @@ export class PodRuntime implements Daemon {
       this.#report(uid, pod)
       throw error
     }
-    if (container !== undefined) void this.#runStartHook(uid, pod, container, id, sandboxId)
+    if (container !== undefined) this.#life.hasStarted(uid, pod, container, id, sandboxId)
     await inventory.refresh(id)
-  }
-
-  /** What is done right after the start; a container for which that fails is ended. */
-  async #runStartHook(
-    uid: string,
-    pod: Pod,
-    container: Container,
-    dockerId: string,
-    sandboxId: string,
-  ): Promise<void> {
-    const { engine, sandboxes, hostIp, log } = this.#options
-    const hook = container.lifecycle?.postStart
-    if (hook === undefined) return
-    const podIp = sandboxes.address(pod, sandboxId, hostIp) ?? ''
-    const { successful, message } = await perform(
-      engine,
-      hook,
-      { container, dockerId, podIp },
-      START_HOOK_DEADLINE,
-    )
-    const { hooks } = this.#remember(uid)
-    if (successful) hooks.delete(dockerId)
-    else {
-      hooks.set(dockerId, 'failed')
-      log.warn(
-        { pod: pod.metadata.name, container: container.name, message },
-        'the hook after a start failed',
-      )
-    }
-    this.#loop.kick(uid)
-  }
-
-  #started(uid: string, pod: Pod, run: ContainerView): boolean {
-    const container = allContainers(pod).find(({ name }) => name === run.name)
-    if (container === undefined || this.#remember(uid).hooks.has(run.details.id)) return false
-    return this.#prober.started(run, container)
-  }
-
-  #ready(uid: string, pod: Pod, run: ContainerView): boolean {
-    const container = allContainers(pod).find(({ name }) => name === run.name)
-    return container !== undefined && this.#started(uid, pod, run) && this.#prober.ready(run, container)
-  }
-
-  /** Has those containers probed that run, and those only. */
-  #probe(uid: string, pod: Pod, view: PodView, sandboxId: string): void {
-    const { sandboxes, hostIp } = this.#options
-    const podIp = sandboxes.address(pod, sandboxId, hostIp) ?? ''
-    const { hooks } = this.#remember(uid)
-    this.#prober.follow(
-      uid,
-      allContainers(pod).flatMap(container => {
-        const run = view.containers.get(container.name)?.[0]
-        const probed = run?.details.status === 'running' && !hooks.has(run.details.id)
-        return probed ? [{ run, container, podIp }] : []
-      }),
-    )
-  }
-
-  /** Ends one container of a pod that goes on. */
-  async #stopOne(pod: Pod, run: ContainerView): Promise<number> {
-    const failure = this.#prober.failure(run.details.id)
-    const seconds =
-      failure?.probe.terminationGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE
-    if (failure !== undefined) {
-      this.#options.log.info(
-        { pod: pod.metadata.name, container: run.name, probe: failure.kind, message: failure.message },
-        'a container is ended because it does not work',
-      )
-    }
-    return await this.#options.ender.end(run, seconds * 1000, this.#endHook(pod, run))
-  }
-
-  #endHook(
-    pod: Pod | undefined,
-    run: ContainerView,
-  ): ((milliseconds: number) => Promise<Outcome>) | undefined {
-    const { engine, sandboxes, hostIp } = this.#options
-    const container = pod && allContainers(pod).find(({ name }) => name === run.name)
-    const hook = container?.lifecycle?.preStop
-    if (pod === undefined || container === undefined || hook === undefined) return undefined
-    const podIp = sandboxes.address(pod, run.sandboxId, hostIp) ?? ''
-    return milliseconds =>
-      perform(engine, hook, { container, dockerId: run.details.id, podIp }, Math.max(1, milliseconds))
   }
 
   /** @returns milliseconds until the pod's volumes are to be looked at again; undefined when none can change */
@@ -481,13 +383,12 @@ export class PodRuntime implements Daemon {
   }
 
   async #readMessages(uid: string, pod: Pod): Promise<void> {
-    const { messages, store, ender } = this.#options
+    const { messages, store } = this.#options
     const view = this.#view(uid)
     for (const container of allContainers(pod)) {
       for (const run of view.containers.get(container.name) ?? []) {
         if (run.details.status !== 'exited') continue
-        ender.forget(run.details.id)
-        this.#remember(uid).hooks.delete(run.details.id)
+        this.#life.hasEnded(run.details.id)
         await messages.read(store.directoryOf(uid), container, run)
       }
     }
@@ -505,16 +406,16 @@ export class PodRuntime implements Daemon {
 
   /** Ends a pod: asks, waits, insists, cleans up. Also for pods of which nothing but containers is left. */
   async #end(uid: string, pod: Pod | undefined): Promise<ReconcileResult> {
-    const { store, events, maker, ender } = this.#options
+    const { store, events, maker } = this.#options
     const view = this.#view(uid)
     const running = [...view.containers.values()].flat().filter(({ details }) => details.pid !== 0)
     if (running.length > 0) return await this.#stopContainers(uid, pod, running)
     for (const { details } of [...view.containers.values()].flat()) {
-      ender.forget(details.id)
+      this.#life.hasEnded(details.id)
       await this.#removeContainer(view, details.id)
     }
     for (const { details } of view.sandboxes) await this.#removeContainer(view, details.id)
-    this.#prober.follow(uid, [])
+    this.#life.forget(uid)
     const known = this.#memory.get(uid)
     for (const name of known?.waiting.keys() ?? []) this.#clearWaiting(uid, name)
     this.#crashes.forget([...view.containers.keys()].map(name => `${uid}/${name}`))
@@ -544,11 +445,7 @@ export class PodRuntime implements Daemon {
       // The grace period may be shortened while it passes, never lengthened.
       memory.killAt = Math.min(memory.killAt, now + pod.metadata.deletionGracePeriodSeconds * 1000)
     }
-    const grace = Math.max(0, memory.killAt - now)
-    const waits = await Promise.all(
-      endingNow(pod, running, grace).map(run => this.#options.ender.end(run, grace, this.#endHook(pod, run))),
-    )
-    return { requeueAfter: Math.max(1, Math.min(...waits)) }
+    return { requeueAfter: await this.#life.endAll(pod, running, Math.max(0, memory.killAt - now)) }
   }
 
   #countCrash(uid: string, run: ContainerView | undefined): void {
@@ -591,9 +488,9 @@ export class PodRuntime implements Daemon {
         hostIp,
         podIp,
         waiting: memory.waiting,
-        initialized: isInitialized(pod, view, run => this.#started(uid, pod, run)),
-        started: run => this.#started(uid, pod, run),
-        ready: run => this.#ready(uid, pod, run),
+        initialized: isInitialized(pod, view, run => this.#life.started(pod, run)),
+        started: run => this.#life.started(pod, run),
+        ready: run => this.#life.ready(pod, run),
         message: id => messages.get(id),
         startTime: memory.startTime,
         now: `${new Date().toISOString().slice(0, 19)}Z`,
@@ -602,28 +499,6 @@ export class PodRuntime implements Daemon {
   }
 }
 
-/** In the order in which they start. */
-function allContainers({ spec }: Pod): readonly Container[] {
-  return [...(spec.initContainers ?? []), ...spec.containers]
-}
-
 function nextRefresh(): number {
   return performance.now() + REFRESH_INTERVAL * (1 + Math.random() / 2)
-}
-
-/**
- * Which of a pod's running containers are asked to end now: its own ones, then its sidecars, the last one first; all of them when
- * there is no time left.
- */
-export function endingNow(
-  pod: Pod | undefined,
-  running: readonly ContainerView[],
-  grace: number,
-): readonly ContainerView[] {
-  const sidecars = (pod?.spec.initContainers ?? []).filter(each => each.restartPolicy === 'Always')
-  const place = (run: ContainerView) => sidecars.findIndex(({ name }) => name === run.name)
-  const own = running.filter(run => place(run) < 0)
-  if (grace === 0 || sidecars.length === 0) return running
-  if (own.length > 0) return own
-  return running.toSorted((a, b) => place(b) - place(a)).slice(0, 1)
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { chmod, chown, lstat, mkdir, readdir } from 'node:fs/promises'
 import path from 'node:path'
+import { isDroverError } from '../../kit/index.ts'
 import {
   type Container,
   type Pod,
@@ -12,6 +13,7 @@ import {
 import {
   type ContentFile,
   ensureMemory,
+  hasContent,
   type Ownership,
   releaseMemory,
   requireType,
@@ -173,11 +175,28 @@ export class PodVolumes {
     if (there === undefined) await giveToGroup(place, pod, false)
   }
 
+  /** @returns undefined when what is there has to do: there is no token, and it has one */
+  async #contentOf(
+    volume: Volume,
+    place: string,
+    context: ContentContext,
+  ): Promise<readonly ContentFile[] | undefined> {
+    try {
+      return volumeContent(volume, context)
+    } catch (error) {
+      const kept = isDroverError(error, runtimeErrors.MissingToken().code) && (await hasContent(place))
+      if (kept) return undefined
+      throw error
+    }
+  }
+
   async #write(volume: Volume, place: string, context: ContentContext): Promise<void> {
     const { pod } = context
     const { uid = '' } = pod.metadata
     const group = pod.spec.securityContext?.fsGroup
-    const files = volumeContent(volume, context).map(file =>
+    const content = await this.#contentOf(volume, place, context)
+    if (content === undefined) return
+    const files = content.map(file =>
       group === undefined ? file : { ...file, mode: file.mode | GROUP_READS },
     )
     const digests = this.#digests.get(uid) ?? new Map<string, string>()

@@ -70,6 +70,11 @@ async function present(directory: string): Promise<string | undefined> {
   }
 }
 
+/** Whether something was written there before. */
+export async function hasContent(directory: string): Promise<boolean> {
+  return (await present(directory)) !== undefined
+}
+
 async function replaceLink(link: string, target: string): Promise<void> {
   const next = `${link}.tmp-${randomBytes(4).toString('hex')}`
   await symlink(target, next)

@@ -235,6 +235,41 @@ spec:
     t.equal(stdout, 'kept\n')
   })
 
+  await t.test('without a server, and with another agent, a pod goes on with what it was given', async t => {
+    await cluster.apply(
+      FILES.replace('name: files', 'name: alone')
+        .replace(
+          "sh, -c, 'echo written",
+          "sh, -c, 'cat /all/token | wc -c > /scratch/token; echo $PASSWORD > /scratch/password; echo written",
+        )
+        .replace(
+          '  - name: writer\n',
+          '  - name: writer\n    env: [{name: PASSWORD, valueFrom: {secretKeyRef: {name: access, key: password}}}]\n',
+        )
+        .replace(
+          '- {name: scratch, mountPath: /scratch}\n',
+          '- {name: scratch, mountPath: /scratch}\n    - {name: all, mountPath: /all}\n',
+        ),
+    )
+    await cluster.ready('alone')
+    const { fleet } = cluster
+    await fleet.first.run('busybox', ['kill', '-9', String(await fleet.daemonPid('server'))])
+    await fleet.first.run('busybox', ['kill', '-9', String(await fleet.daemonPid('agent'))])
+    const [writer] = await fleet.docker([
+      'io.kubernetes.pod.name=alone',
+      'io.kubernetes.container.name=writer',
+    ])
+    await cluster.inside('alone', 'writer', 'rm', '/scratch/password', '/scratch/token')
+    await fleet.first.run('docker', ['kill', writer?.id ?? ''])
+    fleet.first.start('./drover', ['agent', '--data', '/var/lib/drover/agent'], 'agent')
+    const read = async (file: string) => await cluster.inside('alone', 'reader', 'cat', file)
+    await until('it runs again', SOON, async () => (await read('/scratch/password')) === `${SECRET}\n`)
+    t.ok(Number(await read('/scratch/token')) > 100)
+    await fleet.quickstart()
+    await cluster.ready('alone')
+    await cluster.remove('alone')
+  })
+
   await t.test('nothing remains of pods that are gone', async t => {
     await cluster.remove('environment', 'patient', 'files', 'plain', 'claimer')
     const look = `ls /var/lib/drover/agent/pods /var/lib/drover/agent/memory; grep -c drover/agent/pods /proc/self/mountinfo`

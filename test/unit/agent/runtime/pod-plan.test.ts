@@ -234,3 +234,46 @@ t.test('the end of a sandbox is waited out', async t => {
   })
   t.match(plan(ended, {}), { remove: ['s1'], sandbox: { kind: 'make', attempt: 1 } })
 })
+
+t.test('init containers, one after the other', async t => {
+  const inits = ['first', 'side', 'second'].map(name => ({
+    name,
+    image: 'i',
+    ...(name === 'side' ? { restartPolicy: 'Always' as const } : {}),
+  }))
+  const of: Pod = { ...pod, spec: { ...pod.spec, initContainers: inits } }
+  const named = (name: string, fields: Partial<ContainerDetails> = {}, inSandbox = 's', attempt = 0) => {
+    const made = run(`${name}-${attempt}`, attempt, inSandbox, fields)
+    return { ...made, labels: { ...made.labels, [DOCKER_LABEL.container]: name } }
+  }
+  const kinds = (all: readonly ContainerDetails[], with_: Partial<PlanContext> = {}, which = of) =>
+    Object.fromEntries(
+      [...plan([sandbox('s'), ...all], with_, which).containers].map(([name, { kind }]) => [name, kind]),
+    )
+  const done = named('first', exited)
+  t.strictSame(kinds([]), { first: 'start', side: 'hold', second: 'hold', a: 'hold' })
+  t.strictSame(kinds([named('first')]), { first: 'keep', side: 'hold', second: 'hold', a: 'hold' })
+  t.strictSame(kinds([done]), { first: 'done', side: 'start', second: 'hold', a: 'hold' })
+  t.strictSame(kinds([done, named('side')], { started: () => false }).second, 'hold')
+  t.strictSame(kinds([done, named('side')]), { first: 'done', side: 'keep', second: 'start', a: 'hold' })
+  t.strictSame(kinds([done, named('side'), named('second', exited)]).a, 'start')
+  const failed = named('first', { ...exited, exitCode: 1 })
+  t.strictSame(kinds([failed]), { first: 'start', side: 'hold', second: 'hold', a: 'hold' }, 'tried again')
+  const never: Pod = { ...of, spec: { ...of.spec, restartPolicy: 'Never' } }
+  t.strictSame(kinds([failed], {}, never), { first: 'done', side: 'done', second: 'hold', a: 'hold' })
+  const working = [done, named('side', exited), named('second', exited), run('c', 0, 's')]
+  t.strictSame(kinds(working), { first: 'done', side: 'start', second: 'done', a: 'keep' }, 'sidecars go on')
+  t.equal(kinds([run('c', 0, 's'), named('side')]).first, 'done', 'what did its work long ago may be gone')
+  t.equal(kinds([named('first', exited, 'old')]).first, 'start', 'in a new sandbox all over')
+  const over = [done, named('side'), named('second', exited), run('c', 0, 's', exited)]
+  t.equal(kinds(over, {}, never).side, 'stop')
+  t.strictSame(kinds([run('c', 0, 's')], { unwell: () => true }, pod), { a: 'stop' })
+  const status = (all: readonly ContainerDetails[], which = of, initialized = false) =>
+    podStatus(which, viewPod([sandbox('s'), ...all]), { ...statusContext, initialized })
+  t.match(status([done]), {
+    phase: 'Pending',
+    initContainerStatuses: [{ ready: true }, { ready: false }, { ready: false }],
+    containerStatuses: [{ state: { waiting: { reason: 'PodInitializing' } } }],
+  })
+  t.equal(status([failed], never).phase, 'Failed')
+})
