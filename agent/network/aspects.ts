@@ -6,6 +6,9 @@ export const ASPECTS = ['uplink', 'links', 'overlay', 'firewall', 'guard', 'port
 /** `peers`: other hosts came or went, `policy`: who may talk to whom; all the rest is believed to be as it was. */
 export type Aspect = (typeof ASPECTS)[number] | 'peers' | 'policy'
 
+/** Where something may be found that is not as it should be; services are led by a part of their own. */
+export type ProblemSource = Aspect | 'services'
+
 /** What the server is told of after every look. */
 export const REPORTED: ReadonlySet<Aspect> = new Set(['uplink', 'links', 'overlay', 'peers', 'policy'])
 
@@ -13,7 +16,7 @@ export const REPORTED: ReadonlySet<Aspect> = new Set(['uplink', 'links', 'overla
 const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'])
 
 /** What does not keep containers from being served when it is wrong; it is reported. */
-export const TOLERATED: ReadonlySet<Aspect | 'services'> = new Set([
+export const TOLERATED: ReadonlySet<ProblemSource> = new Set([
   ...BETWEEN_HOSTS,
   ...(['guard', 'policy', 'services'] as const),
 ])

@@ -8,7 +8,6 @@ import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import {
   type Daemon,
-  explainError,
   KeyedLock,
   type Logger,
   makePrivateDirectory,
@@ -23,12 +22,13 @@ import { type KernelEvent, listLinks, watchKernel } from '../../netplugins/netli
 import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/index.ts'
 import type { PolicyInput } from '../../netplugins/policy/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
-import { ASPECTS, type Aspect, REPORTED, TOLERATED } from './aspects.ts'
+import { ASPECTS, type Aspect, REPORTED } from './aspects.ts'
 import { type Attachment, sourcesOf } from './attachment.ts'
 import { changesUplink, isDockerBridge, needsAttention } from './kernel-watch.ts'
 import { chooseKind, ensureBridge } from './kind-switch.ts'
 import { ensureMetadataAddress } from './metadata-address.ts'
 import { type NetworkParts, type NetworkState, openNetworkParts, overlayStateOf } from './network-parts.ts'
+import { NetworkProblems } from './network-problems.ts'
 import type { OverlayFactory } from './overlay-keeper.ts'
 import { removeFromKernel } from './removal.ts'
 import { RulesetWatch } from './ruleset-watch.ts'
@@ -87,8 +87,7 @@ export class HostNetwork implements Daemon {
     peers: [],
     bridgedServices: false,
   }
-  /** Why an aspect is not as it should be. */
-  readonly #problems = new Map<Aspect | 'services', unknown>()
+  readonly #problems = new NetworkProblems()
   readonly #changeListeners = new Set<() => void>()
   readonly #lowListeners = new Set<(free: number) => void>()
   readonly #statusListeners = new Set<() => void>()
@@ -215,8 +214,7 @@ export class HostNetwork implements Daemon {
 
   /** Says why packets for services are not led as they should be; undefined when they are. */
   setServicesProblem(problem: unknown): void {
-    if (problem === undefined) this.#problems.delete('services')
-    else this.#problems.set('services', problem)
+    this.#problems.set('services', problem)
     this.#tellStatus()
   }
 
@@ -237,8 +235,7 @@ export class HostNetwork implements Daemon {
 
   /** What keeps the network from being as it should be; undefined when nothing does. */
   get failure(): string | undefined {
-    const [first] = this.#problems
-    return first && `${first[0]}: ${explainError(first[1])}`
+    return this.#problems.failure
   }
 
   /** Calls `listener` after the overlay was looked at. @returns ends that */
@@ -277,14 +274,7 @@ export class HostNetwork implements Daemon {
     if (this.#state.plan === undefined) {
       throw networkErrors.NetworkNotReady({ object: 'network', message: 'is not configured yet' })
     }
-    for (const [aspect, problem] of this.#problems) {
-      if (TOLERATED.has(aspect)) continue
-      throw networkErrors.NetworkNotReady({
-        object: `network (${aspect})`,
-        message: explainError(problem),
-        cause: problem,
-      })
-    }
+    this.#problems.requireServable()
   }
 
   /** Stops, and removes every link, address, rule and file of ours from this host. @throws `KernelRefused`, … */
@@ -322,7 +312,7 @@ export class HostNetwork implements Daemon {
     if (plan === undefined || parts === undefined) return undefined
     try {
       const interval = await this.#reconcilePart(aspect, parts, plan)
-      this.#problems.delete(aspect)
+      this.#problems.set(aspect, undefined)
       return { requeueAfter: interval }
     } catch (error) {
       this.#problems.set(aspect, error)

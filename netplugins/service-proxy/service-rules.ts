@@ -63,7 +63,7 @@ function endpointsOf(port: ServicePort, slices: readonly ProxySlice[], { node }:
     if (own === undefined) continue
     for (const { addresses, node: where, ready, draining = false } of slice.endpoints) {
       // Further addresses are other names of the same endpoint.
-      const address = addresses.find(isIPv4)
+      const address = addresses.find(isOfNetwork)
       if (address === undefined) continue
       const target = `${address} . ${own.port}`
       const isLocal = where === node
@@ -135,8 +135,8 @@ function udpPort(
 /** Of this host alone: its loopback, and the addresses at which containers ask for metadata and names. */
 const OWN_BLOCKS = ['127.0.0.0/8', '169.254.0.0/16'].map(block => requireIpv4Block(block, 'own addresses'))
 
-/** Whether somebody else may have the address: a service must not take what containers ask their host for. */
-function isExternal(address: string): boolean {
+/** Whether an address is more than one host's: a service must not take what containers ask their host for. */
+function isOfNetwork(address: string): boolean {
   const value = parseIpv4(address)
   return value !== undefined && !OWN_BLOCKS.some(block => ipv4BlockContains(block, value))
 }
@@ -171,7 +171,7 @@ export function rulesOfService(
       fronts.push(frontOf(choice, 'addresses', key, chain, { all: !insideLocal, local: insideLocal }))
       udp.push(...udpPort(protocol, address, port.port, insideLocal ? localTargets : targets))
     }
-    for (const address of externalAddresses.filter(isExternal)) {
+    for (const address of externalAddresses.filter(isOfNetwork)) {
       const key = `${address} . ${protocol} . ${port.port}`
       fronts.push(frontOf(choice, 'addresses', key, outsideChain(choice, 'addresses', host), outside))
       udp.push(...udpPort(protocol, address, port.port, targets))
