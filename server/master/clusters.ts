@@ -19,6 +19,7 @@ import {
   type Authorizer,
   type ClientAuthorities,
   Cluster,
+  type ClusterLimits,
   loadCatalog,
   ParsedObjects,
 } from './apiserver/index.ts'
@@ -38,6 +39,8 @@ export interface ClustersOptions {
   readonly clients: ClientAuthorities
   /** Where pods reach the API; undefined where that is not known. */
   readonly endpoint: ApiEndpoint | undefined
+  /** Of each cluster. */
+  readonly limits: ClusterLimits
   readonly clock: Clock
   readonly log: Logger
 }
@@ -143,9 +146,9 @@ export class Clusters {
   }
 
   async #run(id: string, space: Space): Promise<Running> {
-    const { authorizer, authority, clients, endpoint, clock, log } = this.#options
+    const { authorizer, authority, clients, endpoint, limits, clock, log } = this.#options
     const catalog = await loadCatalog(versionOf(space))
-    const cluster = new Cluster({ space, catalog, clock, log, parsed: this.#parsed })
+    const cluster = new Cluster({ space, catalog, clock, log, parsed: this.#parsed, limits })
     const workers = new Workers({ cluster, authorizer, authority, clients, clock, log })
     const running: Running = { cluster, workers, fed: cluster.feed.run() }
     this.#running.set(id, running)

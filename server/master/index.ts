@@ -3,6 +3,7 @@ export {
   type Authenticate,
   type Binding,
   ClusterClient,
+  type ClusterLimits,
   COMPONENT_GROUPS,
   type ConfigMap,
   type ContainerLogRequest,

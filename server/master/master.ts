@@ -11,6 +11,8 @@ import {
   anyOf,
   ClientAuthorities,
   ClusterClient,
+  type ClusterLimits,
+  DEFAULT_CLUSTER_LIMITS,
   groupRules,
   type Identity,
   loadCatalog,
@@ -35,6 +37,8 @@ export interface KubernetesMasterOptions {
   readonly authority: string
   /** Where pods reach the API, for the service `kubernetes`; absent where that is not known. */
   readonly endpoint?: ApiEndpoint | undefined
+  /** How much each cluster may hold. */
+  readonly limits?: ClusterLimits
   /** The machine's clock unless a test says otherwise. */
   readonly clock?: Clock
 }
@@ -56,11 +60,11 @@ export class KubernetesMaster implements Daemon {
 
   async start(): Promise<void> {
     const { store, log, authenticate, nodes, serviceAccounts, authority, endpoint } = this.#options
-    const { clock = systemClock } = this.#options
+    const { clock = systemClock, limits = DEFAULT_CLUSTER_LIMITS } = this.#options
     const catalog = await loadCatalog(DEFAULT_KUBERNETES_VERSION)
     const authorizer = this.#authorizer
     const clients = new ClientAuthorities(serviceAccounts.secret)
-    const clusters = new Clusters({ store, authorizer, authority, clients, endpoint, clock, log })
+    const clusters = new Clusters({ store, authorizer, authority, clients, endpoint, limits, clock, log })
     const server = new ApiServer({
       openCluster: id => clusters.open(id),
       catalog,

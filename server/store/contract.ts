@@ -120,6 +120,8 @@ export interface Space {
   list(kind: string, namespace?: string): ListResult
   /** How many objects of one kind there are. */
   count(kind: string): number
+  /** How many objects there are, and the length of their JSON together. */
+  usage(): { readonly objects: number; readonly length: number }
 
   /** @throws `Expired` when `after` is compacted, `FutureRevision` when it is newer than the newest */
   watch(options: WatchOptions): Watch

@@ -124,6 +124,18 @@ const NOTHING: readonly StoredObject[] = []
 
 export class ObjectIndex {
   readonly #kinds = new Map<string, KindObjects>()
+  #size = 0
+  #length = 0
+
+  /** How many objects there are. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Of the JSON of all of them, in UTF-16 code units. */
+  get length(): number {
+    return this.#length
+  }
 
   get({ kind, namespace, name }: ObjectKey): StoredObject | undefined {
     return this.#kinds.get(kind)?.namespaces.get(namespace)?.objects.get(name)
@@ -154,15 +166,23 @@ export class ObjectIndex {
       ofNamespace = new NamespaceObjects(namespace)
       ofKind.namespaces.set(namespace, ofNamespace)
     }
-    if (ofNamespace.objects.get(name) === undefined) ofKind.count += 1
+    const before = ofNamespace.objects.get(name)
+    if (before === undefined) {
+      ofKind.count += 1
+      this.#size += 1
+    }
+    this.#length += object.json.length - (before?.json.length ?? 0)
     ofNamespace.put(object)
   }
 
   remove({ kind, namespace, name }: ObjectKey): void {
     const ofKind = this.#kinds.get(kind)
     const ofNamespace = ofKind?.namespaces.get(namespace)
-    if (ofKind === undefined || ofNamespace?.objects.get(name) === undefined) return
+    const before = ofNamespace?.objects.get(name)
+    if (ofKind === undefined || ofNamespace === undefined || before === undefined) return
     ofKind.count -= 1
+    this.#size -= 1
+    this.#length -= before.json.length
     ofNamespace.remove(name)
     if (ofNamespace.objects.size === 0) ofKind.namespaces.delete(namespace)
     if (ofKind.count === 0) this.#kinds.delete(kind)

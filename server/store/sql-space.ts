@@ -138,6 +138,11 @@ export class SqlSpace implements Space, WriteTarget {
     return this.#state.objects.count(kind)
   }
 
+  usage(): { readonly objects: number; readonly length: number } {
+    const { size, length } = this.#state.objects
+    return { objects: size, length }
+  }
+
   watch(options: WatchOptions): Watch {
     if (this.#closed !== undefined) throw this.#closed
     return this.#watches.open(options)

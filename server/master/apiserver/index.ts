@@ -53,7 +53,7 @@ export {
   STATEFUL_SETS,
   STORAGE_CLASSES,
 } from './client/index.ts'
-export { Cluster } from './cluster/index.ts'
+export { Cluster, type ClusterLimits, DEFAULT_CLUSTER_LIMITS } from './cluster/index.ts'
 export {
   CLEANUP_FINALIZER,
   type CustomResourceDefinition,

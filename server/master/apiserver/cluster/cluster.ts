@@ -11,6 +11,16 @@ import type { ParsedObjects } from '../storage/index.ts'
 import { ChangeFeed } from './change-feed.ts'
 import { ListSnapshots } from './list-snapshots.ts'
 
+/** How much a cluster may hold. */
+export interface ClusterLimits {
+  readonly objects: number
+  /** Of the JSON of all objects together, in characters. */
+  readonly length: number
+}
+
+/** Far above what the largest clusters have, and what a server holds in memory. */
+export const DEFAULT_CLUSTER_LIMITS: ClusterLimits = { objects: 500_000, length: 1024 ** 3 }
+
 /** By kept kind, the field that tells watchers apart when many watch few objects each: agents watch their own pods. */
 export const INDEXED_FIELDS: ReadonlyMap<string, string> = new Map([['pods', 'spec.nodeName']])
 
@@ -21,11 +31,13 @@ export interface ClusterOptions {
   readonly log: Logger
   /** Shared by all clusters of the process. */
   readonly parsed: ParsedObjects
+  readonly limits: ClusterLimits
 }
 
 export class Cluster implements AccessView {
   readonly space: Space
   readonly clock: Clock
+  readonly limits: ClusterLimits
   /** Kinds that this cluster has of its own. */
   readonly customKinds: CustomKinds
   readonly feed: ChangeFeed
@@ -40,8 +52,9 @@ export class Cluster implements AccessView {
   readonly quotaTurns = new KeyedLock<string>('namespace', 4096)
   readonly #parsed: ParsedObjects
 
-  constructor({ space, catalog, clock, log, parsed }: ClusterOptions) {
+  constructor({ space, catalog, clock, log, parsed, limits }: ClusterOptions) {
     this.space = space
+    this.limits = limits
     this.clock = clock
     this.#parsed = parsed
     this.snapshots = new ListSnapshots(clock)

@@ -2,7 +2,14 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type Clock, explainError, type Logger, requestTarget } from '../../../../kit/index.ts'
+import {
+  type Clock,
+  explainError,
+  FairQueue,
+  type FairQueueLimits,
+  type Logger,
+  requestTarget,
+} from '../../../../kit/index.ts'
 import {
   type Authenticate,
   type Authorizer,
@@ -28,6 +35,10 @@ import { credentialsOf } from './credentials.ts'
 import { answerDiscovery, answerOpenApi, versionDocument } from './published.ts'
 import { ResourceVerbs } from './resource-verbs.ts'
 import { findRoute, type ResourceTarget, type Route } from './route.ts'
+
+/** Requests that are worked on at a time: enough for full transactions, few enough that nobody waits long for a turn. */
+const SEATS: FairQueueLimits = { seats: 512, seatsEach: 256, waitingEach: 4_096 }
+const LASTING: ReadonlySet<string> = new Set(['log', 'proxy'])
 
 /** What the tokens of service accounts are made with. */
 export interface ServiceAccountOptions {
@@ -56,6 +67,7 @@ export class ApiServer {
   readonly #watches: Watches
   readonly #verbs: ResourceVerbs
   readonly #streams: StreamUpgrades
+  readonly #seats = new FairQueue('cluster', SEATS)
   readonly #keys: SigningKeys
   readonly #authentication: Authentication
 
@@ -157,7 +169,10 @@ export class ApiServer {
         const { target } = route
         const identify: Identify = (bearerToken, audiences) =>
           this.#authentication.identify(id, { bearerToken }, audiences)
-        return await this.#verbs.answer({ answer, cluster, identity, identify, target, query })
+        const work = () => this.#verbs.answer({ answer, cluster, identity, identify, target, query })
+        // What lasts as long as its reader wants would keep a seat for as long.
+        if (LASTING.has(target.subresource?.name ?? '')) return await work()
+        return await this.#seats.run(id, work)
       }
       case 'issuer':
         requireGet(request)

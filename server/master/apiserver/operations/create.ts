@@ -23,6 +23,7 @@ import { encodeTail, keptText } from '../storage/index.ts'
 import type { WriteContext } from './context.ts'
 import { decodeToKept } from './decode-body.ts'
 import { requireOpenNamespace } from './namespaces.ts'
+import { requireRoom } from './room.ts'
 import { trackFields } from './tracking.ts'
 
 /** How many generated names are tried; two in a row being taken is unlikely in the largest clusters. */
@@ -125,6 +126,7 @@ class Creation {
     const { resource, cluster, dryRun } = this.#context
     const key = storeKey(resource, this.#namespace, this.#object.metadata.name)
     const tail = encodeTail(this.#object)
+    requireRoom(this.#context, key.name, true, tail.length)
     try {
       if (dryRun) {
         if (cluster.space.get(key) !== undefined) throw alreadyExists(resource, key.name)

@@ -13,6 +13,7 @@ import { invalidObject } from '../problems.ts'
 import { modified, notFound, StatusError } from '../status.ts'
 import { encodeTail, keptText, tailOf, withRevision } from '../storage/index.ts'
 import type { WriteContext } from './context.ts'
+import { requireRoom } from './room.ts'
 
 /** How often a deletion starts again when others keep changing the object. */
 const REMOVAL_ATTEMPTS = 10
@@ -86,7 +87,9 @@ class Change {
     this.#reservation = reserved?.reservation
     const tail = encodeTail(next.object)
     if (saysTheSame(tail, stored, this.#context)) throw new Decided({ type: 'keep' }, stored)
-    return keptText(resource.kept, revision, tail)
+    const text = keptText(resource.kept, revision, tail)
+    requireRoom(this.#context, this.#key.name, false, text.length - stored.json.length)
+    return text
   }
 
   async run(): Promise<Outcome> {

@@ -129,3 +129,45 @@ t.test('many clusters come and go', async t => {
   await Promise.all(ids.map(id => master.deleteCluster(id)))
   t.equal((await ask('/api', { token: 'admin|many-0', cluster: 'many-0' })).status, 404)
 })
+
+t.test('a cluster holds no more than it may, and goes on after something was deleted', async t => {
+  const { ask } = await temporaryMaster(t, { limits: { objects: 80, length: 200_000 } })
+  const maps = '/api/v1/namespaces/default/configmaps'
+  const create = (name: string, text: string) =>
+    ask(maps, { method: 'POST', body: { metadata: { name }, data: { text } } })
+  let made = 0
+  let last = await create('m0', 'x')
+  while (last.status === 201 && made < 80) {
+    made += 1
+    last = await create(`m${made}`, 'x')
+  }
+  t.match(last, { status: 403, body: { message: /holds 80 objects already, as many as it may/ } })
+  await ask(`${maps}/m0`, { method: 'DELETE' })
+  t.equal((await create('again', 'x')).status, 201)
+  await ask(`${maps}/m1`, { method: 'DELETE' })
+  t.match(await create('large', 'x'.repeat(200_000)), { status: 403, body: { message: /delete some first/ } })
+  const headers = { 'content-type': 'application/merge-patch+json' }
+  const grow = { data: { text: 'x'.repeat(200_000) } }
+  t.equal((await ask(`${maps}/again`, { method: 'PATCH', headers, body: grow })).status, 403)
+  t.equal(
+    (await ask(`${maps}/again`, { method: 'PATCH', headers, body: { data: { text: 'y' } } })).status,
+    200,
+  )
+})
+
+t.test('a loud cluster does not keep others waiting', async t => {
+  const { ask, master } = await temporaryMaster(t)
+  await master.createCluster('c2')
+  const maps = '/api/v1/namespaces/default/configmaps'
+  const body = (name: string) => ({ metadata: { name }, data: { text: 'x'.repeat(1_000) } })
+  let done = 0
+  const loud = Array.from({ length: 2_000 }, async (_, index) => {
+    const { status } = await ask(maps, { method: 'POST', body: body(`m${index}`) })
+    done += 1
+    return status
+  })
+  const quiet = await ask(maps, { method: 'POST', body: body('m'), cluster: 'c2', token: 'admin|c2' })
+  t.equal(quiet.status, 201)
+  t.ok(done < 1_900, `${done} came first`)
+  t.ok((await Promise.all(loud)).every(status => status === 201))
+})

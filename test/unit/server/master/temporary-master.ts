@@ -10,6 +10,7 @@ import {
   type ClusterClient,
   type ContainerLogRequest,
   KubernetesMaster,
+  type KubernetesMasterOptions,
   MASTERS_GROUP,
   NODES_GROUP,
 } from '../../../../server/master/index.ts'
@@ -103,6 +104,7 @@ export async function temporaryMaster(
   t: Test,
   options: {
     readonly clock?: Clock
+    readonly limits?: KubernetesMasterOptions['limits']
     readonly store?: Partial<StoreOptions>
     readonly directory?: string
   } = {},
@@ -132,6 +134,7 @@ export async function temporaryMaster(
       issuer: cluster => `https://master.test/k8s/clusters/${cluster}`,
     },
     ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
   await master.start()
   const listener = new HttpListener({
