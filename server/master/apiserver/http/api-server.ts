@@ -7,6 +7,7 @@ import {
   explainError,
   FairQueue,
   type FairQueueLimits,
+  isDroverError,
   type Logger,
   requestTarget,
 } from '../../../../kit/index.ts'
@@ -172,7 +173,7 @@ export class ApiServer {
         const work = () => this.#verbs.answer({ answer, cluster, identity, identify, target, query })
         // What lasts as long as its reader wants would keep a seat for as long.
         if (LASTING.has(target.subresource?.name ?? '')) return await work()
-        return await this.#seats.run(id, work)
+        return await this.#seats.run(id, work).catch(retryLater)
       }
       case 'issuer':
         requireGet(request)
@@ -303,6 +304,13 @@ export class ApiServer {
 function latestRoute(cluster: Cluster, path: string): Route {
   cluster.customKinds.refresh()
   return findRoute(cluster.catalog, path)
+}
+
+/** @throws `TooManyRequests` where the queue is full, the error otherwise */
+function retryLater(error: unknown): never {
+  if (!isDroverError(error, 'QueueFull')) throw error
+  const message = 'the cluster has too many requests waiting, please try again later'
+  throw new StatusError('TooManyRequests', message, { retryAfterSeconds: 1 }, error)
 }
 
 /** @throws `MethodNotAllowed` */
