@@ -39,13 +39,13 @@ function cellOf(value: JsonValue | undefined, type: string, now: number): Cell {
 
 function printerOf({ additionalPrinterColumns: columns }: DefinitionVersion): Printer {
   const shown = columns ?? [{ name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' }]
-  const readers = shown.map(({ type, jsonPath }) => ({ type, path: parsePath(jsonPath) ?? [] }))
+  const readers = shown.map(({ type, jsonPath }) => ({ type, path: parsePath(jsonPath) }))
   return {
     columns: [NAME_COLUMN, ...(columns === undefined ? [AGE_COLUMN] : shown.map(columnOf))],
     cells: (object, now) => [
       object.metadata.name,
       ...readers.map(({ type, path }) =>
-        cellOf(valuesAt(object as unknown as JsonValue, path)[0], type, now),
+        cellOf(path && valuesAt(object as unknown as JsonValue, path)[0], type, now),
       ),
     ],
   }

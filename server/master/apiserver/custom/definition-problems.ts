@@ -96,7 +96,8 @@ function columnProblems(
       problems.push(invalid(`${place}.type`, type, `must be one of ${[...COLUMN_TYPES].join(',')}`))
     if (format.length > 64) problems.push(invalid(`${place}.format`, format, 'must be at most 64 characters'))
     if (jsonPath === '') problems.push(required(`${place}.jsonPath`))
-    else if (parsePath(jsonPath) === undefined)
+    // What is not understood behind the dot is shown as nothing.
+    else if (!jsonPath.startsWith('.') && parsePath(jsonPath) === undefined)
       problems.push(invalid(`${place}.jsonPath`, jsonPath, 'must be a simple json path starting with .'))
     return problems
   })

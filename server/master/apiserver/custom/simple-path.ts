@@ -7,6 +7,7 @@ import { isJsonObject, type JsonValue, memberOf } from '../json.ts'
 type Step =
   | { readonly kind: 'member'; readonly name: string }
   | { readonly kind: 'index'; readonly index: number }
+  | { readonly kind: 'slice'; readonly from: number; readonly to: number | undefined }
   | { readonly kind: 'all' }
   | {
       readonly kind: 'filter'
@@ -23,7 +24,7 @@ const MOST_STEPS = 64
 const MOST_VALUES = 1000
 
 const TOKEN =
-  /\.?\[(?:'([^']*)'|"([^"]*)"|(-?\d+)|(\*)|\?\(\s*@([^=!<>]*?)\s*(?:(==|!=|<=|>=|<|>)\s*(?:'([^']*)'|"([^"]*)"|(true|false|-?\d+(?:\.\d+)?))\s*)?\))\]|\.(\*)|\.?((?:[^.[\]\\*]|\\.)+)/y
+  /\.?\[(?:(-?\d*):(-?\d*)|'([^']*)'|"([^"]*)"|(-?\d+)|(\*)|\?\(\s*@([^=!<>]*?)\s*(?:(==|!=|<=|>=|<|>)\s*(?:'([^']*)'|"([^"]*)"|(true|false|-?\d+(?:\.\d+)?))\s*)?\))\]|\.(\*)|\.?((?:[^.[\]\\*]|\\.)+)/y
 
 /** Reads a path; undefined for what is not one. */
 export function parsePath(text: string): SimplePath | undefined {
@@ -45,6 +46,8 @@ export function parsePath(text: string): SimplePath | undefined {
 function stepOf(match: RegExpExecArray): Step | undefined {
   const [
     ,
+    from,
+    to,
     single,
     double,
     index,
@@ -57,6 +60,8 @@ function stepOf(match: RegExpExecArray): Step | undefined {
     dotAll,
     member,
   ] = match
+  if (from !== undefined)
+    return { kind: 'slice', from: Number(from), to: (to ?? '') === '' ? undefined : Number(to) }
   const quoted = single ?? double
   if (quoted !== undefined) return { kind: 'member', name: quoted }
   if (index !== undefined) return { kind: 'index', index: Number(index) }
@@ -98,6 +103,8 @@ function follow(value: JsonValue, step: Step): JsonValue[] {
       const item = Array.isArray(value) ? value.at(step.index) : undefined
       return item === undefined ? [] : [item]
     }
+    case 'slice':
+      return Array.isArray(value) ? value.slice(step.from, step.to) : []
     case 'all':
       return typeof value === 'object' && value !== null ? (Object.values(value) as JsonValue[]) : []
     case 'filter':
