@@ -63,8 +63,12 @@ export interface Suitability {
   readonly stays: boolean
 }
 
-/** Whether a node is for the daemon. */
-export function suitabilityOf(template: Frozen<PodTemplateSpec>, node: Frozen<Node>): Suitability {
+/** Whether a node is for the daemon. @param tolerations of its pods, for who asks about many nodes */
+export function suitabilityOf(
+  template: Frozen<PodTemplateSpec>,
+  node: Frozen<Node>,
+  tolerations: readonly Frozen<Toleration>[] = tolerationsOf(template),
+): Suitability {
   const { spec } = template
   const { name, labels = {} } = node.metadata
   const selected = Object.entries(spec.nodeSelector ?? {}).every(([key, value]) => labels[key] === value)
@@ -72,7 +76,6 @@ export function suitabilityOf(template: Frozen<PodTemplateSpec>, node: Frozen<No
   const attracted = terms?.some(term => meetsTerm(term, name, labels)) ?? true
   if (!selected || !attracted || ((spec.nodeName ?? '') !== '' && spec.nodeName !== name))
     return { runs: false, stays: false }
-  const tolerations = tolerationsOf(template)
   const untolerated = (node.spec.taints ?? []).filter(
     taint => !tolerations.some(toleration => tolerates(toleration, taint as Frozen<Taint>)),
   )
@@ -215,10 +218,11 @@ export function planDaemonSet(
   now: number,
 ): DaemonSetPlan {
   const planner = new Planner(set, hash, now)
+  const tolerations = tolerationsOf(set.spec.template)
   const byNode = Map.groupBy(pods, ({ destination }) => destination)
   for (const node of nodes) {
     const { name } = node.metadata
-    planner.node(name, suitabilityOf(set.spec.template, node), byNode.get(name) ?? [])
+    planner.node(name, suitabilityOf(set.spec.template, node, tolerations), byNode.get(name) ?? [])
     byNode.delete(name)
   }
   for (const [name, left] of byNode) planner.node(name, { runs: false, stays: false }, left)

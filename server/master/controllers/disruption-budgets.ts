@@ -24,6 +24,7 @@ import type { Controller, ControllerOptions } from './controller.ts'
 import { planBudget } from './disruption-plan.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
 import { controllerOf } from './owned-pods.ts'
+import { Pace } from './pace.ts'
 import { writeStatus } from './write-status.ts'
 
 /** Milliseconds for which changes of pods are collected. */
@@ -40,12 +41,15 @@ const OWNERS = new Map<string, ResourceReference>([
 export class DisruptionController implements Controller {
   readonly #options: ControllerOptions
   readonly #loop: ObjectLoop
+  readonly #pace = new Pace(COLLECT)
   /** Selectors of budgets by namespace, then by name. */
   readonly #selectors = new Map<string, Map<string, Frozen<LabelSelector>>>()
 
   constructor(options: ControllerOptions) {
     this.#options = options
-    this.#loop = new ObjectLoop('disruption budgets', options, target => this.#reconcile(target))
+    this.#loop = new ObjectLoop('disruption budgets', options, target =>
+      this.#pace.measure(() => this.#reconcile(target)),
+    )
   }
 
   async start(): Promise<void> {
@@ -92,7 +96,7 @@ export class DisruptionController implements Controller {
 
   #podSeen({ metadata: { namespace = '', labels = {} } }: Frozen<Pod>): void {
     for (const [name, selector] of this.#selectors.get(namespace) ?? []) {
-      if (selectorMatches(selector, labels)) this.#loop.kickAfter({ namespace, name }, COLLECT)
+      if (selectorMatches(selector, labels)) this.#loop.kickAfter({ namespace, name }, this.#pace.wait)
     }
   }
 

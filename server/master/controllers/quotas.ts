@@ -12,6 +12,7 @@ import {
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
+import { Pace } from './pace.ts'
 import { writeStatus } from './write-status.ts'
 
 /** Milliseconds for which changes of objects are collected. */
@@ -30,6 +31,7 @@ function kindKey({ group, resource }: KeptResource): string {
 export class QuotaController implements Controller {
   readonly #client: ControllerOptions['client']
   readonly #loop: ObjectLoop
+  readonly #pace = new Pace(COLLECT)
   /** By namespace and name. */
   readonly #quotas = new Map<string, Known>()
   /** Who watches a kind that some quota counts. */
@@ -38,7 +40,7 @@ export class QuotaController implements Controller {
   constructor(options: ControllerOptions) {
     this.#client = options.client
     this.#loop = new ObjectLoop('quotas', options, async target => {
-      await this.#reconcile(target)
+      await this.#pace.measure(() => this.#reconcile(target))
       return undefined
     })
   }
@@ -88,7 +90,7 @@ export class QuotaController implements Controller {
 
   #changed(kind: string, namespace: string): void {
     for (const { target, kinds } of this.#quotas.values()) {
-      if (target.namespace === namespace && kinds.has(kind)) this.#loop.kickAfter(target, COLLECT)
+      if (target.namespace === namespace && kinds.has(kind)) this.#loop.kickAfter(target, this.#pace.wait)
     }
   }
 
