@@ -153,7 +153,7 @@ export class ContainerLife {
     const hook = container?.lifecycle?.preStop
     if (pod === undefined || container === undefined || hook === undefined) return undefined
     const target = this.#targetOf(pod, container, run.details.id, run.sandboxId)
-    return milliseconds => perform(this.#options.engine, hook, target, Math.max(1, milliseconds))
+    return milliseconds => perform(this.#options.engine, hook, target, milliseconds)
   }
 
   #addressOf(pod: Pod, sandboxId: string): string {

@@ -191,7 +191,8 @@ export async function perform(
 ): Promise<Outcome> {
   try {
     return await withDeadline(
-      milliseconds,
+      // Timers take whole numbers only; what is left of a time is none.
+      Math.max(1, Math.ceil(milliseconds)),
       `a probe or hook of container ${target.container.name}`,
       inner => act(engine, action, target, inner),
       signal,
