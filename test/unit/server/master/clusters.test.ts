@@ -154,20 +154,3 @@ t.test('a cluster holds no more than it may, and goes on after something was del
     200,
   )
 })
-
-t.test('a loud cluster does not keep others waiting', async t => {
-  const { ask, master } = await temporaryMaster(t)
-  await master.createCluster('c2')
-  const maps = '/api/v1/namespaces/default/configmaps'
-  const body = (name: string) => ({ metadata: { name }, data: { text: 'x'.repeat(1_000) } })
-  let done = 0
-  const loud = Array.from({ length: 2_000 }, async (_, index) => {
-    const { status } = await ask(maps, { method: 'POST', body: body(`m${index}`) })
-    done += 1
-    return status
-  })
-  const quiet = await ask(maps, { method: 'POST', body: body('m'), cluster: 'c2', token: 'admin|c2' })
-  t.equal(quiet.status, 201)
-  t.ok(done < 1_900, `${done} came first`)
-  t.ok((await Promise.all(loud)).every(status => status === 201))
-})
