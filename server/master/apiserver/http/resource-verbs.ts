@@ -6,6 +6,7 @@ import {
   type Identity,
   nodeNameOf,
   requireAccess,
+  requireSigner,
   type Verb,
 } from '../access/index.ts'
 import { apiVersionOf } from '../catalog/index.ts'
@@ -139,6 +140,7 @@ export class ResourceVerbs {
       requiredField: field => selection.requiredValue(field),
     }
     await requireAccess(this.#authorizer, attributes, cluster)
+    await requireSigner(this.#authorizer, attributes, cluster)
     if (resource.review) return await this.#review(request)
     if (resource.warning !== undefined) answer.warn(resource.warning)
     if (subresource !== undefined && !PARTS.has(subresource.name)) {

@@ -95,6 +95,47 @@ t.test('requests', async t => {
     await post(body('ann', pem, 'kubernetes.io/kube-apiserver-client'))
     t.notOk((await ask(`${REQUESTS}/ann`)).body.status.certificate)
     const condition = { type: 'Approved', status: 'True', reason: 'ByHand', message: '' }
+    const rbac = '/apis/rbac.authorization.k8s.io/v1'
+    const change = {
+      apiGroups: ['certificates.k8s.io'],
+      resources: ['certificatesigningrequests/approval'],
+      verbs: ['patch'],
+    }
+    const grant = async (rules: object[]) => {
+      await ask(`${rbac}/clusterroles`, { method: 'POST', body: { metadata: { name: 'approver' }, rules } })
+      await ask(`${rbac}/clusterroles/approver`, {
+        method: 'PATCH',
+        headers: { 'content-type': 'application/merge-patch+json' },
+        body: { rules },
+      })
+    }
+    await grant([change])
+    await ask(`${rbac}/clusterrolebindings`, {
+      method: 'POST',
+      body: {
+        metadata: { name: 'approver' },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'approver' },
+        subjects: [{ kind: 'User', name: 'bob', apiGroup: 'rbac.authorization.k8s.io' }],
+      },
+    })
+    const asBob = () =>
+      ask(`${REQUESTS}/ann/approval?dryRun=All`, {
+        method: 'PATCH',
+        headers: { 'content-type': 'application/merge-patch+json', 'impersonate-user': 'bob' },
+        body: { status: { conditions: [condition] } },
+      })
+    t.match(await asBob(), {
+      status: 403,
+      body: { message: /not permitted to approve requests with signerName/ },
+    })
+    const signers = {
+      apiGroups: ['certificates.k8s.io'],
+      resources: ['signers'],
+      resourceNames: ['kubernetes.io/*'],
+      verbs: ['approve'],
+    }
+    await grant([change, signers])
+    t.equal((await asBob()).status, 200)
     await ask(`${REQUESTS}/ann/approval`, {
       method: 'PUT',
       body: { ...(await ask(`${REQUESTS}/ann`)).body, status: { conditions: [condition] } },
