@@ -121,6 +121,19 @@ t.test('services of Kubernetes', { skip, timeout: 290_000 }, async t => {
       t.match(stdout, web)
     }
   })
+  await t.test('from containers that Docker connects', async t => {
+    const ask = ['sh', '-c', `nc -w 3 ${web} 80 < /dev/null`]
+    for (const host of members) {
+      const seen = new Set<string>()
+      await until(`${host.name} reaches all endpoints`, 20_000, async () => {
+        const run = ['run', '--rm', 'drover/busybox:1', ...ask]
+        const { stdout } = await host.run('docker', run, { acceptedExitCodes: [0, 1] })
+        seen.add(stdout.split(' ')[0] ?? '')
+        return everybody.every(name => seen.has(name))
+      })
+      t.strictSame([...seen].toSorted(), everybody, host.name)
+    }
+  })
   await t.test('the API of the cluster, by its service', async t => {
     const token = (await fleet.kubectl(['create', 'token', 'default'])).stdout.trim()
     const authority = (await fleet.first.run('cat', [`${DATA}/tls/ca.crt`])).stdout
