@@ -46,6 +46,7 @@ export function planReplicaSet(
   const labels = Object.entries(spec.template.metadata?.labels ?? {})
   const labelled = active.filter(pod => labels.every(([key, value]) => pod.labels[key] === value))
   const pending = waits.filter(wait => wait > 0)
+  const surplus = Math.min(BURST, active.length - wanted)
   const counts = {
     readyReplicas: waits.length,
     availableReplicas: waits.length - pending.length,
@@ -53,7 +54,8 @@ export function planReplicaSet(
   }
   return {
     create: Math.min(BURST, Math.max(0, wanted - active.length)),
-    remove: active.toSorted(compareForRemoval).slice(0, Math.min(BURST, Math.max(0, active.length - wanted))),
+    // Most looks find nothing to remove, and sets may be large.
+    remove: surplus > 0 ? active.toSorted(compareForRemoval).slice(0, surplus) : [],
     status: {
       replicas: active.length,
       observedGeneration: metadata.generation ?? 0,
