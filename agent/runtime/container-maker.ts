@@ -12,7 +12,7 @@ import { runtimeErrors } from './errors.ts'
 import { ensureHostsFile } from './hosts-file.ts'
 import type { ImagePuller } from './image-puller.ts'
 import type { PodInputs } from './pod-inputs.ts'
-import type { PodObjects } from './pod-objects.ts'
+import { FRESH_FOR_VOLUMES, type PodObjects } from './pod-objects.ts'
 import type { WaitingReason } from './pod-status.ts'
 import { PodVolumes } from './pod-volumes.ts'
 import { loginsOf } from './registry-logins.ts'
@@ -135,7 +135,8 @@ export class ContainerMaker {
   async refresh(pod: Pod, sandboxId: string): Promise<void> {
     const { sandboxes, volumes, facts } = this.#options
     const podIp = sandboxes.address(pod, sandboxId, facts.hostIp) ?? ''
-    await volumes.prepare(await this.#context(pod, podIp), PodVolumes.changing(pod))
+    const context = await this.#context(pod, podIp, FRESH_FOR_VOLUMES)
+    await volumes.prepare(context, PodVolumes.changing(pod))
   }
 
   /** Nothing is left of a pod but its directory. */
@@ -145,9 +146,9 @@ export class ContainerMaker {
     await this.#options.volumes.remove(uid)
   }
 
-  async #context(pod: Pod, podIp: string): Promise<ContentContext> {
+  async #context(pod: Pod, podIp: string, fresh?: number): Promise<ContentContext> {
     const { objects, facts } = this.#options
-    const inputs = await objects.of(pod)
+    const inputs = await objects.of(pod, fresh)
     return { pod, inputs, facts: { ...facts, podIp }, tokens: await this.#tokensOf(pod) }
   }
 

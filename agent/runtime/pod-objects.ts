@@ -39,6 +39,9 @@ interface Known {
 /** Milliseconds for which what was read for one container is good enough for the next. */
 const FRESH = 2_000
 
+/** And for volumes that are brought up to date: pods that share an object share the question. */
+export const FRESH_FOR_VOLUMES = 20_000
+
 /** Objects that are remembered at one time; pods beyond them ask again. */
 const CAPACITY = 5_000
 
@@ -60,9 +63,10 @@ export class PodObjects {
   /**
    * Everything that the pod refers to, as it is now; as it was where no server says it.
    *
+   * @param fresh milliseconds for which what was read is good enough
    * @throws `ApiUnreachable` when something was never read and cannot be
    */
-  async of(pod: Pod): Promise<PodInputs> {
+  async of(pod: Pod, fresh = FRESH): Promise<PodInputs> {
     const { uid = '' } = pod.metadata
     const known = new Map<string, KubernetesObject | null>()
     const objects = new Map<string, KubernetesObject>()
@@ -73,7 +77,7 @@ export class PodObjects {
     let kept: Kept | undefined
     const read = async (kind: InputKind, name: string) => {
       try {
-        note(kind, name, (await this.#read(kind, pod.metadata.namespace ?? '', name)) ?? null)
+        note(kind, name, (await this.#read(kind, pod.metadata.namespace ?? '', name, fresh)) ?? null)
       } catch (error) {
         kept ??= await this.#load(uid)
         const before = kept[inputKey(kind, name)]
@@ -100,11 +104,16 @@ export class PodObjects {
     this.#written.delete(uid)
   }
 
-  async #read(kind: InputKind, namespace: string, name: string): Promise<KubernetesObject | undefined> {
+  async #read(
+    kind: InputKind,
+    namespace: string,
+    name: string,
+    fresh: number,
+  ): Promise<KubernetesObject | undefined> {
     const place = kind === 'persistentvolumes' ? '' : `namespaces/${encodeURIComponent(namespace)}/`
     const target = `/api/v1/${place}${kind}/${encodeURIComponent(name)}` as const
     const known = this.#known.get(target)
-    if (known !== undefined && performance.now() - known.at < FRESH) return known.object
+    if (known !== undefined && performance.now() - known.at < fresh) return known.object
     const object = await this.#ask(target)
     this.#known.delete(target)
     if (this.#known.size >= CAPACITY) {

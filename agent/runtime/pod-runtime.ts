@@ -65,7 +65,7 @@ interface PodMemory {
 }
 
 /** Milliseconds between two looks at what volumes are made of; up to half of it more, so that pods do not come all at once. */
-const REFRESH_INTERVAL = 45_000
+const REFRESH_INTERVAL = 40_000
 
 /** A step (make a sandbox, start containers) is followed by another look; more in one go would starve other pods. */
 const STEPS_PER_LOOK = 3

@@ -3,7 +3,7 @@
 /** One measured figure, printed as one line of JSON. */
 export interface Figure {
   /** What the bench is about: the name of its folder. */
-  readonly bench: 'agent' | 'dns' | 'master' | 'metadata' | 'network' | 'store'
+  readonly bench: 'agent' | 'dns' | 'master' | 'metadata' | 'network' | 'pods' | 'store'
   readonly name: string
   readonly value: number
   readonly unit: string

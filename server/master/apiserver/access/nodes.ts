@@ -7,6 +7,7 @@ import {
   type PodSpec,
   podReferences,
 } from '../../../../protocol/kubernetes/index.ts'
+import type { StoredObject } from '../../../store/index.ts'
 import type { Frozen } from '../json.ts'
 import type { KubernetesObject, Pod } from '../objects.ts'
 import { forbidden } from '../status.ts'
@@ -90,18 +91,45 @@ const ownLease: NodeRule = (node, { verb, namespace, name }) => {
   return verb === 'create' || name === node ? ALLOWED : deny('can only access the lease of its own node')
 }
 
-/** The pods that are bound to the node, with what they refer to; of one namespace, or of all when it is undefined. */
-function boundPods(node: string, namespace: string | undefined, view: AccessView): Frozen<Pod>[] {
-  return view
-    .list('pods', namespace)
-    .map(stored => view.read(stored) as Frozen<Pod>)
-    .filter(({ spec }) => spec.nodeName === node)
-}
+/** Every namespace has it, every pod reads it, and it is no secret. */
+const AUTHORITY = 'kube-root-ca.crt'
 
-function refersTo({ spec }: Frozen<Pod>, kind: string, name: string): boolean {
-  return podReferences(spec as unknown as PodSpec).some(
-    reference => reference.kind === kind && reference.name === name,
-  )
+/** Of the referring pods that were found: by cluster, then by node and object. Each is looked at again before it counts. */
+const referring = new WeakMap<AccessView, Map<string, string>>()
+
+/** Referring pods that are remembered of one cluster. */
+const REMEMBERED = 20_000
+
+/** Whether a pod that is bound to the node refers to an object. */
+function isReferenced(
+  node: string,
+  kind: string,
+  namespace: string,
+  name: string,
+  view: AccessView,
+): boolean {
+  const refers = (stored: StoredObject | undefined): boolean => {
+    if (stored === undefined) return false
+    const { spec } = view.read(stored) as Frozen<Pod>
+    if (spec.nodeName !== node) return false
+    const references = podReferences(spec as unknown as PodSpec)
+    return references.some(reference => reference.kind === kind && reference.name === name)
+  }
+  const remembered = referring.get(view) ?? new Map<string, string>()
+  referring.set(view, remembered)
+  const key = JSON.stringify([node, kind, namespace, name])
+  const before = remembered.get(key)
+  if (before !== undefined && refers(view.find('pods', namespace, before))) return true
+  // There may be very many pods: only those are parsed whose text has both names.
+  const [nodeText, nameText] = [JSON.stringify(node), JSON.stringify(name)]
+  const found = view
+    .list('pods', namespace)
+    .find(stored => stored.json.includes(nodeText) && stored.json.includes(nameText) && refers(stored))
+  remembered.delete(key)
+  if (found === undefined) return false
+  if (remembered.size >= REMEMBERED) remembered.clear()
+  remembered.set(key, found.key.name)
+  return true
 }
 
 /** One object by its name, when a pod that is bound to the node refers to it. */
@@ -109,7 +137,8 @@ const referenced: NodeRule = (node, { verb, namespace, name, resource, requiredF
   if (verb !== 'get' && verb !== 'list' && verb !== 'watch') return NO_OPINION
   const wanted = verb === 'get' ? name : (requiredField('metadata.name') ?? '')
   if (wanted === '' || namespace === '') return deny('can only read individual resources of this type')
-  return boundPods(node, namespace, view).some(pod => refersTo(pod, resource, wanted))
+  if (resource === 'configmaps' && wanted === AUTHORITY) return ALLOWED
+  return isReferenced(node, resource, namespace, wanted, view)
     ? ALLOWED
     : deny(`no relationship found between node '${node}' and this object`)
 }
@@ -117,15 +146,14 @@ const referenced: NodeRule = (node, { verb, namespace, name, resource, requiredF
 /** A volume that a claim of a pod is bound to. */
 const claimedVolume: NodeRule = (node, { verb, name }, view) => {
   if (verb !== 'get') return NO_OPINION
+  const nameText = JSON.stringify(name)
   const claim = view
     .list('persistentvolumeclaims', undefined)
+    .filter(({ json }) => json.includes(nameText))
     .map(stored => view.read(stored) as Frozen<Claim>)
     .find(({ spec }) => spec?.volumeName === name)
   const { namespace = '', name: claimName = '' } = claim?.metadata ?? {}
-  const used = boundPods(node, namespace, view).some(pod =>
-    refersTo(pod, 'persistentvolumeclaims', claimName),
-  )
-  return claim !== undefined && used
+  return claim !== undefined && isReferenced(node, 'persistentvolumeclaims', namespace, claimName, view)
     ? ALLOWED
     : deny(`no relationship found between node '${node}' and this object`)
 }
