@@ -127,18 +127,21 @@ t.test('cron jobs make jobs', async t => {
   }, 'the others are replaced')
   await ask(`${CRON_JOBS}/tick`, { method: 'PATCH', headers: MERGE, body: { spec: { suspend: true } } })
   const [running] = await jobs()
-  await ask(`${JOBS}/${running.metadata.name}/status`, {
-    method: 'PATCH',
-    headers: MERGE,
-    body: {
-      status: { completionTime: '2026-01-01T00:00:00Z', conditions: [{ type: 'Complete', status: 'True' }] },
-    },
-  })
-  await eventually(
-    async () => (await status()).lastSuccessfulTime === '2026-01-01T00:00:00Z',
-    'its success is shown',
-  )
-  t.notOk('active' in (await status()))
+  // Again and again: the controller of jobs writes its own view of a job that has just begun.
+  await eventually(async () => {
+    await ask(`${JOBS}/${running.metadata.name}/status`, {
+      method: 'PATCH',
+      headers: MERGE,
+      body: {
+        status: {
+          completionTime: '2026-01-01T00:00:00Z',
+          conditions: [{ type: 'Complete', status: 'True' }],
+        },
+      },
+    })
+    return (await status()).lastSuccessfulTime === '2026-01-01T00:00:00Z'
+  }, 'its success is shown')
+  await eventually(async () => !('active' in (await status())), 'none runs')
   await ask(`${CRON_JOBS}/tick`, { method: 'DELETE', body: { propagationPolicy: 'Background' } })
   await eventually(async () => (await jobs()).length === 0, 'its jobs are gone')
 })
