@@ -47,6 +47,7 @@ import {
   DOCKER_LABEL,
   ManagedContainers,
   NodeRegistration,
+  PodEvents,
   PodSource,
   PodStatusWriter,
   PodStore,
@@ -97,6 +98,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   })
   const store = new PodStore(path.join(dataDirectory, 'pods'), log)
   const statuses = new PodStatusWriter(client, log)
+  const happenings = new PodEvents(client, nodeName, log)
   const cluster = new ClusterSource({ client, directory: path.join(dataDirectory, 'cluster'), log })
   const { runtime, volumes } = podRuntime({
     ...{ dataDirectory, engine, inventory, client, cluster, store, hostId, nodeName, machine, log },
@@ -107,6 +109,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
       onStatus: (pod, status) => statuses.report(pod, status),
       onEnded: pod => statuses.ended(pod),
       onProblemsChanged: () => reporter.changed(),
+      onHappening: (pod, happening) => happenings.record(pod, happening),
     },
   })
   const managed = new ManagedContainers(inventory, podNetwork, log)
@@ -264,6 +267,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(services)
   await supervisor.start(networkReporter)
   await supervisor.start(statuses)
+  await supervisor.start(happenings)
   await volumes.start()
   await supervisor.start(runtime)
   await supervisor.start(managed)

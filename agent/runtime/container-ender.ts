@@ -57,6 +57,11 @@ export class ContainerEnder {
     return LOOK_AGAIN
   }
 
+  /** Whether its end has begun. */
+  isEnding(dockerId: string): boolean {
+    return this.#endings.has(dockerId)
+  }
+
   /** A container that does not run any more. */
   forget(dockerId: string): void {
     this.#endings.delete(dockerId)

@@ -4,6 +4,7 @@ import type { Container, Pod } from '../../protocol/kubernetes/index.ts'
 import type { DockerEngine } from '../docker/index.ts'
 import type { ContainerEnder } from './container-ender.ts'
 import { type HandlerTarget, type Outcome, perform } from './handlers.ts'
+import type { Happening } from './pod-events.ts'
 import type { ContainerView, PodView } from './pod-view.ts'
 import { Prober } from './prober.ts'
 import type { Sandboxes } from './sandboxes.ts'
@@ -15,6 +16,8 @@ export interface ContainerLifeOptions {
   readonly hostIp: string
   /** What is known of a pod's containers has changed. */
   readonly onChange: (uid: string) => void
+  /** Something happened that people want to know. */
+  readonly tell: (uid: string, happening: Happening) => void
   readonly log: Logger
 }
 
@@ -44,6 +47,11 @@ export class ContainerLife {
       perform: (probe, target, milliseconds, signal) =>
         perform(options.engine, probe, target, milliseconds, signal),
       onChange: options.onChange,
+      onFailure: (uid, container, kind, message) =>
+        options.tell(uid, {
+          ...{ type: 'Warning', reason: 'Unhealthy', container },
+          message: `${kind[0]?.toUpperCase()}${kind.slice(1)} probe failed: ${message}`,
+        }),
       log: options.log,
     })
   }
@@ -67,6 +75,10 @@ export class ContainerLife {
       if (successful) this.#hooks.delete(dockerId)
       else {
         this.#hooks.set(dockerId, 'failed')
+        this.#options.tell(uid, {
+          ...{ type: 'Warning', reason: 'FailedPostStartHook', container: container.name },
+          message: `PostStartHook failed: ${message}`,
+        })
         log.warn(
           { pod: pod.metadata.name, container: container.name, message },
           'the hook after a start failed',
@@ -128,6 +140,7 @@ export class ContainerLife {
         'a container is ended because it does not work',
       )
     }
+    this.#tellEnd(pod, run, failure?.kind)
     return await this.#options.ender.end(run, seconds * 1000, this.#endHook(pod, run))
   }
 
@@ -139,10 +152,27 @@ export class ContainerLife {
    * @returns milliseconds until it is worth another look
    */
   async endAll(pod: Pod | undefined, running: readonly ContainerView[], grace: number): Promise<number> {
+    const now = endingNow(pod, running, grace)
+    if (pod !== undefined) for (const run of now) this.#tellEnd(pod, run, undefined)
     const waits = await Promise.all(
-      endingNow(pod, running, grace).map(run => this.#options.ender.end(run, grace, this.#endHook(pod, run))),
+      now.map(run => this.#options.ender.end(run, grace, this.#endHook(pod, run))),
     )
     return Math.max(1, Math.min(...waits))
+  }
+
+  /** Once, when the end begins. */
+  #tellEnd(pod: Pod, run: ContainerView, failed: string | undefined): void {
+    if (this.#options.ender.isEnding(run.details.id)) return
+    const message =
+      failed === undefined
+        ? `Stopping container ${run.name}`
+        : `Container ${run.name} failed ${failed} probe, will be restarted`
+    this.#options.tell(pod.metadata.uid ?? '', {
+      type: 'Normal',
+      reason: 'Killing',
+      message,
+      container: run.name,
+    })
   }
 
   #endHook(

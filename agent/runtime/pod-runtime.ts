@@ -19,6 +19,7 @@ import { allContainers, ContainerLife } from './container-life.ts'
 import type { ContainerMaker } from './container-maker.ts'
 import { gracePeriodOf, type PodPlace, requestedLabels } from './container-options.ts'
 import { DOCKER_LABEL } from './docker-labels.ts'
+import type { Happening } from './pod-events.ts'
 import { type ContainerDecision, planPod } from './pod-plan.ts'
 import { isInitialized, podStatus, type WaitingReason } from './pod-status.ts'
 import type { PodStore } from './pod-store.ts'
@@ -36,6 +37,8 @@ export interface PodRuntimeEvents {
   readonly onEnded: (pod: Pod) => void
   /** What stands in the way of containers of Drover's changed. */
   readonly onProblemsChanged: () => void
+  /** Something happened to a pod that people want to know. */
+  readonly onHappening: (pod: Pod, happening: Happening) => void
 }
 
 export interface PodRuntimeOptions {
@@ -107,6 +110,7 @@ export class PodRuntime implements Daemon {
     this.#life = new ContainerLife({
       ...options,
       onChange: uid => this.#loop.kick(uid),
+      tell: (uid, happening) => this.#tell(uid, happening),
     })
   }
 
@@ -348,7 +352,19 @@ export class PodRuntime implements Daemon {
     const container = allContainers(pod).find(candidate => candidate.name === name)
     if (container !== undefined) this.#life.starts(container, id)
     try {
+      this.#tell(uid, {
+        type: 'Normal',
+        reason: 'Created',
+        message: `Created container: ${name}`,
+        container: name,
+      })
       await engine.start(id)
+      this.#tell(uid, {
+        type: 'Normal',
+        reason: 'Started',
+        message: `Started container ${name}`,
+        container: name,
+      })
       this.#clearWaiting(uid, name)
     } catch (error) {
       this.#life.hasEnded(id)
@@ -467,8 +483,14 @@ export class PodRuntime implements Daemon {
       if (before?.reason === reason.reason && before.message === reason.message) continue
       waiting.set(name, reason)
       changed = true
+      this.#tell(uid, happeningOf(name, reason))
     }
     if (changed) this.#options.events.onProblemsChanged()
+  }
+
+  #tell(uid: string, happening: Happening): void {
+    const pod = this.#options.store.get(uid)
+    if (pod !== undefined) this.#options.events.onHappening(pod, happening)
   }
 
   #clearWaiting(uid: string, name: string): void {
@@ -501,4 +523,22 @@ export class PodRuntime implements Daemon {
 
 function nextRefresh(): number {
   return performance.now() + REFRESH_INTERVAL * (1 + Math.random() / 2)
+}
+
+/** What kubectl shows of a container that waits. */
+function happeningOf(container: string, { reason, message = reason }: WaitingReason): Happening {
+  const warning = { type: 'Warning', container } as const
+  switch (reason) {
+    case 'ContainerCreating':
+      return { ...warning, reason: 'FailedMount', message }
+    case 'FailedCreatePodSandBox':
+      return { ...warning, reason, message }
+    case 'CrashLoopBackOff':
+      // How long it still waits is in its status; here it would be another message each time.
+      return { ...warning, reason: 'BackOff', message: `Back-off restarting failed container ${container}` }
+    case 'ImagePullBackOff':
+      return { ...warning, reason: 'BackOff', message: `Back-off pulling the image: ${message}` }
+    default:
+      return { ...warning, reason: 'Failed', message: `Error: ${message}` }
+  }
 }

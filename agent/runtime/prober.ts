@@ -21,6 +21,8 @@ export interface ProberOptions {
   ) => Promise<Outcome>
   /** What is known of a pod's containers has changed. */
   readonly onChange: (uid: string) => void
+  /** A probe failed; so far, that need not mean anything. */
+  readonly onFailure: (uid: string, container: string, kind: ProbeKind, message: string) => void
   readonly log: Logger
   readonly clock?: Clock
 }
@@ -163,6 +165,7 @@ export class Prober {
         { container: container.name, id: dockerId.slice(0, 12), kind, message: outcome.message },
         'a probe failed',
       )
+      this.#options.onFailure(probed.uid, container.name, kind, outcome.message)
     }
     if (before.verdict !== worker.state.verdict) this.#options.onChange(probed.uid)
     const done = kind === 'startup' && worker.state.verdict === 'success'

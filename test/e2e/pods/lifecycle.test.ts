@@ -168,6 +168,10 @@ t.test('the life of pods', { skip, timeout: 280_000 }, async t => {
     )
     await cluster.inside('probed', 'web', 'touch', '/www/ready')
     await cluster.ready('probed')
+    const { stdout } = await cluster.kubectl(['describe', 'pod', 'probed'])
+    t.match(stdout, /Normal +Started .*Started container web/)
+    t.match(stdout, /Warning +Unhealthy .*Liveness probe failed: HTTP probe failed with statuscode: 404/)
+    t.match(stdout, /Normal +Killing .*failed liveness probe, will be restarted/)
   })
 
   await t.test('hooks', async t => {

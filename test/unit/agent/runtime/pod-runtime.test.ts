@@ -90,6 +90,7 @@ function makeWorld(overrides: { remove?: () => Promise<void>; makeSandbox?: () =
       onStatus: (_: Pod, status: PodStatus) => statuses.push(status),
       onEnded: () => {},
       onProblemsChanged: () => {},
+      onHappening: () => {},
     },
   }
   const options = {
