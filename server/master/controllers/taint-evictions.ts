@@ -13,6 +13,7 @@ import {
   type Taint,
   type Toleration,
 } from '../apiserver/index.ts'
+import { tolerates } from '../scheduler/index.ts'
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
@@ -23,15 +24,6 @@ export interface TaintEvictionOptions extends ControllerOptions {
 
 function ending({ spec }: Frozen<Node>): readonly Frozen<Taint>[] {
   return (spec.taints ?? []).filter(({ effect }) => effect === 'NoExecute')
-}
-
-function tolerates(
-  { key = '', operator = 'Equal', value = '', effect = '' }: Frozen<Toleration>,
-  taint: Frozen<Taint>,
-) {
-  if (effect !== '' && effect !== taint.effect) return false
-  if (key === '') return operator === 'Exists'
-  return key === taint.key && (operator === 'Exists' || value === (taint.value ?? ''))
 }
 
 /**

@@ -18,6 +18,7 @@ import {
   type ResourceReference,
   STORAGE_CLASSES,
 } from '../apiserver/index.ts'
+import { claimNames } from '../scheduler/index.ts'
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
@@ -39,15 +40,6 @@ type Volume = Frozen<PersistentVolume>
 
 export interface VolumeControllerOptions extends ControllerOptions {
   readonly events: EventRecorder
-}
-
-/** Names of the claims that a pod uses. */
-function claimsOf({ metadata, spec }: Frozen<Pod>): string[] {
-  return (spec.volumes ?? []).flatMap(volume => {
-    const { claimName } = (volume.persistentVolumeClaim ?? {}) as { claimName?: string }
-    if (claimName !== undefined) return [claimName]
-    return volume.ephemeral === undefined ? [] : [`${metadata.name}-${volume.name}`]
-  })
 }
 
 function isOver({ status }: Frozen<Pod>): boolean {
@@ -104,7 +96,7 @@ export class VolumeController implements Controller {
 
   #podSeen(pod: Frozen<Pod>, uses: boolean): void {
     const { namespace = '', uid = '' } = pod.metadata
-    for (const name of claimsOf(pod)) {
+    for (const name of claimNames(pod)) {
       const key = `${namespace}/${name}`
       const users = this.#users.get(key) ?? new Set<string>()
       if (uses) this.#users.set(key, users.add(uid))
