@@ -41,11 +41,8 @@ interface LogRecord extends RowDataPacket {
 
 const LOG_COLUMNS = 'revision, kind, namespace, name, previous, created, deleted, time, value'
 const SPACE_COLUMNS = '`key`, id, revision, compacted, epoch'
-/**
- * Rows of one INSERT: few sizes, so that few statements are prepared, and large ones, so that few are sent.
- * A statement has at most 65,535 values.
- */
-const INSERT_SIZES = [256, 64, 16, 4, 1] as const
+/** Characters of JSON in one INSERT: servers take 16 MiB, and text can double when it is quoted. */
+const INSERT_LENGTH = 4 * 1024 * 1024
 /** Rows that one question of a page asks for: a page is bounded by bytes that only the rows themselves know. */
 const PAGE_ROWS = 500
 
@@ -71,6 +68,21 @@ function logRow(record: LogRecord): LogRow {
     time: record.time,
     json: record.value,
   }
+}
+
+/** Rows in pieces of a bounded length, or of one row. */
+function* inPieces(rows: readonly LogRow[]): Generator<readonly LogRow[]> {
+  let start = 0
+  let length = 0
+  for (const [index, row] of rows.entries()) {
+    if (index > start && length + row.json.length > INSERT_LENGTH) {
+      yield rows.slice(start, index)
+      start = index
+      length = 0
+    }
+    length += row.json.length
+  }
+  if (start < rows.length) yield rows.slice(start)
 }
 
 /** Cuts rows off where a bound is reached; `complete` when it was the rows that ended. */
@@ -238,26 +250,22 @@ export class MysqlLog implements Omit<Database, 'stop'> {
     }
   }
 
+  /** One statement for many rows, as text: a prepared one for every number of rows would be many statements. */
   async #insert(space: number, rows: readonly LogRow[]): Promise<void> {
-    for (let at = 0; at < rows.length; ) {
-      const size = INSERT_SIZES.find(each => each <= rows.length - at) ?? 1
-      const values = rows
-        .slice(at, at + size)
-        .flatMap(row => [
-          space,
-          row.revision,
-          Buffer.from(row.kind),
-          Buffer.from(row.namespace),
-          Buffer.from(row.name),
-          row.previousRevision,
-          row.createdRevision,
-          row.deleted ? 1 : 0,
-          row.time,
-          row.json,
-        ])
-      const places = Array.from({ length: size }, () => '(?,?,?,?,?,?,?,?,?,?)').join(',')
-      await this.#change(`INSERT INTO log (space, ${LOG_COLUMNS}) VALUES ${places}`, ...values)
-      at += size
+    for (const piece of inPieces(rows)) {
+      const values = piece.map(row => [
+        space,
+        row.revision,
+        Buffer.from(row.kind),
+        Buffer.from(row.namespace),
+        Buffer.from(row.name),
+        row.previousRevision,
+        row.createdRevision,
+        row.deleted ? 1 : 0,
+        row.time,
+        row.json,
+      ])
+      await this.#connection.query(`INSERT INTO log (space, ${LOG_COLUMNS}) VALUES ?`, [values])
     }
   }
 
