@@ -6,18 +6,7 @@
  */
 import { type Connection, createConnection } from 'mysql2/promise'
 import { atMost, DroverError, explainError, isDroverError, type Logger } from '../../../kit/index.ts'
-import type { SpaceId } from '../contract.ts'
-import type {
-  CommitOutcome,
-  CompactionStep,
-  Database,
-  HistoryPage,
-  HistoryQuery,
-  LoadPage,
-  PageLimit,
-  SpaceCommit,
-  SpaceRow,
-} from '../database.ts'
+import { DatabaseCalls, type DatabaseOperations } from '../database-calls.ts'
 import { storeErrors } from '../errors.ts'
 import type { MysqlAddress } from './address.ts'
 import { describeFailure, isRefusal } from './failure.ts'
@@ -43,9 +32,7 @@ interface Live {
   readonly log: MysqlLog
 }
 
-type Operations = Omit<Database, 'stop'>
-
-export class MysqlDatabase implements Database {
+export class MysqlDatabase extends DatabaseCalls {
   readonly #options: MysqlDatabaseOptions
   #live: Live | undefined
   /** The server's number of a connection that was lost and may still be doing something. */
@@ -54,6 +41,7 @@ export class MysqlDatabase implements Database {
   #stopped = false
 
   private constructor(options: MysqlDatabaseOptions) {
+    super()
     this.#options = options
   }
 
@@ -66,46 +54,6 @@ export class MysqlDatabase implements Database {
       await database.#warnOfRisks(connection)
     })
     return database
-  }
-
-  listSpaces(): Promise<readonly SpaceId[]> {
-    return this.#call('listSpaces')
-  }
-
-  createSpace(id: SpaceId): Promise<SpaceRow | undefined> {
-    return this.#call('createSpace', id)
-  }
-
-  acquireSpace(id: SpaceId): Promise<SpaceRow | undefined> {
-    return this.#call('acquireSpace', id)
-  }
-
-  readSpace(key: number): Promise<SpaceRow | undefined> {
-    return this.#call('readSpace', key)
-  }
-
-  deleteSpace(id: SpaceId): Promise<boolean> {
-    return this.#call('deleteSpace', id)
-  }
-
-  purge(rows: number): Promise<boolean> {
-    return this.#call('purge', rows)
-  }
-
-  loadSpace(key: number, after: number, limit: PageLimit): Promise<LoadPage> {
-    return this.#call('loadSpace', key, after, limit)
-  }
-
-  commit(commits: readonly SpaceCommit[]): Promise<readonly CommitOutcome[]> {
-    return this.#call('commit', commits)
-  }
-
-  readHistory(query: HistoryQuery): Promise<HistoryPage> {
-    return this.#call('readHistory', query)
-  }
-
-  compact(step: CompactionStep): Promise<number | undefined> {
-    return this.#call('compact', step)
   }
 
   async stop(): Promise<void> {
@@ -122,16 +70,16 @@ export class MysqlDatabase implements Database {
     }
   }
 
-  #call<Name extends keyof Operations>(
+  protected call<Name extends keyof DatabaseOperations>(
     operation: Name,
-    ...args: Parameters<Operations[Name]>
-  ): ReturnType<Operations[Name]> {
+    ...args: Parameters<DatabaseOperations[Name]>
+  ): ReturnType<DatabaseOperations[Name]> {
     const run = async () => {
       const { log } = await this.#connected()
       const method = log[operation] as (...all: unknown[]) => Promise<unknown>
       return await method.apply(log, args)
     }
-    return this.#inTurn(operation, run) as ReturnType<Operations[Name]>
+    return this.#inTurn(operation, run) as ReturnType<DatabaseOperations[Name]>
   }
 
   /** Does one thing after everything that was asked before. @throws `Stopped`, `DatabaseRefused`, `DatabaseLost` */

@@ -4,7 +4,6 @@ import type { SpaceId } from '../contract.ts'
 import type {
   CommitOutcome,
   CompactionStep,
-  Database,
   HistoryPage,
   HistoryQuery,
   HistoryRow,
@@ -14,6 +13,7 @@ import type {
   SpaceCommit,
   SpaceRow,
 } from '../database.ts'
+import type { DatabaseOperations } from '../database-calls.ts'
 import { describeFailure, isRefusal } from './failure.ts'
 
 type Values = readonly (string | number | Buffer)[]
@@ -101,7 +101,7 @@ function takePage<T>(
   return { page: [...rows], complete: true }
 }
 
-export class MysqlLog implements Omit<Database, 'stop'> {
+export class MysqlLog implements DatabaseOperations {
   readonly #connection: Connection
 
   constructor(connection: Connection) {

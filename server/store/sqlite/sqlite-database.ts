@@ -8,18 +8,7 @@ import {
   kitErrors,
   type Logger,
 } from '../../../kit/index.ts'
-import type { SpaceId } from '../contract.ts'
-import type {
-  CommitOutcome,
-  CompactionStep,
-  Database,
-  HistoryPage,
-  HistoryQuery,
-  LoadPage,
-  PageLimit,
-  SpaceCommit,
-  SpaceRow,
-} from '../database.ts'
+import { DatabaseCalls, type DatabaseOperations } from '../database-calls.ts'
 import { storeErrors } from '../errors.ts'
 import type { Reply, Request, WorkerOptions } from './messages.ts'
 import type { SqliteOperations } from './sqlite-log.ts'
@@ -139,7 +128,7 @@ class WorkerConnection {
   }
 }
 
-export class SqliteDatabase implements Database {
+export class SqliteDatabase extends DatabaseCalls {
   readonly #file: string
   readonly #log: Logger
   readonly #deadline: number
@@ -147,6 +136,7 @@ export class SqliteDatabase implements Database {
   #stopped = false
 
   private constructor({ file, log, deadline }: SqliteDatabaseOptions) {
+    super()
     this.#file = file
     this.#log = log
     this.#deadline = deadline ?? DEFAULT_DEADLINE
@@ -158,46 +148,6 @@ export class SqliteDatabase implements Database {
     const database = new SqliteDatabase(options)
     await database.#connected()
     return database
-  }
-
-  listSpaces(): Promise<readonly SpaceId[]> {
-    return this.#call('listSpaces')
-  }
-
-  createSpace(id: SpaceId): Promise<SpaceRow | undefined> {
-    return this.#call('createSpace', id)
-  }
-
-  acquireSpace(id: SpaceId): Promise<SpaceRow | undefined> {
-    return this.#call('acquireSpace', id)
-  }
-
-  readSpace(key: number): Promise<SpaceRow | undefined> {
-    return this.#call('readSpace', key)
-  }
-
-  deleteSpace(id: SpaceId): Promise<boolean> {
-    return this.#call('deleteSpace', id)
-  }
-
-  purge(rows: number): Promise<boolean> {
-    return this.#call('purge', rows)
-  }
-
-  loadSpace(key: number, after: number, limit: PageLimit): Promise<LoadPage> {
-    return this.#call('loadSpace', key, after, limit)
-  }
-
-  commit(commits: readonly SpaceCommit[]): Promise<readonly CommitOutcome[]> {
-    return this.#call('commit', commits)
-  }
-
-  readHistory(query: HistoryQuery): Promise<HistoryPage> {
-    return this.#call('readHistory', query)
-  }
-
-  compact(step: CompactionStep): Promise<number | undefined> {
-    return this.#call('compact', step)
   }
 
   async stop(): Promise<void> {
@@ -213,14 +163,17 @@ export class SqliteDatabase implements Database {
     await this.#gone(connection)
   }
 
-  async #call<Name extends keyof SqliteOperations>(
+  protected call<Name extends keyof DatabaseOperations>(
     operation: Name,
-    ...args: Parameters<SqliteOperations[Name]>
-  ): Promise<ReturnType<SqliteOperations[Name]>> {
+    ...args: Parameters<DatabaseOperations[Name]>
+  ): ReturnType<DatabaseOperations[Name]> {
+    return this.#ask(operation, args) as ReturnType<DatabaseOperations[Name]>
+  }
+
+  async #ask(operation: keyof DatabaseOperations, args: readonly unknown[]): Promise<unknown> {
     if (this.#stopped) throw storeErrors.Stopped({ object: this.#file })
     const connection = await this.#connected()
-    const answer = await this.#inTime(connection, operation, connection.call(operation, args))
-    return answer as ReturnType<SqliteOperations[Name]>
+    return await this.#inTime(connection, operation, connection.call(operation, args))
   }
 
   /** The present connection, or a new one once nothing of a lost one can still reach the file. */
