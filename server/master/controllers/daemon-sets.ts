@@ -10,18 +10,17 @@ import {
   NODES,
   type Node,
   type ObjectName,
-  PODS,
   type Pod,
   type PodTemplateSpec,
-  StatusError,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { daemonSpec, planDaemonSet } from './daemon-set-plan.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
-import { type OwnedPod, OwnedPods } from './owned-pods.ts'
+import { OwnedPods } from './owned-pods.ts'
 import { ownerReferenceTo } from './owner-reference.ts'
 import { PodAdoption } from './pod-adoption.ts'
+import { observePods, PodChanges } from './pod-changes.ts'
 import { REVISION_LABEL, RevisionHistory } from './revision-history.ts'
 import { writeStatusFields } from './write-status.ts'
 
@@ -44,11 +43,13 @@ export class DaemonSetController implements Controller {
   readonly #pods = new OwnedPods(DAEMON_SET.kind)
   readonly #nodes = new Map<string, Frozen<Node>>()
   readonly #sets = new Map<string, ObjectName>()
+  readonly #changes: PodChanges
   readonly #history: RevisionHistory
   readonly #adoption: PodAdoption
 
   constructor(options: DaemonSetControllerOptions) {
     this.#options = options
+    this.#changes = new PodChanges({ ...options, pods: this.#pods })
     this.#loop = new ObjectLoop('daemon sets', options, target => this.#reconcile(target))
     this.#history = new RevisionHistory(options.client, DAEMON_SET)
     const kick = (target: ObjectName) => this.#loop.kick(target)
@@ -67,15 +68,7 @@ export class DaemonSetController implements Controller {
       },
     })
     await this.#history.observe(this.#loop)
-    await this.#loop.observe(PODS, {
-      seen: (pod, previous) => {
-        for (const owner of this.#pods.put(pod, previous)) this.#loop.kick(owner)
-        this.#adoption.podSeen(pod)
-      },
-      removed: pod => {
-        for (const owner of this.#pods.remove(pod)) this.#loop.kick(owner)
-      },
-    })
+    await observePods(this.#loop, this.#pods, pod => this.#adoption.podSeen(pod))
     await this.#loop.observe(DAEMON_SETS, {
       seen: set => {
         const target = nameOf(set)
@@ -111,8 +104,8 @@ export class DaemonSetController implements Controller {
     const planned = () => planDaemonSet(set, this.#nodes.values(), pods(), hash, clock.now())
     const plan = planned()
     try {
-      await Promise.all(plan.create.map(node => this.#create(set, node, hash)))
-      await Promise.all(plan.remove.map(pod => this.#remove(set, pod)))
+      await Promise.all(plan.create.map(node => this.#changes.create(set, () => daemonPod(set, node, hash))))
+      await Promise.all(plan.remove.map(pod => this.#changes.remove(set, pod)))
     } finally {
       const { status, nextAvailable } = planned()
       await unlessAbsent(() => writeStatusFields(client, DAEMON_SETS, set, status))
@@ -121,33 +114,6 @@ export class DaemonSetController implements Controller {
     const used = pods().map(({ labels }) => labels[REVISION_LABEL] ?? '')
     await this.#history.trim(set, new Set([hash, ...used]))
     return plan.create.length > 0 || plan.remove.length > 0 ? { requeueAfter: 0 } : undefined
-  }
-
-  async #create(set: Frozen<DaemonSet>, node: string, hash: string): Promise<void> {
-    const { client, events } = this.#options
-    try {
-      const pod = await client.create(PODS, daemonPod(set, node, hash))
-      // The next look must know it, even before it is observed.
-      this.#pods.put(pod)
-      const message = `Created pod: ${pod.metadata.name}`
-      events.record(set, { type: 'Normal', reason: 'SuccessfulCreate', message })
-    } catch (error) {
-      if (error instanceof StatusError) {
-        const message = `Error creating: ${error.message}`.slice(0, 1000)
-        events.record(set, { type: 'Warning', reason: 'FailedCreate', message })
-      }
-      throw error
-    }
-  }
-
-  async #remove(set: Frozen<DaemonSet>, pod: OwnedPod): Promise<void> {
-    const { client, events } = this.#options
-    await unlessAbsent(async () => {
-      await client.delete(PODS, pod, { preconditions: { uid: pod.uid } })
-      const message = `Deleted pod: ${pod.name}`
-      events.record(set, { type: 'Normal', reason: 'SuccessfulDelete', message })
-    })
-    this.#pods.markDeleting(pod, nameOf(set))
   }
 }
 

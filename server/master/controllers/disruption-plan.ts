@@ -3,6 +3,7 @@
  * milliseconds since 1970.
  */
 import type { Condition, Frozen, Pod, PodDisruptionBudget } from '../apiserver/index.ts'
+import { isOver } from '../apiserver/index.ts'
 import { countOf } from './counts.ts'
 
 /** An eviction that was allowed and whose pod is still there after so long did not happen. */
@@ -25,10 +26,6 @@ export interface BudgetPlan {
 export function isHealthy({ metadata, status }: Frozen<Pod>): boolean {
   if (metadata.deletionTimestamp !== undefined) return false
   return status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true
-}
-
-function isOver({ status }: Frozen<Pod>): boolean {
-  return status.phase === 'Succeeded' || status.phase === 'Failed'
 }
 
 /** How many have to be healthy, of so many that there should be. */

@@ -11,7 +11,6 @@ import {
   type ObjectName,
   PODS,
   type Pod,
-  StatusError,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
@@ -27,6 +26,7 @@ import {
 } from './job-plan.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
 import { controllerOf, INDEX_ANNOTATION, isActive, type OwnedPod, OwnedPods } from './owned-pods.ts'
+import { observePods, PodChanges } from './pod-changes.ts'
 import { writeStatus } from './write-status.ts'
 
 const KIND = 'Job'
@@ -50,6 +50,7 @@ export class JobController implements Controller {
   readonly #options: JobControllerOptions
   readonly #loop: ObjectLoop
   readonly #pods = new OwnedPods(KIND)
+  readonly #changes: PodChanges
   /** Names of pods without a job that still hold the finalizer, by namespace. */
   readonly #strays = new Map<string, Set<string>>()
   /** When a pod of a job was seen to fail last, by the job's uid. */
@@ -57,19 +58,12 @@ export class JobController implements Controller {
 
   constructor(options: JobControllerOptions) {
     this.#options = options
+    this.#changes = new PodChanges({ ...options, pods: this.#pods })
     this.#loop = new ObjectLoop('jobs', options, target => this.#reconcile(target))
   }
 
   async start(): Promise<void> {
-    await this.#loop.observe(PODS, {
-      seen: (pod, previous) => {
-        for (const owner of this.#pods.put(pod, previous)) this.#loop.kick(owner)
-        this.#noteStray(pod)
-      },
-      removed: pod => {
-        for (const owner of this.#pods.remove(pod)) this.#loop.kick(owner)
-      },
-    })
+    await observePods(this.#loop, this.#pods, pod => this.#noteStray(pod))
     await this.#loop.observe(JOBS, {
       seen: job => this.#loop.kick(nameOf(job)),
       removed: job => {
@@ -126,7 +120,7 @@ export class JobController implements Controller {
     const counted = new Set([...counts.uncounted.succeeded, ...counts.uncounted.failed])
     for (const pod of this.#heldBy(target)) if (counted.has(pod.uid)) await this.#release(pod)
     await Promise.all(plan.remove.map(pod => this.#remove(pod, target)))
-    await Promise.all(plan.create.map(index => this.#create(started, index)))
+    await Promise.all(plan.create.map(index => this.#changes.create(started, () => podDraft(started, index))))
     return plan.lookAt === undefined ? undefined : { requeueAfter: Math.max(1, plan.lookAt - now) }
   }
 
@@ -193,23 +187,6 @@ export class JobController implements Controller {
       reason: bad ? plan.ending.reason : 'Completed',
       message: bad ? plan.ending.message : 'Job completed',
     })
-  }
-
-  async #create(job: Frozen<Job>, index: number | undefined): Promise<void> {
-    const { client, events } = this.#options
-    try {
-      const pod = await client.create(PODS, podDraft(job, index))
-      // The next look must know it, even before it is observed.
-      this.#pods.put(pod)
-      const message = `Created pod: ${pod.metadata.name}`
-      events.record(job, { type: 'Normal', reason: 'SuccessfulCreate', message })
-    } catch (error) {
-      if (error instanceof StatusError) {
-        const message = `Error creating: ${error.message}`.slice(0, 1000)
-        events.record(job, { type: 'Warning', reason: 'FailedCreate', message })
-      }
-      throw error
-    }
   }
 
   async #remove(pod: OwnedPod, job: ObjectName): Promise<void> {

@@ -2,6 +2,7 @@
 import {
   type ClusterClient,
   type Frozen,
+  isOver,
   type LabelSelector,
   type ObjectName,
   type OwnerReference,
@@ -23,10 +24,12 @@ export interface PodAdoptionOptions {
 }
 
 /** Whether a pod has no owner and can get one. */
-function isOrphan({ metadata, status }: Frozen<Pod>): boolean {
-  const ended = status.phase === 'Succeeded' || status.phase === 'Failed'
+function isOrphan(pod: Frozen<Pod>): boolean {
+  const { metadata } = pod
   return (
-    !ended && metadata.deletionTimestamp === undefined && controllerOf(metadata.ownerReferences) === undefined
+    !isOver(pod) &&
+    metadata.deletionTimestamp === undefined &&
+    controllerOf(metadata.ownerReferences) === undefined
   )
 }
 

@@ -1,6 +1,6 @@
 /** Removes pods that nobody else ends: those of nodes that are gone, and ended ones when there are too many. */
 import { ReconcileLoop } from '../../../kit/index.ts'
-import { type Frozen, NODES, PODS, type Pod } from '../apiserver/index.ts'
+import { type Frozen, isOver, NODES, PODS, type Pod } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { nameOf } from './object-loop.ts'
@@ -12,13 +12,9 @@ const MOST_ENDED = 12_500
 /** A key of the loop; no node has this name. */
 const ENDED = '.ended'
 
-function isEnded({ status }: Frozen<Pod>): boolean {
-  return status.phase === 'Succeeded' || status.phase === 'Failed'
-}
-
 /** The ended pods that have to go, the oldest first. */
 export function surplusPods(pods: readonly Frozen<Pod>[], most: number): readonly Frozen<Pod>[] {
-  const ended = pods.filter(isEnded)
+  const ended = pods.filter(isOver)
   const age = ({ metadata }: Frozen<Pod>) => metadata.creationTimestamp ?? ''
   return ended.toSorted((a, b) => (age(a) < age(b) ? -1 : 1)).slice(0, Math.max(0, ended.length - most))
 }
@@ -76,7 +72,7 @@ export class PodCollector implements Controller {
   #seen(pod: Frozen<Pod>): void {
     const { nodeName = '' } = pod.spec
     if (nodeName !== '' && !this.#nodes.has(nodeName)) this.#loop.kickAfter(nodeName, QUARANTINE)
-    if (!isEnded(pod)) return
+    if (!isOver(pod)) return
     this.#ended.add(pod.metadata.uid ?? '')
     if (this.#ended.size > MOST_ENDED) this.#loop.kick(ENDED)
   }
@@ -89,7 +85,7 @@ export class PodCollector implements Controller {
     if ((await this.#client.get(NODES, { namespace: '', name: node })) !== undefined) return
     const pods = await this.#client.list(PODS)
     for (const pod of pods.filter(({ spec }) => spec.nodeName === node)) {
-      if (!isEnded(pod)) await this.#markLost(pod)
+      if (!isOver(pod)) await this.#markLost(pod)
       await this.#remove(pod)
     }
   }

@@ -10,6 +10,7 @@ import type {
   SliceEndpoint,
   SlicePort,
 } from '../apiserver/index.ts'
+import { isOver } from '../apiserver/index.ts'
 
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
 export const MANAGED_BY_LABEL = 'endpointslice.kubernetes.io/managed-by'
@@ -48,9 +49,8 @@ function isReady({ conditions }: Frozen<Pod>['status']): boolean {
   return conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
 }
 
-function isReachable({ status }: Frozen<Pod>): boolean {
-  const over = status.phase === 'Succeeded' || status.phase === 'Failed'
-  return !over && (status.podIP ?? '') !== ''
+function isReachable(pod: Frozen<Pod>): boolean {
+  return !isOver(pod) && (pod.status.podIP ?? '') !== ''
 }
 
 function endpointOf(pod: Frozen<Pod>, service: Frozen<Service>): SliceEndpoint {

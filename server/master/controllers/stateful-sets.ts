@@ -8,10 +8,8 @@ import {
   type ObjectName,
   type OwnerReference,
   PERSISTENT_VOLUME_CLAIMS,
-  PODS,
   STATEFUL_SETS,
   type StatefulSet,
-  StatusError,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
@@ -19,6 +17,7 @@ import { nameOf, ObjectLoop } from './object-loop.ts'
 import { type OwnedPod, OwnedPods } from './owned-pods.ts'
 import { ownerReferenceTo } from './owner-reference.ts'
 import { PodAdoption } from './pod-adoption.ts'
+import { observePods, PodChanges, type PodTexts } from './pod-changes.ts'
 import { REVISION_LABEL, type Revision, RevisionHistory } from './revision-history.ts'
 import { ordinalOf, planStatefulSet, type StatefulSetPlan } from './stateful-set-plan.ts'
 import { claimDrafts, claimNames, podName, STATEFUL_SET, statefulPod } from './stateful-set-pods.ts'
@@ -28,15 +27,26 @@ export interface StatefulSetControllerOptions extends ControllerOptions {
   readonly events: EventRecorder
 }
 
+function textsOf({ metadata }: Frozen<StatefulSet>, pod: string): PodTexts {
+  const about = `Pod ${pod} in StatefulSet ${metadata.name}`
+  return {
+    made: () => `create ${about} successful`,
+    refused: reason => `create ${about} failed error: ${reason}`,
+    removed: () => `delete ${about} successful`,
+  }
+}
+
 export class StatefulSetController implements Controller {
   readonly #options: StatefulSetControllerOptions
   readonly #loop: ObjectLoop
   readonly #pods = new OwnedPods(STATEFUL_SET.kind)
+  readonly #changes: PodChanges
   readonly #history: RevisionHistory
   readonly #adoption: PodAdoption
 
   constructor(options: StatefulSetControllerOptions) {
     this.#options = options
+    this.#changes = new PodChanges({ ...options, pods: this.#pods })
     this.#loop = new ObjectLoop('stateful sets', options, target => this.#reconcile(target))
     this.#history = new RevisionHistory(options.client, STATEFUL_SET)
     this.#adoption = new PodAdoption({
@@ -49,15 +59,7 @@ export class StatefulSetController implements Controller {
 
   async start(): Promise<void> {
     await this.#history.observe(this.#loop)
-    await this.#loop.observe(PODS, {
-      seen: (pod, previous) => {
-        for (const owner of this.#pods.put(pod, previous)) this.#loop.kick(owner)
-        this.#adoption.podSeen(pod)
-      },
-      removed: pod => {
-        for (const owner of this.#pods.remove(pod)) this.#loop.kick(owner)
-      },
-    })
+    await observePods(this.#loop, this.#pods, pod => this.#adoption.podSeen(pod))
     await this.#loop.observe(STATEFUL_SETS, {
       seen: set => {
         this.#adoption.workloadSeen(nameOf(set), set.spec.selector)
@@ -116,40 +118,21 @@ export class StatefulSetController implements Controller {
     for (const { ordinal, updated } of plan.create) {
       await this.#create(set, ordinal, updated ? revisions.update : revisions.current)
     }
-    await Promise.all(plan.remove.map(pod => this.#remove(set, pod)))
+    await Promise.all(plan.remove.map(pod => this.#changes.remove(set, pod, textsOf(set, pod.name))))
   }
 
   async #create(set: Frozen<StatefulSet>, ordinal: number, { template, name }: Revision): Promise<void> {
-    const { client, events } = this.#options
+    const { client } = this.#options
     const pod = podName(set, ordinal)
-    try {
-      for (const draft of claimDrafts(set, pod)) {
-        const target = { namespace: set.metadata.namespace ?? '', name: draft.metadata.name ?? '' }
+    const draft = async () => {
+      for (const claim of claimDrafts(set, pod)) {
+        const target = { namespace: set.metadata.namespace ?? '', name: claim.metadata.name ?? '' }
         if ((await client.get(PERSISTENT_VOLUME_CLAIMS, target)) === undefined)
-          await client.create(PERSISTENT_VOLUME_CLAIMS, draft)
+          await client.create(PERSISTENT_VOLUME_CLAIMS, claim)
       }
-      const made = await client.create(PODS, statefulPod(set, ordinal, template, name))
-      // The next look must know it, even before it is observed.
-      this.#pods.put(made)
-      const message = `create Pod ${pod} in StatefulSet ${set.metadata.name} successful`
-      events.record(set, { type: 'Normal', reason: 'SuccessfulCreate', message })
-    } catch (error) {
-      if (error instanceof StatusError) {
-        const message = `create Pod ${pod} in StatefulSet ${set.metadata.name} failed error: ${error.message}`
-        events.record(set, { type: 'Warning', reason: 'FailedCreate', message: message.slice(0, 1000) })
-      }
-      throw error
+      return statefulPod(set, ordinal, template, name)
     }
-  }
-
-  async #remove(set: Frozen<StatefulSet>, pod: OwnedPod): Promise<void> {
-    const { client, events } = this.#options
-    await unlessAbsent(async () => {
-      await client.delete(PODS, pod, { preconditions: { uid: pod.uid } })
-      const message = `delete Pod ${pod.name} in StatefulSet ${set.metadata.name} successful`
-      events.record(set, { type: 'Normal', reason: 'SuccessfulDelete', message })
-    })
-    this.#pods.markDeleting(pod, nameOf(set))
+    await this.#changes.create(set, draft, textsOf(set, pod))
   }
 
   /** Says whom the claims of a pod go with, as the set's retention policy wants it. */

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import {
   type EventRecorder,
   type Frozen,
+  isOver,
   type JsonObject,
   type KubernetesObject,
   type ObjectName,
@@ -40,10 +41,6 @@ type Volume = Frozen<PersistentVolume>
 
 export interface VolumeControllerOptions extends ControllerOptions {
   readonly events: EventRecorder
-}
-
-function isOver({ status }: Frozen<Pod>): boolean {
-  return status.phase === 'Succeeded' || status.phase === 'Failed'
 }
 
 export class VolumeController implements Controller {

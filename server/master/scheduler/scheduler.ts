@@ -6,6 +6,7 @@ import {
   type EventRecorder,
   type Frozen,
   formatTime,
+  isOver,
   type JsonValue,
   type KubernetesObject,
   NAMESPACES,
@@ -39,10 +40,6 @@ export interface SchedulerOptions {
   readonly log: Logger
   /** `Math.random` unless a test says otherwise. */
   readonly random?: () => number
-}
-
-function isOver({ status }: Frozen<Pod>): boolean {
-  return status.phase === 'Succeeded' || status.phase === 'Failed'
 }
 
 /** Whether this scheduler has to find a node for the pod. */

@@ -1,6 +1,7 @@
 /** What objects of a namespace use of its quotas (Kubernetes "Resource Quotas"). */
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
+import { isOver } from '../kinds/index.ts'
 import type { KubernetesObject, PersistentVolumeClaim, Pod, ResourceQuota, Service } from '../objects.ts'
 import { quantityValue } from '../schema/index.ts'
 
@@ -35,10 +36,6 @@ export function formatAmount(name: string, amount: number): string {
   return `${value}${BINARY[suffix]}`
 }
 
-function isEnded({ status }: Frozen<Pod>): boolean {
-  return status?.phase === 'Succeeded' || status?.phase === 'Failed'
-}
-
 /** What a pod asks for: the sum of its containers, or the most that one of those before them needs. */
 function podAmounts({ spec }: Frozen<Pod>, part: 'requests' | 'limits'): Map<string, number> {
   const sums = new Map<string, number>()
@@ -57,7 +54,7 @@ function podAmounts({ spec }: Frozen<Pod>, part: 'requests' | 'limits'): Map<str
 
 function podUsage(pod: Frozen<Pod>): Map<string, number> {
   const usage = new Map<string, number>([['count/pods', 1]])
-  if (isEnded(pod)) return usage
+  if (isOver(pod)) return usage
   usage.set('pods', 1)
   for (const [name, amount] of podAmounts(pod, 'requests')) {
     usage.set(`requests.${name}`, amount)

@@ -20,7 +20,7 @@ export {
   networkPolicyStrategy,
 } from './networking.ts'
 export * as plain from './plain.ts'
-export { podStrategy } from './pods.ts'
+export { isOver, podStrategy } from './pods.ts'
 export {
   disruptionBudgetStrategy,
   limitRangeStrategy,

@@ -65,10 +65,15 @@ export function completePodSpec(spec: PodSpec, use: 'pod' | 'template'): void {
   }
 }
 
+/** Whether everything that a pod was for has ended. */
+export function isOver({ status }: Frozen<Pod>): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed'
+}
+
 function gracePeriod(pod: Frozen<Pod>, options: DeleteOptions): number {
   // Nobody would ever confirm the end of a pod that no node has.
   if ((pod.spec.nodeName ?? '') === '') return 0
-  if (pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed') return 0
+  if (isOver(pod)) return 0
   return options.gracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_PERIOD
 }
 
