@@ -60,6 +60,11 @@ t.test('streams', { skip, timeout: 240_000 }, async t => {
         t.match(good, { exitCode: 0, stdout: '', stderr: /^n1\/main: ls 0$/m })
         const bad = await run(['exec', 'web', '-c', 'side', '--', 'false', '7'])
         t.match(bad, { exitCode: 7, stderr: /n1\/side: false 7/ })
+        const away = await run(['exec', 'web', '-c', 'main', '--', 'unreachable'])
+        t.match(away, {
+          exitCode: 1,
+          stderr: /the node is not connected|unable to upgrade|error on the server/,
+        })
         const absent = await run(['exec', 'web', '-c', 'none', '--', 'true'])
         t.match(absent, { exitCode: 1, stderr: /container (not found|none is not valid)/ })
       })

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import { atMost, explainError, type Logger } from '../../../../kit/index.ts'
 import { CHANNEL, encodeFrame } from '../../../../protocol/index.ts'
-import { type CommandOptions, closeFrame, relayOutput } from './command.ts'
+import { type CommandOptions, closeFrame, failure, relayOutput } from './command.ts'
 import { SpdySession, type SpdyStream } from './spdy/index.ts'
 
 export const SPDY_COMMAND_PROTOCOL = 'v4.channel.k8s.io'
@@ -95,7 +95,16 @@ export async function serveCommandSpdy(
   const running = session.run()
   const serve = async () => {
     await atMost(OPEN_DEADLINE, 'streams of a command', streams.complete())
-    const node = await openNode()
+    let node: Duplex
+    try {
+      node = await openNode()
+    } catch (error) {
+      await streams.write('error', failure(error))
+      streams.end()
+      session.end()
+      return
+    }
+    if (transport.destroyed) node.destroy()
     transport.once('close', () => node.destroy())
     const ignore = (error: unknown) =>
       log.debug({ reason: explainError(error) }, 'the input of a command broke off')

@@ -40,7 +40,8 @@ export function commandOptions(query: URLSearchParams, kind: 'exec' | 'attach'):
   return options
 }
 
-function failure(error: unknown): Buffer {
+/** The outcome of a command that did not come to one. */
+export function failure(error: unknown): Buffer {
   return Buffer.from(JSON.stringify(statusObject(new StatusError('InternalError', explainError(error)))))
 }
 

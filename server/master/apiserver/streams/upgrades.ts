@@ -89,7 +89,12 @@ export class StreamUpgrades {
     if (isWebsocket(connection.request)) {
       this.#requireSubprotocol(connection.request, COMMAND_SUBPROTOCOLS)
       const stream = await open()
-      await serveCommandWebsocket(await this.#websocket(connection), stream)
+      try {
+        await serveCommandWebsocket(await this.#websocket(connection), stream)
+      } finally {
+        // Also where the client went away before anybody could speak.
+        stream.destroy()
+      }
     } else {
       acceptSpdy(connection, SPDY_COMMAND_PROTOCOL)
       await serveCommandSpdy(withHead(connection), options, open, this.#log)
@@ -128,9 +133,14 @@ export class StreamUpgrades {
 
   async #websocket({ request, socket, head, accept }: RawConnection): Promise<WebSocket> {
     accept()
-    const { promise, resolve } = Promise.withResolvers<WebSocket>()
-    this.#websockets.handleUpgrade(request, socket, head, resolve)
+    const { promise, resolve, reject } = Promise.withResolvers<WebSocket>()
+    // A handshake that is wrong is answered by the library, which then only ends the connection.
+    const fail = () => reject(badRequest('the connection ended before it was a websocket'))
+    socket.once('close', fail)
+    if (socket.destroyed) fail()
+    else this.#websockets.handleUpgrade(request, socket, head, resolve)
     const websocket = await promise
+    socket.off('close', fail)
     websocket.on('error', error => this.#log.debug({ reason: explainError(error) }, 'a websocket broke off'))
     return websocket
   }

@@ -15,11 +15,15 @@ function outcome(exitCode: number): Buffer {
   return Buffer.from(JSON.stringify({ kind: 'Status', apiVersion: 'v1', metadata: {}, ...status }))
 }
 
+/** Commands that have not ended. */
+export const running = new Set<Duplex>()
+
 /**
  * A command that says what it is on its errors, repeats its input and the sizes it is told on its output, and ends when
  * its input does, with the exit code that its second argument says.
  */
 export function echoCommand(node: string, { container, command, stdin, tty }: ContainerCommand): Duplex {
+  if (command[0] === 'unreachable') throw new Error('the node is not connected')
   const decoder = new FrameDecoder()
   const end = () => {
     stream.push(encodeFrame(CHANNEL.outcome, outcome(Number(command[1] ?? 0))))
@@ -35,6 +39,8 @@ export function echoCommand(node: string, { container, command, stdin, tty }: Co
       callback()
     },
   })
+  running.add(stream)
+  stream.once('close', () => running.delete(stream))
   const about = `${node}/${container}: ${command.join(' ')}${tty ? ' (tty)' : ''}\n`
   stream.push(encodeFrame(tty ? CHANNEL.output : CHANNEL.errors, Buffer.from(about)))
   if (!stdin) end()
