@@ -7,6 +7,8 @@ t.setTimeout(200_000)
 
 const skip = inPrivateNetwork(import.meta.filename)
 
+const KUBECONFIG = '/var/lib/drover/kubeconfig'
+
 const pod = {
   apiVersion: 'v1',
   kind: 'Pod',
@@ -37,11 +39,15 @@ const pod = {
 
 t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
   const fleet = await Fleet.start(t, 'streams')
-  const kubectl = async (args: readonly string[], input?: string) =>
-    await fleet.kubectl(args, {
+  /** @param websockets what newer versions of kubectl speak; otherwise SPDY, as older ones do */
+  const kubectlOver = async (websockets: boolean, args: readonly string[], input?: string) => {
+    const choice = ['REMOTE_COMMAND', 'PORT_FORWARD'].map(use => `KUBECTL_${use}_WEBSOCKETS=${websockets}`)
+    return await fleet.first.run('env', [...choice, 'kubectl', '--kubeconfig', KUBECONFIG, ...args], {
       acceptedExitCodes: [0, 1, 3, 126, 127],
       ...(input === undefined ? {} : { input }),
     })
+  }
+  const kubectl = (args: readonly string[], input?: string) => kubectlOver(true, args, input)
   t.match(await kubectl(['apply', '-f', '-'], JSON.stringify(pod)), { exitCode: 0 })
   t.match(await kubectl(['wait', '--for=condition=Ready', 'pod/web', '--timeout=30s']), { exitCode: 0 })
 
@@ -50,28 +56,44 @@ t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
   // kubectl asks for raw paths at the root.
   const named = ['--server', `https://${id}.k8s.localhost:8443`]
 
-  await t.test('exec', async t => {
-    t.match(await kubectl(['exec', 'web', '-c', 'main', '--', 'cat', '/www/index.html']), {
-      exitCode: 0,
-      stdout: 'served',
+  for (const websockets of [true, false]) {
+    const over = (args: readonly string[], input?: string) => kubectlOver(websockets, args, input)
+    const name = websockets ? 'websockets' : 'SPDY'
+
+    await t.test(`exec over ${name}`, async t => {
+      t.match(await over(['exec', 'web', '-c', 'main', '--', 'cat', '/www/index.html']), {
+        exitCode: 0,
+        stdout: 'served',
+      })
+      const both = await over([
+        'exec',
+        'web',
+        '-c',
+        'main',
+        '--',
+        'sh',
+        '-c',
+        'echo out; echo err >&2; exit 3',
+      ])
+      t.match(both, { exitCode: 3, stdout: 'out', stderr: /^err$/m })
+      const piped = await over(['exec', '-i', 'web', '-c', 'main', '--', 'wc', '-c'], 'x'.repeat(3_000_000))
+      t.equal(piped.stdout.trim(), '3000000')
+      t.match(await over(['exec', 'web', '-c', 'main', '--', 'no-such-command']), { exitCode: /^12[67]$/ })
+      const large = await over(['exec', 'web', '-c', 'main', '--', 'dd', 'if=/dev/zero', 'bs=1M', 'count=8'])
+      t.equal(large.stdout.length, 8 * 1024 * 1024)
     })
-    const both = await kubectl([
-      'exec',
-      'web',
-      '-c',
-      'main',
-      '--',
-      'sh',
-      '-c',
-      'echo out; echo err >&2; exit 3',
-    ])
-    t.match(both, { exitCode: 3, stdout: 'out', stderr: /^err$/m })
-    const piped = await kubectl(['exec', '-i', 'web', '-c', 'main', '--', 'wc', '-c'], 'x'.repeat(3_000_000))
-    t.equal(piped.stdout.trim(), '3000000')
-    t.match(await kubectl(['exec', 'web', '-c', 'main', '--', 'no-such-command']), { exitCode: /12[67]|1/ })
-    const large = await kubectl(['exec', 'web', '-c', 'main', '--', 'dd', 'if=/dev/zero', 'bs=1M', 'count=8'])
-    t.equal(large.stdout.length, 8 * 1024 * 1024)
-  })
+
+    await t.test(`port-forward over ${name} reaches what listens on the loopback`, async t => {
+      const script = `
+        KUBECTL_PORT_FORWARD_WEBSOCKETS=$2 kubectl --kubeconfig "$1" port-forward pod/web 18080:8080 > /run/forward.log 2>&1 &
+        forward=$!
+        trap 'kill $forward; rm -f /run/forward.log' EXIT
+        until grep -q Forwarding /run/forward.log; do sleep 0.05; done
+        curl --silent --max-time 5 http://127.0.0.1:18080/ http://127.0.0.1:18080/`
+      const { stdout } = await fleet.first.run('sh', ['-c', script, 'sh', KUBECONFIG, String(websockets)])
+      t.equal(stdout.trim(), 'served\nserved')
+    })
+  }
 
   await t.test('cp', async t => {
     const content = 'copied\n'.repeat(10_000)
@@ -79,17 +101,6 @@ t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
     t.match(await kubectl(['cp', '/run/there', 'web:/www/there', '-c', 'main']), { exitCode: 0 })
     t.match(await kubectl(['cp', 'web:/www/there', '/run/back', '-c', 'main']), { exitCode: 0 })
     t.match(await fleet.first.run('cmp', ['/run/there', '/run/back']), { exitCode: 0 })
-  })
-
-  await t.test('port-forward reaches what listens on the loopback', async t => {
-    const script = `
-      kubectl --kubeconfig "$1" port-forward pod/web 18080:8080 > /run/forward.log 2>&1 &
-      forward=$!
-      until grep -q Forwarding /run/forward.log; do sleep 0.05; done
-      curl --silent --max-time 5 http://127.0.0.1:18080/ http://127.0.0.1:18080/
-      kill $forward`
-    const { stdout } = await fleet.first.run('sh', ['-c', script, 'sh', '/var/lib/drover/kubeconfig'])
-    t.equal(stdout.trim(), 'served\nserved')
   })
 
   await t.test("by the cluster's own server name, and by a service account at the root", async t => {
