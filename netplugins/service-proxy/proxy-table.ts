@@ -202,7 +202,8 @@ export class ProxyTable {
     if (rules === undefined) this.#services.delete(service)
     else this.#services.set(service, rules)
     for (const [identity, front] of now) {
-      const previous = old.get(identity)
+      // What waited was not shown, though it was wanted.
+      const previous = this.#owners.get(identity) === service ? old.get(identity) : undefined
       if (!this.#claim(identity, service)) continue
       if (previous !== undefined && isDeepStrictEqual(previous, front)) continue
       this.#show(front, statements)
@@ -223,8 +224,12 @@ export class ProxyTable {
   /** @returns whether it is the service's, who came first */
   #claim(identity: string, service: string): boolean {
     const owner = this.#owners.get(identity)
-    if (owner === undefined) this.#owners.set(identity, service)
-    if (owner === undefined || owner === service) return true
+    if (owner === service) return true
+    if (owner === undefined) {
+      this.#owners.set(identity, service)
+      this.#waiting.get(identity)?.delete(service)
+      return true
+    }
     const waiting = this.#waiting.get(identity) ?? new Set()
     this.#waiting.set(identity, waiting.add(service))
     return false

@@ -169,3 +169,23 @@ t.test('a change says what changes, and nothing else', async t => {
   t.equal(table.hasLocalEndpoints, false)
   t.equal(table.size, 0)
 })
+
+t.test('what a service gives up goes to who waits, changed in the same step', async t => {
+  for (const order of [
+    ['a', 'b'],
+    ['b', 'a'],
+  ]) {
+    const table = new ProxyTable(HOST.podBlock)
+    table.update(new Map([['a', rules([endpoint(6, 'h2'), endpoint(7, 'h2')])]]))
+    table.update(new Map([['b', rules([endpoint(8, 'h2')])]]))
+    const next = new Map([
+      ['a', undefined],
+      ['b', rules([endpoint(9, 'h2')])],
+    ])
+    const statements = table.update(new Map(order.map(name => [name, next.get(name)])))
+    t.match(statements, 'add element ip drover_services addresses { 10.43.0.9 . tcp . 80 : goto spread_1 }')
+    t.match(statements, 'endpoints { 10.43.0.9 . tcp . 80 . 0 : 10.42.0.9 . 8080 }')
+    t.notMatch(table.update(new Map([['b', undefined]])), /^add /m, 'nobody waits any more')
+    t.equal(table.size, 0)
+  }
+})
