@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
-import { PassThrough } from 'node:stream'
+import { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { atMost } from '../kit/index.ts'
 import type { BalancerContainer } from './balancer/index.ts'
@@ -36,6 +36,33 @@ const COMMAND_DEADLINE = 60_000
 /** Bytes of what a command says that are kept. */
 const KEPT_OUTPUT = 64 * 1024
 
+/** Keeps the first bytes of what is written to it. */
+class Collector extends Writable {
+  readonly #limit: number
+  readonly #chunks: Buffer[] = []
+  #size = 0
+
+  constructor(limit: number) {
+    super()
+    this.#limit = limit
+  }
+
+  override _write(chunk: Buffer, _: BufferEncoding, done: () => void): void {
+    if (this.#size < this.#limit) this.#chunks.push(chunk)
+    this.#size += chunk.length
+    done()
+  }
+
+  get content(): Buffer {
+    return Buffer.concat(this.#chunks).subarray(0, this.#limit)
+  }
+
+  /** Whether there was more. */
+  get isFull(): boolean {
+    return this.#size > this.#limit
+  }
+}
+
 /** What is done to a balancer's container through Docker. */
 export function balancerContainer(engine: DockerEngine, id: string): BalancerContainer {
   return {
@@ -45,8 +72,29 @@ export function balancerContainer(engine: DockerEngine, id: string): BalancerCon
         `${command[0]} in container ${id.slice(0, 12)}`,
         runInside(engine, id, command),
       ),
+    readDirectory: async directory => {
+      const command = ['/bin/busybox', 'tar', '-c', '-h', '-f', '-', '-C', directory, '.']
+      const what = `${directory} of container ${id.slice(0, 12)}`
+      return await atMost(COMMAND_DEADLINE, what, archiveOf(engine, id, command))
+    },
     signalReload: async () => await engine.kill(id, 'SIGUSR2'),
   }
+}
+
+/** Bytes of a directory; more are not read. */
+const LARGEST_ARCHIVE = 16 * 1024 * 1024
+
+async function archiveOf(engine: DockerEngine, id: string, command: readonly string[]): Promise<Buffer> {
+  const { stream, exitCode } = await engine.exec(id, command, { tty: false, stdin: false })
+  const output = new Collector(LARGEST_ARCHIVE)
+  const complaints = new Collector(KEPT_OUTPUT)
+  engine.demultiplex(stream, output, complaints)
+  await finished(stream, { writable: false })
+  const code = await exitCode()
+  if (code !== 0)
+    throw new Error(complaints.content.toString('utf8').trim().slice(0, 300) || `exit code ${code}`)
+  if (output.isFull) throw new Error(`is larger than ${LARGEST_ARCHIVE} bytes`)
+  return output.content
 }
 
 async function runInside(
@@ -55,14 +103,8 @@ async function runInside(
   command: readonly string[],
 ): Promise<{ exitCode: number; output: string }> {
   const { stream, exitCode } = await engine.exec(id, command, { tty: false, stdin: false })
-  const plain = new PassThrough()
-  const chunks: Buffer[] = []
-  let size = 0
-  plain.on('data', (chunk: Buffer) => {
-    if (size < KEPT_OUTPUT) chunks.push(chunk)
-    size += chunk.length
-  })
-  engine.demultiplex(stream, plain, plain)
+  const output = new Collector(KEPT_OUTPUT)
+  engine.demultiplex(stream, output, output)
   await finished(stream, { writable: false })
-  return { exitCode: await exitCode(), output: Buffer.concat(chunks).toString('utf8').slice(0, KEPT_OUTPUT) }
+  return { exitCode: await exitCode(), output: output.content.toString('utf8') }
 }

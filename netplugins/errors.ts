@@ -10,6 +10,7 @@ export const networkErrors = defineErrors({
   RulesRefused: { status: 500, message: 'iptables refused the rules' },
   GuardRefused: { status: 500, message: 'nftables refused the rules' },
   ServicesRefused: { status: 500, message: 'nftables refused the rules of services' },
+  BalancerRefused: { status: 500, message: 'the rules of a balancer were refused' },
   InvalidPolicy: { status: 422, message: 'is not a valid network policy' },
   PolicyUnenforced: {
     status: 409,

@@ -50,6 +50,7 @@ export {
   balancerConfigSchema,
   balancerTargetConfigSchema,
   certificateNames,
+  hasCertificateDirectory,
   type PortRule,
   portRuleSchema,
   RESERVED_BALANCER_PORTS,

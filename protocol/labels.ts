@@ -30,6 +30,10 @@ export const LABEL = {
   balancerTarget: 'io.rancher.lb_service.target',
   /** `true`: a balancer does not ask the services that it chooses what they want. */
   balancerSkipTargetRules: 'io.rancher.lb_service.skip_target_lb_rules',
+  /** Directory in a balancer's container with a sub-directory for each certificate: fullchain.pem and privkey.pem. */
+  balancerCertificates: 'io.rancher.lb_service.cert_dir',
+  /** Directory of the certificate for clients that name none. */
+  balancerDefaultCertificate: 'io.rancher.lb_service.default_cert_dir',
   /** On containers in which a balancer's HAProxy runs. */
   balancer: 'io.drover.balancer',
   schedulerGlobal: 'io.rancher.scheduler.global',

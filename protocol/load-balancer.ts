@@ -3,9 +3,10 @@
  * balancers choose by their labels.
  */
 import { type Static, Type } from '../kit/index.ts'
+import { LABEL } from './labels.ts'
 
 /** How clients speak to a port, and how it is passed on. */
-export const BALANCER_PROTOCOLS = ['http', 'https', 'tcp', 'tls', 'sni'] as const
+export const BALANCER_PROTOCOLS = ['http', 'https', 'tcp', 'tls', 'sni', 'udp'] as const
 
 export type BalancerProtocol = (typeof BALANCER_PROTOCOLS)[number]
 
@@ -44,6 +45,7 @@ export const portRuleSchema = Type.Object({
     Type.Literal('tcp'),
     Type.Literal('tls'),
     Type.Literal('sni'),
+    Type.Literal('udp'),
   ]),
   /** `name`, `*.suffix` or `prefix.*`. */
   hostname: optionalText(253),
@@ -102,15 +104,22 @@ export type BalancerCertificate = Static<typeof balancerCertificateSchema>
 export type BalancerConfig = Static<typeof balancerConfigSchema>
 export type BalancerTargetConfig = Static<typeof balancerTargetConfigSchema>
 
+/** Whether a balancer has certificates in a directory of its container. @param labels of its containers */
+export function hasCertificateDirectory(labels: Readonly<Record<string, string>>): boolean {
+  return Boolean(labels[LABEL.balancerCertificates] || labels[LABEL.balancerDefaultCertificate])
+}
+
 /**
  * What makes a configuration impossible to carry out, in words; undefined when nothing.
  *
+ * @param labels of the balancer's containers
  * @returns the first problem, with the number of its rule, counted from 0
  */
 export function balancerConfigProblem(
   config: BalancerConfig,
+  labels: Readonly<Record<string, string>> = {},
 ): { readonly rule?: number; readonly problem: string; readonly expected: string } | undefined {
-  const protocols = new Map<number, BalancerProtocol>()
+  const protocols = new Map<string, BalancerProtocol>()
   for (const [rule, each] of config.portRules.entries()) {
     const { sourcePort, protocol, service, container, selector, backendName } = each
     const targets = [service, container, selector].filter(target => target !== undefined)
@@ -127,7 +136,9 @@ export function balancerConfigProblem(
     if (selector === undefined && each.targetPort === undefined) {
       return { rule, problem: 'names no target port', expected: 'a port from 1 to 65535' }
     }
-    const present = protocols.get(sourcePort) ?? protocol
+    // UDP and TCP have ports of their own.
+    const place = `${protocol === 'udp' ? 'udp' : 'tcp'} ${sourcePort}`
+    const present = protocols.get(place) ?? protocol
     if (present !== protocol) {
       return {
         rule,
@@ -135,7 +146,7 @@ export function balancerConfigProblem(
         expected: 'one protocol for each port',
       }
     }
-    protocols.set(sourcePort, protocol)
+    protocols.set(place, protocol)
     if (backendName !== undefined && !BACKEND_NAME.test(backendName)) {
       return {
         rule,
@@ -143,7 +154,11 @@ export function balancerConfigProblem(
         expected: 'letters, digits and _ . : -',
       }
     }
-    if ((protocol === 'https' || protocol === 'tls') && certificateNames(config).length === 0) {
+    if (
+      (protocol === 'https' || protocol === 'tls') &&
+      certificateNames(config).length === 0 &&
+      !hasCertificateDirectory(labels)
+    ) {
       return { rule, problem: `wants ${protocol} without a certificate`, expected: 'certificates' }
     }
   }
@@ -166,7 +181,7 @@ const count = Type.Integer({ minimum: 0 })
 
 /** What one part of a balancer has done since its HAProxy took its newest configuration. */
 export const balancerStatisticsSchema = Type.Object({
-  /** A source port for a frontend, else a backend's name. */
+  /** A source port for a frontend, with `/udp` for one of UDP; else a backend's name. */
   name: Type.String({ maxLength: 200 }),
   kind: Type.Union([Type.Literal('frontend'), Type.Literal('backend')]),
   /** Connections, or requests in progress, at this moment. */

@@ -13,11 +13,13 @@ import {
   BALANCER_LEAVING_LIMIT,
   BALANCERS_LIMIT,
   type BalancerReport,
+  hasCertificateDirectory,
   LABEL,
   type ServiceInfo,
 } from '../../protocol/index.ts'
 import type { ContainerDetails, ContainerInventory } from '../docker/index.ts'
 import type { MetadataModel } from '../metadata/index.ts'
+import { CERTIFICATES_LOOK } from './certificate-directories.ts'
 import type { CertificateKeeper } from './certificate-keeper.ts'
 import type { BalancerContainer } from './contained-haproxy.ts'
 import { LocalBalancer } from './local-balancer.ts'
@@ -164,7 +166,7 @@ export class BalancerDuty implements Daemon {
     } finally {
       this.#noteState(uuid, balancer)
     }
-    return { requeueAfter: LOOK_AGAIN }
+    return { requeueAfter: hasCertificateDirectory(service.labels) ? CERTIFICATES_LOOK : LOOK_AGAIN }
   }
 
   async #runOf(uuid: string, container: ContainerDetails): Promise<Run> {
@@ -178,6 +180,7 @@ export class BalancerDuty implements Daemon {
     const balancer = new LocalBalancer({
       ...{ containerUuid: uuid, directory, hostUuid, log },
       container: this.#options.container(container.id),
+      networkNamespace: `/proc/${container.pid}/ns/net`,
     })
     const made = { run, balancer }
     // What was read while nobody listened may have changed.

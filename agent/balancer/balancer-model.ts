@@ -6,7 +6,6 @@ import {
   type Backend,
   DEFAULT_DEFAULTS,
   DEFAULT_GLOBAL,
-  type Endpoint,
   type Frontend,
   type HaproxyModel,
   type HostMatch,
@@ -21,7 +20,6 @@ import {
   type BalancerConfig,
   type BalancerProtocol,
   certificateNames,
-  LABEL,
   type MetadataHealthCheck,
   type ServiceInfo,
 } from '../../protocol/index.ts'
@@ -35,8 +33,9 @@ import {
   parseCustomConfig,
   splitServerParameters,
 } from './custom-config.ts'
+import { endpointsOf, localityOf } from './endpoints.ts'
 import { compareRules, hostMatchOf, type OrderedRule, pathMatchOf } from './matching.ts'
-import { type Target, type TargetedRule, targetedRules } from './targets.ts'
+import { type TargetedRule, targetedRules } from './targets.ts'
 
 export interface BalancerInput {
   readonly service: ServiceInfo
@@ -105,35 +104,6 @@ function lowest(a: number | undefined, b: number | undefined): number | undefine
   return a === undefined ? b : b === undefined ? a : Math.min(a, b)
 }
 
-/** The targets of a group that get requests, each address once. */
-function endpointsOf(
-  targets: readonly Target[],
-  locality: string,
-  hostUuid: string,
-  checked: boolean,
-): Endpoint[] {
-  const local = targets.filter(target => target.hostUuid === hostUuid)
-  const answering = (list: readonly Target[]) =>
-    list.some(({ health, leaving }) => health === 'serving' && !leaving)
-  const near =
-    locality === 'only-local' || (locality === 'prefer-local' && answering(local)) ? local : targets
-  // When none is known to do its work, what is known may be wrong: then all are tried.
-  const known = answering(near)
-  const unique = new Map<string, Endpoint>()
-  for (const { id, address, port, weight, health, leaving } of near) {
-    // Without checks of our own, nobody would tell when it is ready.
-    if (health === 'waiting' && known && !checked) continue
-    const place = `${address} ${port}`
-    if (unique.has(place)) continue
-    unique.set(place, {
-      ...{ id, address, port, weight },
-      ...(leaving || (health === 'failing' && known) ? { draining: true } : {}),
-      ...(health === 'waiting' && checked ? { initially: 'down' as const } : {}),
-    })
-  }
-  return [...unique.values()]
-}
-
 /** The check that all targets have in common; undefined when they have none, or are checked differently. */
 function commonCheck(
   checks: readonly (MetadataHealthCheck | undefined)[],
@@ -176,7 +146,7 @@ function backendsOf(
 ): Backend[] {
   const { service, previous, hostUuid } = input
   const byName = Map.groupBy(groups, ({ name }) => name)
-  const locality = service.labels[LABEL.balancerTarget] ?? 'any'
+  const locality = localityOf(service)
   return [...byName].map(([name, members]): Backend => {
     const rules = members.flatMap(member => member.rules)
     const [first] = members
@@ -288,7 +258,8 @@ export function balancerModel(input: BalancerInput): BalancerOutput {
   const problems = [...targeted.problems, ...custom.problems]
   const wanted = service.lbConfig === undefined ? [] : certificateNames(service.lbConfig)
   for (const name of wanted) if (!certificates.has(name)) problems.push(`certificate ${name} is not there`)
-  const groups = groupsOf(targeted.rules, problems)
+  const rules = targeted.rules.filter(({ protocol }) => protocol !== 'udp')
+  const groups = groupsOf(rules, problems)
   const backends = backendsOf(groups, input, custom, problems)
   const frontends = [...Map.groupBy(groups, ({ port }) => port)].flatMap(([port, members]) => {
     return frontendOf(port, members, input, custom, problems) ?? []

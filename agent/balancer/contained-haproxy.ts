@@ -7,6 +7,8 @@ import { type HaproxyRunner, lbErrors, type RunnerPlace, RuntimeClient } from '.
 export interface BalancerContainer {
   /** Runs a command inside; what it said, both ways. */
   run(command: readonly string[]): Promise<{ readonly exitCode: number; readonly output: string }>
+  /** A directory of its file system as a tar archive, with what links in it lead to inside. */
+  readDirectory(directory: string): Promise<Buffer>
   /** Has HAProxy read its configuration again. */
   signalReload(): Promise<void>
 }

@@ -1,5 +1,8 @@
 export { BalancerDuty, type BalancerDutyOptions } from './balancer-duty.ts'
 export { type BalancerInput, type BalancerOutput, balancerModel } from './balancer-model.ts'
+export { CertificateDirectories } from './certificate-directories.ts'
 export { CertificateKeeper, type CertificateKeeperOptions } from './certificate-keeper.ts'
 export { type BalancerContainer, ContainedHaproxy } from './contained-haproxy.ts'
+export { ContainedUdp } from './contained-udp.ts'
 export { LocalBalancer } from './local-balancer.ts'
+export { udpPorts } from './udp-ports.ts'

@@ -2,18 +2,23 @@
 import path from 'node:path'
 import { explainError, type Logger } from '../../kit/index.ts'
 import { Haproxy, type HaproxyModel, parseStatistics } from '../../lb/index.ts'
-import type { BalancerStatistics, ServiceInfo } from '../../protocol/index.ts'
+import { BALANCER_PARTS_LIMIT, type BalancerStatistics, type ServiceInfo } from '../../protocol/index.ts'
 import type { ModelReader } from '../metadata/index.ts'
 import { balancerModel } from './balancer-model.ts'
+import { CertificateDirectories } from './certificate-directories.ts'
 import { type BalancerContainer, ContainedHaproxy } from './contained-haproxy.ts'
+import { ContainedUdp } from './contained-udp.ts'
 import { busyContainers, leavingContainers } from './leaving.ts'
 import { measuresOf } from './measures.ts'
+import { udpPorts } from './udp-ports.ts'
 
 export interface LocalBalancerOptions {
   readonly containerUuid: string
   /** For its configuration; the container sees it at the same place. */
   readonly directory: string
   readonly container: BalancerContainer
+  /** File of the container's network namespace. */
+  readonly networkNamespace: string
   readonly hostUuid: string
   readonly log: Logger
 }
@@ -21,6 +26,8 @@ export interface LocalBalancerOptions {
 export class LocalBalancer {
   readonly #options: LocalBalancerOptions
   readonly #haproxy: Haproxy
+  readonly #udp: ContainedUdp
+  readonly #directories: CertificateDirectories
   #runner: ContainedHaproxy | undefined
   #model: HaproxyModel | undefined
   #problems: readonly string[] = []
@@ -32,6 +39,8 @@ export class LocalBalancer {
   constructor(options: LocalBalancerOptions) {
     const { directory, container, containerUuid, log } = options
     this.#options = options
+    this.#udp = new ContainedUdp(options.networkNamespace)
+    this.#directories = new CertificateDirectories(name => container.readDirectory(name))
     const sockets = path.join(directory, 'sockets')
     this.#haproxy = new Haproxy({
       name: `balancer ${containerUuid.slice(0, 8)}`,
@@ -71,12 +80,13 @@ export class LocalBalancer {
     certificates: ReadonlyMap<string, string>,
   ): Promise<void> {
     const { hostUuid, log, containerUuid } = this.#options
+    const extended = await this.#directories.extend(service, certificates)
     const { model, problems, environments } = balancerModel({
-      ...{ service, reader, hostUuid, certificates },
+      ...{ reader, hostUuid, service: extended.service, certificates: extended.certificates },
       previous: this.#model,
     })
     this.#environments = environments
-    this.#problems = problems
+    this.#problems = [...extended.problems, ...problems, ...(await this.#applyUdp(reader, service))]
     try {
       const { how } = await this.#haproxy.apply(model)
       if (how === 'reload' || how === 'start') {
@@ -85,8 +95,18 @@ export class LocalBalancer {
       }
       this.#model = model
     } catch (error) {
-      this.#problems = [explainError(error), ...problems]
+      this.#problems = [explainError(error), ...this.#problems]
       throw error
+    }
+  }
+
+  /** What stands in the way of UDP keeps nothing else from being done. */
+  async #applyUdp(reader: ModelReader, service: ServiceInfo): Promise<string[]> {
+    const { ports, problems } = udpPorts(reader, service, this.#options.hostUuid)
+    try {
+      return [...problems, ...[(await this.#udp.apply(ports)) ?? []].flat()]
+    } catch (error) {
+      return [...problems, explainError(error)]
     }
   }
 
@@ -94,7 +114,7 @@ export class LocalBalancer {
   async measure(): Promise<void> {
     // Frontends (1) and backends (2): of their many servers nobody wants to know.
     const rows = parseStatistics(await this.#haproxy.runtime.ask('show stat -1 3 -1'))
-    this.#statistics = measuresOf(rows)
+    this.#statistics = [...measuresOf(rows), ...(await this.#udp.measure())].slice(0, BALANCER_PARTS_LIMIT)
     this.#leaving = await this.#measureLeaving()
   }
 

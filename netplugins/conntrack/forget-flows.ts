@@ -1,6 +1,7 @@
 /** Deletes flows from the kernel's memory. */
 import { createNetlink, FlagsGet, type NetlinkSocket, Protocol } from 'netlink'
 import { networkErrors } from '../errors.ts'
+import { inNetworkNamespace } from '../netlink/index.ts'
 import { decodeFlow, deleteMessage, flowsToMessage, MESSAGE, type UdpFlow } from './flow-messages.ts'
 
 /** Milliseconds after which an unanswered request fails. */
@@ -38,12 +39,18 @@ async function ask(
  *
  * @param port that was asked for, whatever it was translated to
  * @param isStale which of them
+ * @param namespace file of the network namespace that remembers them; this process's own when absent
  * @returns how many were forgotten
- * @throws `KernelRefused`, `KernelSilent`
+ * @throws `KernelRefused`, `KernelSilent`, `NamespaceMissing`, `NamespaceRefused`
  */
-export async function forgetUdpFlows(port: number, isStale: (flow: UdpFlow) => boolean): Promise<number> {
+export async function forgetUdpFlows(
+  port: number,
+  isStale: (flow: UdpFlow) => boolean,
+  namespace?: string,
+): Promise<number> {
   const object = `UDP flows to port ${port}`
-  const socket = createNetlink(Protocol.NETFILTER)
+  const open = () => createNetlink(Protocol.NETFILTER)
+  const socket = namespace === undefined ? open() : inNetworkNamespace(namespace, open)
   // Without a listener a receive error would end the process; the request it belongs to runs into its deadline.
   socket.on('error', () => undefined)
   try {

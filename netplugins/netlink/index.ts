@@ -36,7 +36,7 @@ export {
   type PermanentNeighbour,
   replaceNeighbour,
 } from './neighbours.ts'
-export { isOwnNamespace } from './network-namespace.ts'
+export { inNetworkNamespace, isOwnNamespace } from './network-namespace.ts'
 export { PacketSocket } from './packet-socket.ts'
 export { RecentProcesses } from './recent-processes.ts'
 export { type KernelRequest, kernelErrorCode, RouteSocket, withRouteSocket } from './route-socket.ts'

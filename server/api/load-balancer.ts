@@ -54,8 +54,8 @@ export class BalancerConfigs {
     this.#model = model
   }
 
-  /** @throws `InvalidFormat`, `InvalidReference` */
-  parse(value: unknown, accountId: string): BalancerConfig {
+  /** @param labels of the balancer's containers @throws `InvalidFormat`, `InvalidReference` */
+  parse(value: unknown, accountId: string, labels: Readonly<Record<string, string>>): BalancerConfig {
     const input = configSchema.parse(withoutEmpty(value), 'lbConfig')
     const certificate = (each: string, field: string) =>
       this.#find(this.#model.certificates.get(each), accountId, `certificate ${each}`, field).name
@@ -68,7 +68,7 @@ export class BalancerConfigs {
       ...(input.config === undefined ? {} : { config: input.config }),
       ...(input.stickinessPolicy === undefined ? {} : { stickinessPolicy: input.stickinessPolicy }),
     }
-    const found = balancerConfigProblem(config)
+    const found = balancerConfigProblem(config, labels)
     if (found === undefined) return config
     const field = found.rule === undefined ? 'lbConfig' : `lbConfig.portRules[${found.rule}]`
     throw apiErrors.InvalidFormat({ field, object: field, message: found.problem, expected: found.expected })

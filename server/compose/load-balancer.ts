@@ -49,11 +49,7 @@ function readProtocol(at: PlacedValue): BalancerProtocol {
   const text = readText(at).toLowerCase()
   const protocol = BALANCER_PROTOCOLS.find(each => each === text)
   if (protocol !== undefined) return protocol
-  throw at.file.invalid(
-    at.path,
-    text === 'udp' ? 'is udp, which HAProxy cannot balance' : `is "${text}"`,
-    BALANCER_PROTOCOLS.join(', '),
-  )
+  throw at.file.invalid(at.path, `is "${text}"`, BALANCER_PROTOCOLS.join(', '))
 }
 
 /** 0 stands for none, as in older files. */
@@ -110,10 +106,18 @@ const configReaders: Readers<BalancerConfig> = {
   stickiness_policy: at => ({ stickinessPolicy: readWith(at, stickinessReaders) }),
 }
 
-/** What the balancer is to do. @throws `InvalidValue` at the place of what cannot be carried out */
-export function readBalancerConfig(at: PlacedValue): BalancerConfig {
+/**
+ * What the balancer is to do.
+ *
+ * @param labels of its containers
+ * @throws `InvalidValue` at the place of what cannot be carried out
+ */
+export function readBalancerConfig(
+  at: PlacedValue,
+  labels: Readonly<Record<string, string>>,
+): BalancerConfig {
   const config: BalancerConfig = { portRules: [], certificates: [], ...readWith(at, configReaders) }
-  const found = balancerConfigProblem(config)
+  const found = balancerConfigProblem(config, labels)
   if (found === undefined) return config
   const place = found.rule === undefined ? at.path : [...at.path, 'port_rules', found.rule]
   throw at.file.invalid(place, found.problem, found.expected)

@@ -135,8 +135,6 @@ export const unsupportedLabels: readonly string[] = [
   'io.rancher.container.create_agent',
   'io.rancher.container.agent.',
   'io.rancher.container.requested_ip',
-  'io.rancher.lb_service.cert_dir',
-  'io.rancher.lb_service.default_cert_dir',
   'io.rancher.loadbalancer.',
   'io.rancher.service.selector.',
 ]

@@ -201,11 +201,12 @@ function checkName(at: PlacedValue, name: string): void {
 function readBalancing(
   kind: Service['kind'],
   places: readonly PlacedValue[],
+  labels: LaunchConfig['labels'],
 ): Pick<SingleDefinition, 'lbConfig' | 'lbTargetConfig'> {
   const place = places.findLast(at => readMap(at).lb_config !== undefined)
   if (kind === 'loadBalancerService') {
     const empty = { portRules: [], certificates: [] }
-    return { lbConfig: place === undefined ? empty : readBalancerConfig(child(place, 'lb_config')) }
+    return { lbConfig: place === undefined ? empty : readBalancerConfig(child(place, 'lb_config'), labels) }
   }
   return place === undefined ? {} : { lbTargetConfig: readBalancerTarget(child(place, 'lb_config')) }
 }
@@ -243,7 +244,7 @@ function readSingle(name: string, places: readonly PlacedValue[], context: ReadC
     batchSize: 1,
     startFirst: false,
     ...level,
-    ...readBalancing(kind, places),
+    ...readBalancing(kind, places, config.labels ?? {}),
     ...(hasContainers(kind) ? {} : { scale: 0 }),
     ...(external && hostname !== undefined ? { externalHostname: hostname } : {}),
     name,

@@ -38,7 +38,10 @@ function withHealthCheck(
 function serviceDefinition(
   input: Record<string, unknown>,
   present: Service | undefined,
-  balancing: (kind: Service['kind']) => Pick<ServiceDefinition, 'lbConfig' | 'lbTargetConfig'>,
+  balancing: (
+    kind: Service['kind'],
+    labels: LaunchConfig['labels'],
+  ) => Pick<ServiceDefinition, 'lbConfig' | 'lbTargetConfig'>,
 ): ServiceDefinition {
   const name = present?.name ?? String(input.name)
   const links = (input.serviceLinks ?? present?.serviceLinks ?? []) as { name: string; alias?: string }[]
@@ -57,7 +60,7 @@ function serviceDefinition(
     kind,
     externalIps: (input.externalIps ?? present?.externalIps ?? []) as string[],
     ...(typeof externalHostname === 'string' ? { externalHostname } : {}),
-    ...balancing(kind),
+    ...balancing(kind, launchConfig.labels),
     ...(drainTimeout === undefined ? {} : { drainTimeout }),
     scale: hasContainers(kind) ? ((input.scale ?? present?.scale ?? 1) as number) : 0,
     launchConfig: { ...launchConfig, image: imageOfKind(kind, launchConfig.image) },
@@ -104,9 +107,13 @@ export function serviceType({ model }: ApiContext): ResourceType<'service'> {
   /** What a service says of balancing, once it is known what kind of service it is. */
   const balancing =
     (input: Record<string, unknown>, accountId: string, present: Service | undefined) =>
-    (kind: Service['kind']): Pick<ServiceDefinition, 'lbConfig' | 'lbTargetConfig'> => {
+    (
+      kind: Service['kind'],
+      labels: LaunchConfig['labels'],
+    ): Pick<ServiceDefinition, 'lbConfig' | 'lbTargetConfig'> => {
       if (kind === 'loadBalancerService') {
-        if (input.lbConfig !== undefined) return { lbConfig: configs.parse(input.lbConfig, accountId) }
+        if (input.lbConfig !== undefined)
+          return { lbConfig: configs.parse(input.lbConfig, accountId, labels) }
         return { lbConfig: present?.lbConfig ?? { portRules: [], certificates: [] } }
       }
       const target =

@@ -1,10 +1,11 @@
 /** A load balancer service on two hosts: from a compose file to answers through its published ports. */
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
 import { createCertificateAuthority, issueCertificate } from '../../../kit/x509/index.ts'
 import { type ApiObject, Fleet, until } from '../../lab/fleet.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
+import { Peer } from '../network/lab.ts'
 
 t.setTimeout(300_000)
 
@@ -29,7 +30,9 @@ services:
         wait
   balancer:
     image: rancher/lb-service-haproxy:v0.9.13
-    ports: ["8000:80", "9443:443"]
+    ports: ["8000:80", "9443:443", "5300:53/udp"]
+    labels: {io.rancher.lb_service.cert_dir: /certs}
+    volumes: ["/run/certificates:/certs:ro"]
 `
 
 const rancherCompose = (scale: number, more = '') => `version: "2"
@@ -41,6 +44,9 @@ services:
         - {source_port: 80, service: web, target_port: 8080}
 ${more}`
 
+const UDP = `        - {source_port: 53, protocol: udp, service: web, target_port: 5353}
+`
+
 const HTTPS = `        - {source_port: 443, protocol: https, service: web, target_port: 8080}
       default_cert: site
 `
@@ -50,7 +56,12 @@ const SOON = 30_000
 
 interface BalancerContainer extends ApiObject {
   readonly balancerProblem: string | null
-  readonly balancerStatistics: readonly { name: string; kind: string; requestsTotal: number }[]
+  readonly balancerStatistics: readonly {
+    name: string
+    kind: string
+    requestsTotal: number
+    sessionsTotal: number
+  }[]
 }
 
 t.test('a load balancer', { skip, timeout: 240_000 }, async t => {
@@ -163,6 +174,63 @@ t.test('a load balancer', { skip, timeout: 240_000 }, async t => {
     )
     t.notOk(stdout.includes('PRIVATE'))
     t.match(await fleet.api('DELETE', `certificates/${made.id}`), { status: /4\d\d/ }, 'it is in use')
+  })
+
+  await t.test('has certificates that somebody renews in a directory', async t => {
+    const served = async (name: string) =>
+      /subject: CN=(\S+)/.exec(
+        (await curl(`https://${name}:9443/`, '--verbose', '--resolve', `${name}:9443:${place.address}`))
+          .stderr,
+      )?.[1]
+    const { cert, key } = await certificate('mounted.example')
+    // As certbot lays them out: the directory has links to what was renewed last.
+    for (const host of fleet.lab.hosts) {
+      const files = path.join(host.directory, 'mounted')
+      await mkdir(files, { recursive: true })
+      await writeFile(path.join(files, 'fullchain1.pem'), cert)
+      await writeFile(path.join(files, 'privkey1.pem'), key)
+      await host.run('mkdir', ['-p', '/run/certificates/mounted.example', '/run/certificates/.archive'])
+      for (const name of ['fullchain', 'privkey']) {
+        await host.run('cp', [path.join(files, `${name}1.pem`), '/run/certificates/.archive/'])
+        const link = `/run/certificates/mounted.example/${name}.pem`
+        await host.run('ln', ['-s', `../.archive/${name}1.pem`, link])
+      }
+    }
+    await until('it is served', 60_000, async () => (await served('mounted.example')) === 'mounted.example')
+    t.not(await served('site.example'), 'mounted.example')
+  })
+
+  await t.test('leads UDP, too', async t => {
+    await up(rancherCompose(3, UDP + HTTPS))
+    const peers = await Promise.all(
+      (await of('web')).map(async container => {
+        const host = await hostOf(container)
+        const format = ['inspect', '--format', '{{.State.Pid}}', String(container.externalId)]
+        const { stdout } = await host.run('docker', format)
+        const peer = await Peer.startIn(container.name, `/proc/${stdout.trim()}/ns/net`)
+        await peer.listen('udp', 5353)
+        return peer
+      }),
+    )
+    const outside = await Peer.startIn(
+      'outside',
+      `/proc/${fleet.host(place === fleet.first ? 2 : 1).holder}/ns/net`,
+    )
+    t.teardown(async () => {
+      for (const peer of [...peers, outside]) await peer.stop()
+    })
+    const found = new Set<string>()
+    await until('all three answer', SOON, async () => {
+      const answer = await outside.ask('udp', place.address, 5300, 500).catch(() => '')
+      if (answer !== '') found.add(answer.split(' ')[0] ?? '')
+      return found.size === 3
+    })
+    t.strictSame([...found].toSorted(), ['shop-web-1', 'shop-web-2', 'shop-web-3'])
+    await until('in the API', SOON, async () =>
+      ((await of('balancer')) as BalancerContainer[])[0]?.balancerStatistics.some(
+        ({ name, sessionsTotal }) => name === '53/udp' && sessionsTotal > 0,
+      ),
+    )
   })
 
   await t.test("shows an owner's mistake, and goes on", async t => {

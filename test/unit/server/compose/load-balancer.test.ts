@@ -75,7 +75,7 @@ t.test('what a target may say', async t => {
 
 t.test('what cannot be carried out is refused where it stands', async t => {
   const cases: [string, RegExp][] = [
-    ['{source_port: 53, protocol: udp, service: web, target_port: 53}', /udp, which HAProxy cannot balance/],
+    ['{source_port: 53, protocol: quic, service: web, target_port: 53}', /"quic"/],
     ['{source_port: 42, service: web, target_port: 1}', /reserved/],
     ['{source_port: 80, service: web}', /names no target port/],
     ['{source_port: 80, target_port: 1}', /names 0 targets/],
