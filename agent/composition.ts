@@ -100,7 +100,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   const statuses = new PodStatusWriter(client, log)
   const happenings = new PodEvents(client, nodeName, log)
   const cluster = new ClusterSource({ client, directory: path.join(dataDirectory, 'cluster'), log })
-  const { runtime, volumes } = podRuntime({
+  const { runtime, volumes, objects } = podRuntime({
     ...{ dataDirectory, engine, inventory, client, cluster, store, hostId, nodeName, machine, log },
     network: podNetwork,
     hostIp: address,
@@ -269,6 +269,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(statuses)
   await supervisor.start(happenings)
   await volumes.start()
+  await supervisor.start(objects)
   await supervisor.start(runtime)
   await supervisor.start(managed)
   await supervisor.start(pods)

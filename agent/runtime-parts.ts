@@ -43,11 +43,22 @@ export interface RuntimeContext {
   readonly log: Logger
 }
 
-export function podRuntime(context: RuntimeContext): { runtime: PodRuntime; volumes: PodVolumes } {
+export interface RuntimeParts {
+  readonly runtime: PodRuntime
+  readonly volumes: PodVolumes
+  readonly objects: PodObjects
+}
+
+export function podRuntime(context: RuntimeContext): RuntimeParts {
   const { dataDirectory, engine, inventory, client, cluster, store, log, hostIp, nodeName, machine } = context
   const diskOf = (uid: string) => store.directoryOf(uid)
   const volumes = new PodVolumes({ diskOf, memory: podMemory(dataDirectory) })
   const sandboxes = new Sandboxes(engine, inventory, context.network)
+  const objects = new PodObjects({
+    ...{ client, diskOf, log },
+    memoryOf: uid => volumes.memoryOf(uid),
+    onChange: uid => runtime.inputsChanged(uid),
+  })
   const messages = new TerminationMessages(engine, log)
   const place = (pod: Pod) => ({
     pod,
@@ -59,7 +70,7 @@ export function podRuntime(context: RuntimeContext): { runtime: PodRuntime; volu
     engine,
     sandboxes,
     images: new ImagePuller(engine, log),
-    objects: new PodObjects({ client, diskOf, memoryOf: uid => volumes.memoryOf(uid), log }),
+    objects,
     tokens: new AccountTokens(client, log),
     volumes,
     messages,
@@ -69,7 +80,7 @@ export function podRuntime(context: RuntimeContext): { runtime: PodRuntime; volu
     place,
     facts: { nodeName, hostIp, allocatable: machine },
   })
-  const runtime = new PodRuntime({
+  const runtime: PodRuntime = new PodRuntime({
     engine,
     inventory,
     sandboxes,
@@ -83,5 +94,5 @@ export function podRuntime(context: RuntimeContext): { runtime: PodRuntime; volu
     place,
     log,
   })
-  return { runtime, volumes }
+  return { runtime, volumes, objects }
 }

@@ -12,7 +12,7 @@ import { runtimeErrors } from './errors.ts'
 import { ensureHostsFile } from './hosts-file.ts'
 import type { ImagePuller } from './image-puller.ts'
 import type { PodInputs } from './pod-inputs.ts'
-import { FRESH_FOR_VOLUMES, type PodObjects } from './pod-objects.ts'
+import type { PodObjects } from './pod-objects.ts'
 import type { WaitingReason } from './pod-status.ts'
 import { PodVolumes } from './pod-volumes.ts'
 import { loginsOf } from './registry-logins.ts'
@@ -85,7 +85,7 @@ export class ContainerMaker {
     const podIp = sandboxes.address(pod, sandboxId, facts.hostIp) ?? ''
     let context: ContentContext
     try {
-      context = await this.#context(pod, podIp)
+      context = await this.#context(pod, podIp, 'container')
       await volumes.prepare(context, new Set(container.volumeMounts?.map(({ name }) => name)))
     } catch (error) {
       return waitingFor('ContainerCreating', error)
@@ -135,8 +135,17 @@ export class ContainerMaker {
   async refresh(pod: Pod, sandboxId: string): Promise<void> {
     const { sandboxes, volumes, facts } = this.#options
     const podIp = sandboxes.address(pod, sandboxId, facts.hostIp) ?? ''
-    const context = await this.#context(pod, podIp, FRESH_FOR_VOLUMES)
+    const context = await this.#context(pod, podIp, 'volumes')
     await volumes.prepare(context, PodVolumes.changing(pod))
+  }
+
+  /** From now on the runtime hears of changes of what the pod's volumes are made of. */
+  follow(pod: Pod): void {
+    this.#options.objects.follow(pod)
+  }
+
+  unfollow(uid: string): void {
+    this.#options.objects.unfollow(uid)
   }
 
   /** Nothing is left of a pod but its directory. */
@@ -146,9 +155,9 @@ export class ContainerMaker {
     await this.#options.volumes.remove(uid)
   }
 
-  async #context(pod: Pod, podIp: string, fresh?: number): Promise<ContentContext> {
+  async #context(pod: Pod, podIp: string, use: 'container' | 'volumes'): Promise<ContentContext> {
     const { objects, facts } = this.#options
-    const inputs = await objects.of(pod, fresh)
+    const inputs = await objects.of(pod, use)
     return { pod, inputs, facts: { ...facts, podIp }, tokens: await this.#tokensOf(pod) }
   }
 

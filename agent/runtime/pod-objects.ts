@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import {
+  type Daemon,
   explainError,
   isDroverError,
   type Logger,
@@ -13,19 +14,24 @@ import {
   writeFileDurably,
 } from '../../kit/index.ts'
 import {
+  type ConfigMap,
   type KubernetesClient,
   type KubernetesObject,
   type PersistentVolumeClaim,
   type Pod,
   podReferences,
+  type Secret,
 } from '../../protocol/kubernetes/index.ts'
+import { ObjectWatches } from './object-watches.ts'
 import { type InputKind, inputKey, PodInputs } from './pod-inputs.ts'
 
 export interface PodObjectsOptions {
-  readonly client: Pick<KubernetesClient, 'get'>
+  readonly client: Pick<KubernetesClient, 'get' | 'list' | 'watch'>
   /** The directory of a pod on disk, and on a file system in memory. */
   readonly diskOf: (uid: string) => string
   readonly memoryOf: (uid: string) => string
+  /** What volumes of a pod are made of has changed. */
+  readonly onChange: (uid: string) => void
   readonly log: Logger
 }
 
@@ -40,33 +46,69 @@ interface Known {
 const FRESH = 2_000
 
 /** And for volumes that are brought up to date: pods that share an object share the question. */
-export const FRESH_FOR_VOLUMES = 20_000
+const FRESH_FOR_VOLUMES = 20_000
+
+/** Every pod has it, and it changes once in years: not worth a watch. */
+const AUTHORITY = 'kube-root-ca.crt'
 
 /** Objects that are remembered at one time; pods beyond them ask again. */
 const CAPACITY = 5_000
 
 const FILE = 'objects.json'
 
+function pathOf(kind: InputKind, namespace: string, name: string): `/api/v1/${string}` {
+  const place = kind === 'persistentvolumes' ? '' : `namespaces/${encodeURIComponent(namespace)}/`
+  return `/api/v1/${place}${kind}/${encodeURIComponent(name)}`
+}
+
 /** Null for what does not exist: that, too, is known. */
 type Kept = Readonly<Record<string, KubernetesObject | null>>
 
-export class PodObjects {
+export class PodObjects implements Daemon {
+  readonly name = 'objects of pods'
   readonly #options: PodObjectsOptions
+  readonly #watches: ObjectWatches
   readonly #known = new Map<string, Known>()
   /** What is on disk of each pod, as text. */
   readonly #written = new Map<string, string>()
 
   constructor(options: PodObjectsOptions) {
     this.#options = options
+    this.#watches = new ObjectWatches({
+      ...options,
+      onObject: (place, object) => this.#note(pathOf(place.kind, place.namespace, place.name), object),
+    })
+  }
+
+  start(): Promise<void> {
+    return this.#watches.start()
+  }
+
+  stop(): Promise<void> {
+    return this.#watches.stop()
+  }
+
+  /** From now on changes of what the pod's volumes are made of are heard of. */
+  follow({ metadata: { namespace = '', uid = '' }, spec: { volumes = [] } }: Pod): void {
+    const places = podReferences({ containers: [], volumes }).flatMap(({ kind, name }) =>
+      kind === 'persistentvolumeclaims' || name === AUTHORITY || this.#isImmutable(kind, namespace, name)
+        ? []
+        : [{ kind, namespace, name }],
+    )
+    this.#watches.follow(uid, places)
+  }
+
+  unfollow(uid: string): void {
+    this.#watches.follow(uid, [])
   }
 
   /**
    * Everything that the pod refers to, as it is now; as it was where no server says it.
    *
-   * @param fresh milliseconds for which what was read is good enough
+   * @param use a container that is made, or volumes that are brought up to date
    * @throws `ApiUnreachable` when something was never read and cannot be
    */
-  async of(pod: Pod, fresh = FRESH): Promise<PodInputs> {
+  async of(pod: Pod, use: 'container' | 'volumes'): Promise<PodInputs> {
     const { uid = '' } = pod.metadata
     const known = new Map<string, KubernetesObject | null>()
     const objects = new Map<string, KubernetesObject>()
@@ -77,7 +119,7 @@ export class PodObjects {
     let kept: Kept | undefined
     const read = async (kind: InputKind, name: string) => {
       try {
-        note(kind, name, (await this.#read(kind, pod.metadata.namespace ?? '', name, fresh)) ?? null)
+        note(kind, name, (await this.#read(kind, pod.metadata.namespace ?? '', name, use)) ?? null)
       } catch (error) {
         kept ??= await this.#load(uid)
         const before = kept[inputKey(kind, name)]
@@ -108,20 +150,37 @@ export class PodObjects {
     kind: InputKind,
     namespace: string,
     name: string,
-    fresh: number,
+    use: 'container' | 'volumes',
   ): Promise<KubernetesObject | undefined> {
-    const place = kind === 'persistentvolumes' ? '' : `namespaces/${encodeURIComponent(namespace)}/`
-    const target = `/api/v1/${place}${kind}/${encodeURIComponent(name)}` as const
+    const target = pathOf(kind, namespace, name)
     const known = this.#known.get(target)
-    if (known !== undefined && performance.now() - known.at < fresh) return known.object
+    if (known !== undefined) {
+      const followed =
+        (kind === 'configmaps' || kind === 'secrets') && this.#watches.isFollowed({ kind, namespace, name })
+      if (use === 'volumes' && followed) return known.object
+      if (performance.now() - known.at < (use === 'volumes' ? FRESH_FOR_VOLUMES : FRESH)) return known.object
+    }
+    const begin = performance.now()
     const object = await this.#ask(target)
+    // What a watch said meanwhile is newer than this answer may be.
+    const newer = this.#known.get(target)
+    if (newer !== undefined && newer.at > begin) return newer.object
+    this.#note(target, object)
+    return object
+  }
+
+  #note(target: string, object: KubernetesObject | undefined): void {
     this.#known.delete(target)
     if (this.#known.size >= CAPACITY) {
       const [oldest] = this.#known.keys()
       if (oldest !== undefined) this.#known.delete(oldest)
     }
     this.#known.set(target, { object, at: performance.now() })
-    return object
+  }
+
+  #isImmutable(kind: InputKind, namespace: string, name: string): boolean {
+    const object: (ConfigMap | Secret) | undefined = this.#known.get(pathOf(kind, namespace, name))?.object
+    return object?.immutable === true
   }
 
   async #ask(target: `/api/v1/${string}`): Promise<KubernetesObject | undefined> {

@@ -88,7 +88,7 @@ export function initFailed({ spec }: Pod, view: PodView): boolean {
 }
 
 /** Whether everything that the pod is for has ended for good. */
-function isOver(pod: Pod, view: PodView): boolean {
+export function isOver(pod: Pod, view: PodView): boolean {
   const policy = pod.spec.restartPolicy ?? 'Always'
   const ended = pod.spec.containers.every(({ name }) => {
     const run = view.containers.get(name)?.[0]?.details

@@ -4,7 +4,7 @@ import type { KubernetesClient, ResourcePath } from './client.ts'
 import type { KubernetesObject } from './types.ts'
 
 export interface InformerOptions<T extends KubernetesObject, Kept extends KubernetesObject = T> {
-  readonly client: KubernetesClient
+  readonly client: Pick<KubernetesClient, 'list' | 'watch'>
   /** The collection: `/api/v1/pods`. */
   readonly path: ResourcePath
   readonly query?: Readonly<Record<string, string>>

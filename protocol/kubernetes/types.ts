@@ -288,12 +288,14 @@ export interface ConfigMap extends KubernetesObject {
   data?: Record<string, string>
   /** Base64. */
   binaryData?: Record<string, string>
+  immutable?: boolean
 }
 
 export interface Secret extends KubernetesObject {
   type?: string
   /** Base64. */
   data?: Record<string, string>
+  immutable?: boolean
 }
 
 export interface PersistentVolumeClaim extends KubernetesObject {

@@ -132,9 +132,13 @@ function isReferenced(
   return true
 }
 
+/** Those of which an agent follows single objects. */
+const FOLLOWED: ReadonlySet<string> = new Set(['configmaps', 'secrets'])
+
 /** One object by its name, when a pod that is bound to the node refers to it. */
 const referenced: NodeRule = (node, { verb, namespace, name, resource, requiredField }, view) => {
-  if (verb !== 'get' && verb !== 'list' && verb !== 'watch') return NO_OPINION
+  const follows = (verb === 'list' || verb === 'watch') && FOLLOWED.has(resource)
+  if (verb !== 'get' && !follows) return NO_OPINION
   const wanted = verb === 'get' ? name : (requiredField('metadata.name') ?? '')
   if (wanted === '' || namespace === '') return deny('can only read individual resources of this type')
   if (resource === 'configmaps' && wanted === AUTHORITY) return ALLOWED

@@ -42,9 +42,10 @@ t.test('objects are read, kept, and remembered without a server', async t => {
     client: { get: async (target: string) => get(target) } as never,
     diskOf: (uid: string) => path.join(directory, 'disk', uid),
     memoryOf: (uid: string) => path.join(directory, 'memory', uid),
+    onChange: () => {},
     log,
   })
-  const inputs = await new PodObjects(options(target => OBJECTS[target] ?? {})).of(pod)
+  const inputs = await new PodObjects(options(target => OBJECTS[target] ?? {})).of(pod, 'container')
   t.equal(inputs.configMap('c', false)?.data?.open, 'yes')
   t.strictSame(inputs.claim('claim'), { path: '/data' })
   const text = await readFile(path.join(directory, 'disk/u/objects.json'), 'utf8')
@@ -54,9 +55,9 @@ t.test('objects are read, kept, and remembered without a server', async t => {
       throw kubernetesErrors.ApiUnreachable({ object: 'api' })
     }),
   )
-  t.equal((await away.of(pod)).secret('s', false)?.data?.hidden, 'canary')
+  t.equal((await away.of(pod, 'container')).secret('s', false)?.data?.hidden, 'canary')
   await rm(path.join(directory, 'memory'), { recursive: true })
-  await t.rejects(away.of(pod), { code: 'ApiUnreachable' }, 'after a reboot')
+  await t.rejects(away.of(pod, 'container'), { code: 'ApiUnreachable' }, 'after a reboot')
 })
 
 t.test('tokens are asked for, renewed in time, and kept while they are valid', async t => {

@@ -82,7 +82,12 @@ function makeWorld(overrides: { remove?: () => Promise<void>; makeSandbox?: () =
             }),
           )),
     },
-    maker: { make: async () => ({ kind: 'made', dockerId: 'c2' }), forget: async () => {} },
+    maker: {
+      make: async () => ({ kind: 'made', dockerId: 'c2' }),
+      forget: async () => {},
+      follow: () => {},
+      unfollow: () => {},
+    },
     messages: { read: async () => {}, get: () => undefined },
     ender: { end: async () => 100, forget: () => {} },
     store: { get: () => pod, uids: () => ['u'], directoryOf: () => DIRECTORY },
