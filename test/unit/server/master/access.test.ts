@@ -180,7 +180,11 @@ t.test('agents of hosts', async t => {
     ['GET', '/api/v1/namespaces/default/secrets?watch=1&fieldSelector=metadata.namespace%3Ddefault', 403],
     ['GET', '/api/v1/namespaces/default/configmaps?fieldSelector=metadata.name%3Dof-mine', 403],
     ['GET', '/api/v1/namespaces/default/persistentvolumeclaims/claim-mine', 200],
-    ['GET', '/api/v1/namespaces/default/persistentvolumeclaims?fieldSelector=metadata.name%3Dclaim-mine', 403],
+    [
+      'GET',
+      '/api/v1/namespaces/default/persistentvolumeclaims?fieldSelector=metadata.name%3Dclaim-mine',
+      403,
+    ],
     ['GET', '/api/v1/namespaces/default/persistentvolumeclaims/claim-other', 403],
     ['GET', '/api/v1/persistentvolumes/volume-mine', 404],
     ['GET', '/api/v1/persistentvolumes/volume-other', 403],
