@@ -29,6 +29,13 @@ interface Input {
   readonly closable: boolean
 }
 
+/** Milliseconds in which the output of a container that ended has been sent. */
+const LAST_OUTPUT = 1_000
+
+function notRunning({ pod, container }: ContainerCommand): Error {
+  return protocolErrors.RequestFailed({ message: `container "${container}" of pod "${pod}" is not running` })
+}
+
 function outcome(exitCode: number): Buffer {
   const status =
     exitCode === 0
@@ -85,9 +92,21 @@ export class PodCommands {
     const { stdin, stdout, stderr } = wanted
     const details = this.#running(wanted)
     const running = await this.#engine.attach(details.id, { stdin, stdout, stderr: stderr || details.tty })
+    this.#endOfEnded(details, wanted, running.stream)
     // Docker would end the output together with the input of a client that came to watch.
     await this.#carry(running, stream, { stdin, tty: details.tty, closable: details.stdinOnce })
     await this.#end(stream, outcome(0))
+  }
+
+  /** Docker never ends the streams of those who attach to a container that has ended just before. */
+  #endOfEnded({ id }: ContainerDetails, wanted: ContainerCommand, stream: Running['stream']): void {
+    const look = async () => {
+      const details = await this.#inventory.refresh(id)
+      if (details?.status === 'running' || stream.destroyed) return
+      const timer = setTimeout(() => stream.destroy(notRunning(wanted)), LAST_OUTPUT)
+      stream.once('close', () => clearTimeout(timer))
+    }
+    look().catch(error => stream.destroy(error instanceof Error ? error : new Error(String(error))))
   }
 
   /** Connects to a port of a pod, from inside of it. @throws `RequestFailed`, the system's error */
@@ -107,13 +126,14 @@ export class PodCommands {
     ])
   }
 
-  #running({ uid, pod, container }: ContainerCommand): ContainerDetails {
+  #running(wanted: ContainerCommand): ContainerDetails {
+    const { uid, container } = wanted
     const found = [...this.#inventory.all()].find(
       ({ labels, status }) =>
         labels[LABEL.podUid] === uid && labels[LABEL.podContainer] === container && status === 'running',
     )
     if (found !== undefined) return found
-    throw protocolErrors.RequestFailed({ message: `container "${container}" of pod "${pod}" is not running` })
+    throw notRunning(wanted)
   }
 
   /** Carries input and output until there is no more output. */

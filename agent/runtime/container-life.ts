@@ -26,9 +26,9 @@ const START_HOOK_DEADLINE = 10 * 60_000
 
 const DEFAULT_GRACE = 30
 
-/** In the order in which they start. */
+/** In the order in which they start; ephemeral ones may come at any time. */
 export function allContainers({ spec }: Pod): readonly Container[] {
-  return [...(spec.initContainers ?? []), ...spec.containers]
+  return [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])]
 }
 
 function containerOf(pod: Pod, { name }: Pick<ContainerView, 'name'>): Container | undefined {

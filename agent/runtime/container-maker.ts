@@ -39,6 +39,14 @@ export interface ContainerMakerOptions {
   readonly facts: Omit<PodFacts, 'podIp'>
 }
 
+/** Which run of a container is to be made, and where. */
+export interface ContainerStart {
+  readonly attempt: number
+  readonly sandboxId: string
+  /** Docker's id of the container whose processes it is to see. */
+  readonly processesOf?: string
+}
+
 export type Made =
   | { readonly kind: 'made'; readonly dockerId: string }
   /** It cannot be made yet; `retryIn` milliseconds, undefined when something else will wake. */
@@ -77,8 +85,7 @@ export class ContainerMaker {
   async make(
     pod: Pod,
     container: Container,
-    attempt: number,
-    sandboxId: string,
+    { attempt, sandboxId, processesOf }: ContainerStart,
     done: () => void,
   ): Promise<Made> {
     const { engine, images, sandboxes, diskOf, volumes, messages, facts } = this.#options
@@ -120,6 +127,7 @@ export class ContainerMaker {
         container,
         attempt,
         sandboxId,
+        processesOf,
         podIp,
         macAddress: sandboxes.macAddress(sandboxId),
         hostsFile: await ensureHostsFile(diskOf(uid), hostsFileText(pod, podIp)),

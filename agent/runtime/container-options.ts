@@ -204,6 +204,8 @@ export interface ContainerPlace extends PodPlace {
   readonly container: Container
   readonly attempt: number
   readonly sandboxId: string
+  /** Docker's id of the container whose processes it sees; those of its pod's specification when undefined. */
+  readonly processesOf: string | undefined
   readonly podIp: string
   readonly macAddress: string | undefined
   /** The file that its containers see as /etc/hosts. */
@@ -254,7 +256,9 @@ export function containerOptions(place: ContainerPlace): ContainerCreateOptions 
     HostConfig: {
       NetworkMode: `container:${sandboxId}`,
       IpcMode: `container:${sandboxId}`,
-      ...processNamespace(pod, sandboxId),
+      ...(place.processesOf === undefined
+        ? processNamespace(pod, sandboxId)
+        : { PidMode: `container:${place.processesOf}` }),
       ...securityOptions(pod, security, place.seccompProfile),
       Binds: [
         ...place.mounts.map(bindOf),

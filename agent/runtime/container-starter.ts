@@ -19,6 +19,8 @@ export interface ContainerStarterOptions {
   readonly tell: (uid: string, happening: Happening) => void
 }
 
+type ContainerStart = Extract<ContainerDecision, { kind: 'start' }>
+
 export class ContainerStarter {
   readonly #options: ContainerStarterOptions
 
@@ -47,13 +49,16 @@ export class ContainerStarter {
           message: `started again in ${Math.ceil(decision.milliseconds / 1000)} s: it keeps ending soon after its start`,
         })
         return decision.milliseconds
+      case 'blocked':
+        waiting.set(uid, [name], { reason: 'CreateContainerConfigError', message: decision.message })
+        return undefined
       case 'start-made':
         await this.#start(uid, pod, name, decision.id, sandboxId)
         return undefined
       case 'stop':
         return await life.endOne(pod, decision.view)
       case 'start': {
-        const made = await this.#make(uid, pod, name, decision.attempt, sandboxId)
+        const made = await this.#make(uid, pod, name, decision, sandboxId)
         if (made?.kind !== 'made') return made?.retryIn
         await this.#start(uid, pod, name, made.dockerId, sandboxId)
         return undefined
@@ -65,14 +70,14 @@ export class ContainerStarter {
     uid: string,
     pod: Pod,
     name: string,
-    attempt: number,
+    start: ContainerStart,
     sandboxId: string,
   ): Promise<Made | undefined> {
     const { maker, waiting, onChange } = this.#options
     const container = allContainers(pod).find(candidate => candidate.name === name)
     if (container === undefined) return undefined
     try {
-      const made = await maker.make(pod, container, attempt, sandboxId, () => onChange(uid))
+      const made = await maker.make(pod, container, { ...start, sandboxId }, () => onChange(uid))
       if (made.kind === 'waiting' && made.reason !== undefined) waiting.set(uid, [name], made.reason)
       return made
     } catch (error) {

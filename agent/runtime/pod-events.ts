@@ -97,8 +97,8 @@ export class PodEvents implements Daemon {
     }
   }
 
-  async #tell({ metadata }: Pod, { type, reason, message, container }: Happening): Promise<void> {
-    const { namespace = '', name, uid = '', resourceVersion } = metadata
+  async #tell(pod: Pod, { type, reason, message, container }: Happening): Promise<void> {
+    const { namespace = '', name, uid = '', resourceVersion } = pod.metadata
     const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/events` as const
     const text = message.slice(0, LONGEST_MESSAGE)
     const key = JSON.stringify([uid, container, reason, text])
@@ -116,7 +116,7 @@ export class PodEvents implements Daemon {
       metadata: { name: fresh.name, namespace },
       involvedObject: {
         ...{ apiVersion: 'v1', kind: 'Pod', namespace, name, uid, resourceVersion },
-        ...(container === undefined ? {} : { fieldPath: `spec.containers{${container}}` }),
+        ...(container === undefined ? {} : { fieldPath: fieldPathOf(pod, container) }),
       },
       ...{ type, reason, message: text, count: 1, firstTimestamp: now, lastTimestamp: now },
       source: { component: 'kubelet', host: this.#node },
@@ -125,6 +125,17 @@ export class PodEvents implements Daemon {
     })
     remember(this.#told, key, fresh)
   }
+}
+
+/** Where a container is in the pod's specification, in Kubernetes' way. */
+function fieldPathOf({ spec }: Pod, container: string): string {
+  const has = (list: readonly { readonly name: string }[] = []) => list.some(({ name }) => name === container)
+  const field = has(spec.initContainers)
+    ? 'initContainers'
+    : has(spec.ephemeralContainers)
+      ? 'ephemeralContainers'
+      : 'containers'
+  return `spec.${field}{${container}}`
 }
 
 /** Adds to a map that forgets its oldest entry when it is full. */

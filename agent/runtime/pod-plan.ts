@@ -1,5 +1,5 @@
 /** What has to be done next for a pod that should run. Pure. */
-import type { Container, Pod } from '../../protocol/kubernetes/index.ts'
+import type { Container, EphemeralContainer, Pod } from '../../protocol/kubernetes/index.ts'
 import type { ContainerView, PodView, SandboxView } from './pod-view.ts'
 import { shouldRestart } from './restart-policy.ts'
 
@@ -7,7 +7,14 @@ import { shouldRestart } from './restart-policy.ts'
 export type ContainerDecision =
   | { readonly kind: 'keep' }
   /** Make and start it as the given attempt. */
-  | { readonly kind: 'start'; readonly attempt: number }
+  | {
+      readonly kind: 'start'
+      readonly attempt: number
+      /** Docker's id of the container whose processes it is to see. */
+      readonly processesOf?: string
+    }
+  /** It cannot be made as long as something is not there. */
+  | { readonly kind: 'blocked'; readonly message: string }
   /** It was made but never started: start it. */
   | { readonly kind: 'start-made'; readonly id: string }
   /** Start it again in so many milliseconds. */
@@ -151,6 +158,28 @@ function decideInit(pod: Pod, view: PodView, sandboxId: string, context: PlanCon
   return { decisions, passed }
 }
 
+/** Ephemeral containers are started once, whatever else the pod does, and never again. */
+function decideEphemeral(
+  { name, targetContainerName: target = '' }: EphemeralContainer,
+  view: PodView,
+  sandboxId: string,
+  over: boolean,
+): ContainerDecision {
+  const run = view.containers.get(name)?.[0]
+  if (run !== undefined) {
+    const { status, error, id, pid } = run.details
+    if (over && pid !== 0) return { kind: 'stop', view: run, unwell: false }
+    if (run.sandboxId === sandboxId && status === 'created' && error === '') return { kind: 'start-made', id }
+    return status === 'running' || status === 'paused' ? { kind: 'keep' } : { kind: 'done' }
+  }
+  if (over) return { kind: 'done' }
+  if (target === '') return { kind: 'start', attempt: 0 }
+  const processes = view.containers.get(target)?.[0]?.details
+  return processes?.status === 'running'
+    ? { kind: 'start', attempt: 0, processesOf: processes.id }
+    : { kind: 'blocked', message: `the container ${target}, whose processes it is to see, does not run` }
+}
+
 /** The order in which sidecars end: the last one first, when none after it runs any more. */
 function inTurn(pod: Pod, decisions: Map<string, ContainerDecision>): void {
   let waiting = false
@@ -169,7 +198,12 @@ export function planPod(pod: Pod, view: PodView, context: PlanContext): PodPlan 
   const usable =
     newest?.details.status === 'running' && context.attached(newest.details.id) ? newest : undefined
   const own = pod.spec.containers.map(({ name }) => name)
-  const names = new Set([...own, ...(pod.spec.initContainers ?? []).map(({ name }) => name)])
+  const ephemeral = pod.spec.ephemeralContainers ?? []
+  const names = new Set([
+    ...own,
+    ...(pod.spec.initContainers ?? []).map(({ name }) => name),
+    ...ephemeral.map(({ name }) => name),
+  ])
   const kill: string[] = []
   const remove: string[] = view.sandboxes
     .filter(sandbox => sandbox !== usable)
@@ -218,5 +252,9 @@ export function planPod(pod: Pod, view: PodView, context: PlanContext): PodPlan 
     )
   }
   inTurn(pod, decisions)
+  const over = ephemeral.length > 0 && isOver(pod, view)
+  for (const each of ephemeral) {
+    decisions.set(each.name, decideEphemeral(each, view, usable.details.id, over))
+  }
   return { kill, remove, sandbox: { kind: 'keep', view: usable }, containers: decisions }
 }

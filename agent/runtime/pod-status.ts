@@ -151,6 +151,12 @@ export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodS
     const succeeded = 'terminated' in status.state && status.state.terminated.exitCode === 0
     return specification.restartPolicy === 'Always' ? status : { ...status, ready: succeeded }
   })
+  // Nobody's readiness depends on them.
+  const ephemeralContainerStatuses = (pod.spec.ephemeralContainers ?? []).map(specification => ({
+    ...statusOf(specification),
+    ready: false,
+    started: false,
+  }))
   const phase = phaseOf(pod, containerStatuses, initFailed(pod, view))
   const before = pod.status?.conditions ?? []
   const sidecars = initContainerStatuses.filter(
@@ -171,6 +177,7 @@ export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodS
     qosClass: qosClassOf(pod),
     containerStatuses,
     ...(initContainerStatuses.length === 0 ? {} : { initContainerStatuses }),
+    ...(ephemeralContainerStatuses.length === 0 ? {} : { ephemeralContainerStatuses }),
     ...(podIp === undefined ? {} : { podIP: podIp, podIPs: [{ ip: podIp }] }),
     conditions: [
       condition('PodReadyToStartContainers', podIp !== undefined, before, now),

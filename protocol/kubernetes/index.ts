@@ -22,6 +22,7 @@ export type {
   EndpointConditions,
   EndpointSlice,
   EnvironmentVariable,
+  EphemeralContainer,
   HttpGetAction,
   KeyToPath,
   KubernetesList,

@@ -43,12 +43,15 @@ function ofVolumes({ volumes = [] }: Pick<PodSpec, 'volumes'>): (PodReference | 
   ])
 }
 
-type Referring = Pick<PodSpec, 'containers' | 'initContainers' | 'volumes' | 'imagePullSecrets'>
+type Referring = Pick<
+  PodSpec,
+  'containers' | 'initContainers' | 'ephemeralContainers' | 'volumes' | 'imagePullSecrets'
+>
 
 /** Each object once; it is optional when it is so wherever it is named. */
 export function podReferences(spec: Referring): readonly PodReference[] {
   const found = new Map<string, PodReference>()
-  const containers = [...(spec.initContainers ?? []), ...spec.containers]
+  const containers = [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])]
   const all = [
     ...containers.flatMap(ofContainer),
     ...ofVolumes(spec),

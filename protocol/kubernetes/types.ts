@@ -162,6 +162,11 @@ export interface Container {
   tty?: boolean
 }
 
+export interface EphemeralContainer extends Container {
+  /** The container whose processes it sees. */
+  targetContainerName?: string
+}
+
 /** Which keys become which files. */
 export interface KeyToPath {
   key: string
@@ -204,6 +209,7 @@ export interface Toleration {
 export interface PodSpec {
   containers: Container[]
   initContainers?: Container[]
+  ephemeralContainers?: EphemeralContainer[]
   serviceAccountName?: string
   securityContext?: PodSecurityContext
   shareProcessNamespace?: boolean
@@ -276,6 +282,7 @@ export interface PodStatus {
   startTime?: string
   containerStatuses?: ContainerStatus[]
   initContainerStatuses?: ContainerStatus[]
+  ephemeralContainerStatuses?: ContainerStatus[]
   qosClass?: string
 }
 

@@ -87,6 +87,8 @@ export interface VolumeMount {
   name: string
   mountPath: string
   readOnly?: boolean
+  subPath?: string
+  subPathExpr?: string
 }
 
 export interface Container {
@@ -98,6 +100,10 @@ export interface Container {
   env?: EnvVar[]
   resources?: ResourceRequirements
   volumeMounts?: VolumeMount[]
+}
+
+export interface EphemeralContainer extends Container {
+  targetContainerName?: string
 }
 
 export interface Toleration {
@@ -127,6 +133,7 @@ export interface Volume {
 export interface PodSpec {
   containers: Container[]
   initContainers?: Container[]
+  ephemeralContainers?: EphemeralContainer[]
   volumes?: Volume[]
   nodeName?: string
   nodeSelector?: Record<string, string>
@@ -180,6 +187,7 @@ export interface PodStatus {
   qosClass?: string
   containerStatuses?: ContainerStatus[]
   initContainerStatuses?: ContainerStatus[]
+  ephemeralContainerStatuses?: ContainerStatus[]
 }
 
 export interface Pod extends KubernetesObject {

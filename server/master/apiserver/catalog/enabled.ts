@@ -98,7 +98,10 @@ export const ENABLED: readonly EnabledResource[] = [
   {
     path: '/v1/pods',
     strategy: podStrategy,
-    subresources: ['status', 'binding', 'eviction', 'log', 'exec', 'attach', 'portforward', 'proxy'],
+    subresources: [
+      ...['status', 'ephemeralcontainers', 'binding', 'eviction'],
+      ...['log', 'exec', 'attach', 'portforward', 'proxy'],
+    ],
   },
   { path: '/v1/services', strategy: serviceStrategy, subresources: ['status', 'proxy'] },
   { path: '/v1/configmaps', strategy: configMapStrategy },

@@ -407,7 +407,7 @@ export class ResourceVerbs {
 const NO_SELECTORS = { labelSelector: undefined, fieldSelector: undefined }
 
 /** Subresources that are parts of the object itself. */
-const PARTS: ReadonlySet<string> = new Set<Part>(['status', 'finalize', 'approval'])
+const PARTS: ReadonlySet<string> = new Set<Part>(['status', 'finalize', 'approval', 'ephemeralcontainers'])
 
 function partOf({ subresource }: ResourceTarget): Part {
   return subresource !== undefined && PARTS.has(subresource.name) ? (subresource.name as Part) : ''

@@ -19,6 +19,7 @@ export {
   ipAddressStrategy,
   networkPolicyStrategy,
 } from './networking.ts'
+export type { ObjectPart } from './object-part.ts'
 export * as plain from './plain.ts'
 export { isOver, podStrategy } from './pods.ts'
 export {

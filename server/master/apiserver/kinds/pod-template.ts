@@ -30,7 +30,7 @@ export function validateTemplate(
   const { restartPolicy } = template.spec
   return [
     ...validateLabels(template.metadata?.labels ?? {}, `${field}.metadata.labels`),
-    ...validatePod(pod).map(problem => ({ ...problem, field: `${field}.${problem.field}` })),
+    ...validatePod(pod, undefined).map(problem => ({ ...problem, field: `${field}.${problem.field}` })),
     ...(restartPolicies.includes(restartPolicy)
       ? []
       : [notSupported(`${field}.spec.restartPolicy`, restartPolicy, restartPolicies)]),

@@ -1,5 +1,6 @@
 /** What a pod's specification must fulfil beyond its types (`k8s.io/kubernetes/pkg/apis/core/validation`). */
 
+import type { Frozen } from '../json.ts'
 import { duplicateNames, validateLabels } from '../metadata.ts'
 import {
   checkDnsLabel,
@@ -28,6 +29,7 @@ import {
   required,
 } from '../problems.ts'
 import { quantityValue } from '../schema/index.ts'
+import { ephemeralProblems } from './ephemeral-containers.ts'
 
 const HIGHEST_PORT = 65_535
 
@@ -206,16 +208,19 @@ function validateNumbers(spec: PodSpec): FieldProblem[] {
   return problems
 }
 
-export function validatePod(pod: Pod): FieldProblem[] {
+/** @param old the version before, of an update */
+export function validatePod(pod: Pod, old: Frozen<Pod> | undefined): FieldProblem[] {
   const { spec } = pod
   const containers = spec.containers ?? []
   const initContainers = spec.initContainers ?? []
+  const ephemeralContainers = spec.ephemeralContainers ?? []
   const volumes = new Set((spec.volumes ?? []).map(volume => volume.name))
   const problems = [...validateVolumes(spec.volumes ?? []), ...validateNumbers(spec)]
   if (spec.containers?.length === 0) problems.push(required('spec.containers'))
   for (const [field, list] of [
     ['spec.initContainers', initContainers],
     ['spec.containers', containers],
+    ['spec.ephemeralContainers', ephemeralContainers],
   ] as const) {
     for (const [index, container] of list.entries()) {
       problems.push(...validateContainer(container, `${field}[${index}]`, spec, volumes))
@@ -223,6 +228,10 @@ export function validatePod(pod: Pod): FieldProblem[] {
   }
   const names = [...containers, ...initContainers].map(container => container.name)
   problems.push(...duplicateNames(names, index => `spec.containers[${index}].name`))
+  problems.push(...ephemeralProblems(spec))
+  if (old === undefined && ephemeralContainers.length > 0) {
+    problems.push(forbiddenField('spec.ephemeralContainers', 'cannot be set on create'))
+  }
   problems.push(...validateHostPorts(containers, 'spec.containers'))
   if (spec.nodeSelector !== undefined)
     problems.push(...validateLabels(spec.nodeSelector, 'spec.nodeSelector'))

@@ -2,6 +2,7 @@
 import type { Frozen } from '../json.ts'
 import type { Container, DeleteOptions, Pod, PodSpec } from '../objects.ts'
 import { podPrinter } from '../printing/index.ts'
+import { ephemeralContainersPart } from './ephemeral-containers.ts'
 import { validatePodUpdate } from './pod-updates.ts'
 import { validatePod } from './pod-validation.ts'
 import { defineStrategy, selectableFields } from './strategy.ts'
@@ -60,6 +61,7 @@ export function completePodSpec(spec: PodSpec, use: 'pod' | 'template'): void {
   }
   for (const container of spec.containers ?? []) completeContainer(container, spec.hostNetwork === true)
   for (const container of spec.initContainers ?? []) completeContainer(container, spec.hostNetwork === true)
+  for (const container of spec.ephemeralContainers ?? []) completeContainer(container, false)
   for (const volume of spec.volumes ?? []) {
     if (Object.keys(volume).every(key => key === 'name')) volume.emptyDir = {}
   }
@@ -108,5 +110,6 @@ export const podStrategy = defineStrategy<Pod>({
   complete: pod => completePodSpec(pod.spec, 'pod'),
   validate: validatePod,
   validateUpdate: validatePodUpdate,
+  parts: new Map([['ephemeralcontainers', ephemeralContainersPart]]),
   gracePeriod,
 })

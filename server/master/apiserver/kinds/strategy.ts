@@ -6,6 +6,7 @@ import type { DeleteOptions, KubernetesObject } from '../objects.ts'
 import { type Printer, plainPrinter } from '../printing/index.ts'
 import type { FieldProblem } from '../problems.ts'
 import type { SelectableFields } from '../selection/index.ts'
+import type { ObjectPart } from './object-part.ts'
 import type { ServiceAddresses } from './service-addresses.ts'
 
 /** Something taken from a pool for an object whose write may still fail. */
@@ -58,6 +59,9 @@ export interface KindStrategy<T extends KubernetesObject = KubernetesObject> {
   /** How the scale subresource sees objects; undefined for kinds that are not scaled. */
   readonly scale: ScaleAccess | undefined
 
+  /** Parts that are changed on their own, by subresource. */
+  readonly parts: ReadonlyMap<string, ObjectPart>
+
   /** Sets what a new object starts with; with a status subresource that includes its status. */
   prepareCreate(object: T, creator: Identity): void
   /** Restores what an update of the object itself must not change; the status is restored already. */
@@ -93,6 +97,7 @@ const DEFAULTS: KindStrategy = {
   createOnUpdate: false,
   showsDeleted: false,
   scale: undefined,
+  parts: new Map(),
   prepareCreate: () => undefined,
   prepareUpdate: () => undefined,
   complete: () => undefined,

@@ -3,6 +3,7 @@ import type { StoredObject } from '../../../store/index.ts'
 import { review } from '../admission/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import { cloneJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+import type { ObjectPart } from '../kinds/index.ts'
 import { validateMetadata, validateMetadataUpdate } from '../metadata.ts'
 import type { KubernetesObject, ManagedFieldsEntry } from '../objects.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicMergePatch } from '../patch/index.ts'
@@ -16,7 +17,7 @@ import { modifyObject, type Next, type Outcome, requireVersion } from './modify.
 import { trackFields } from './tracking.ts'
 
 /** The part of an object that a request may change. */
-export type Part = '' | 'status' | 'finalize' | 'approval'
+export type Part = '' | 'status' | 'finalize' | 'approval' | 'ephemeralcontainers'
 
 export type PatchType = 'json' | 'merge' | 'strategic'
 
@@ -86,6 +87,17 @@ function restoreOtherParts(
   }
 }
 
+/** Leaves of what a client wants what it may change through a part with rules of its own. */
+function restrictToOwnPart(own: ObjectPart, next: KubernetesObject, old: Frozen<KubernetesObject>): void {
+  const wanted = { ...next }
+  const { managedFields } = next.metadata
+  for (const field of Object.keys(next)) delete next[field]
+  Object.assign(next, copyOf(old))
+  if (managedFields === undefined) delete next.metadata.managedFields
+  else next.metadata.managedFields = managedFields
+  own.take(next, wanted)
+}
+
 /** Whether the last thing that held a deleted object is gone. */
 function isReleased({ resource }: WriteContext, next: KubernetesObject): boolean {
   const { metadata } = next
@@ -106,8 +118,10 @@ export function finishUpdate(
 ): Next {
   const { resource } = context
   const { strategy } = resource
+  const own = strategy.parts.get(part)
   restoreMetadata(context, next, old)
-  restoreOtherParts(context, next, old, part)
+  if (own === undefined) restoreOtherParts(context, next, old, part)
+  else restrictToOwnPart(own, next, old)
   if (part === '') strategy.prepareUpdate(next, old)
   strategy.complete(next)
   const problems = [
@@ -115,10 +129,12 @@ export function finishUpdate(
     ...validateMetadataUpdate(next.metadata, old.metadata),
     // The rest of the object is what it was.
     ...(part === '' ? [...strategy.validate(next, old), ...strategy.validateUpdate(next, old)] : []),
+    ...(own === undefined ? [] : [...strategy.validate(next, old), ...own.validateUpdate(next, old)]),
     ...(part === 'status' ? strategy.validateStatus(next, old) : []),
   ]
   if (problems.length > 0) throw invalidObject(resource, old.metadata.name, problems)
-  if (part === '') review({ ...context, namespace: old.metadata.namespace ?? '' }, next, old)
+  if (part === '' || own !== undefined)
+    review({ ...context, namespace: old.metadata.namespace ?? '' }, next, old)
   const before = old.metadata.generation
   if (before !== undefined && strategy.changesWish(next, old)) {
     next.metadata.generation = before + 1

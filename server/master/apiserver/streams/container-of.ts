@@ -16,7 +16,8 @@ export function containerOf(pod: Frozen<Pod>, wanted: string): string {
   const containers = pod.spec.containers.map(container => container.name)
   const initContainers = (pod.spec.initContainers ?? []).map(container => container.name)
   if (wanted !== '') {
-    if (containers.includes(wanted) || initContainers.includes(wanted)) return wanted
+    const ephemeral = (pod.spec.ephemeralContainers ?? []).map(container => container.name)
+    if ([...containers, ...initContainers, ...ephemeral].includes(wanted)) return wanted
     throw badRequest(`container ${wanted} is not valid for pod ${name}`)
   }
   const preferred = annotations?.[DEFAULT_CONTAINER]

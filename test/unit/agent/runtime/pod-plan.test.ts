@@ -277,3 +277,44 @@ t.test('init containers, one after the other', async t => {
   })
   t.equal(status([failed], never).phase, 'Failed')
 })
+
+t.test('ephemeral containers are started once, beside whatever the pod does', async t => {
+  const debugged: Pod = {
+    ...pod,
+    spec: {
+      ...pod.spec,
+      restartPolicy: 'Never',
+      initContainers: [{ name: 'init', image: 'i' }],
+      ephemeralContainers: [
+        { name: 'look', image: 'i' },
+        { name: 'near', image: 'i', targetContainerName: 'a' },
+      ],
+    },
+  }
+  const named = (id: string, name: string, fields: Partial<ContainerDetails> = {}, inSandbox = 's') => {
+    const made = run(id, 0, inSandbox, fields)
+    return { ...made, labels: { ...made.labels, [DOCKER_LABEL.container]: name } }
+  }
+  const decide = (...all: ContainerDetails[]) => plan([sandbox('s'), ...all], {}, debugged).containers
+  t.strictSame(decide().get('look'), { kind: 'start', attempt: 0 }, 'before init containers are done')
+  t.match(decide().get('near'), { kind: 'blocked', message: /container a/ })
+  const done = named('i', 'init', exited)
+  t.strictSame(decide(done, run('c', 0, 's')).get('near'), {
+    kind: 'start',
+    attempt: 0,
+    processesOf: 'c',
+  })
+  t.strictSame(decide(named('l', 'look', { ...exited, exitCode: 1 })).get('look'), { kind: 'done' })
+  const elsewhere = decide(named('l', 'look', exited, 'gone')).get('look')
+  t.strictSame(elsewhere, { kind: 'done' }, 'not in another sandbox either')
+  const over = [done, run('c', 0, 's', exited)]
+  t.match(decide(...over, named('l', 'look')).get('look'), { kind: 'stop' }, 'it ends with the pod')
+  t.strictSame(decide(...over).get('near'), { kind: 'done' })
+  const view = viewPod([sandbox('s'), ...over, named('l', 'look', { ...exited, exitCode: 1 })])
+  const status = podStatus(debugged, view, statusContext)
+  t.equal(status.phase, 'Succeeded')
+  t.match(status.ephemeralContainerStatuses, [
+    { name: 'look', ready: false, state: { terminated: { exitCode: 1 } } },
+    { name: 'near', state: { waiting: {} } },
+  ])
+})

@@ -16,7 +16,6 @@ const NOT_SERVED = [
   '/api/v1 bindings',
   '/api/v1 componentstatuses',
   '/api/v1 nodes/proxy',
-  '/api/v1 pods/ephemeralcontainers',
   '/api/v1 pods/resize',
 ]
 
