@@ -54,6 +54,7 @@ import {
   type Readiness,
 } from './runtime/index.ts'
 import { podRuntime } from './runtime-parts.ts'
+import { HostVolumes } from './volumes/index.ts'
 
 export interface AgentContext {
   readonly dataDirectory: string
@@ -270,6 +271,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(happenings)
   await volumes.start()
   await supervisor.start(objects)
+  await supervisor.start(new HostVolumes({ client, nodeName, log }))
   await supervisor.start(runtime)
   await supervisor.start(managed)
   await supervisor.start(pods)

@@ -24,6 +24,7 @@ export {
 } from './host-exchange.ts'
 export {
   CONTAINER_LABELS_ANNOTATION,
+  HOST_VOLUME,
   LABEL,
   METADATA_ADDRESS,
   POD_LABEL,

@@ -54,3 +54,14 @@ export const POD_LABEL = {
 
 /** Annotation with the Docker labels of each container: JSON, container name → labels. */
 export const CONTAINER_LABELS_ANNOTATION = 'drover.io/container-labels'
+
+/** Persistent volumes that are directories of a host: made for claims by the server, kept by the host's agent. */
+export const HOST_VOLUME = {
+  /** In storage classes, and in the annotation that says who made a volume. */
+  provisioner: 'drover.io/local',
+  provisionedBy: 'pv.kubernetes.io/provisioned-by',
+  /** Label: name of the node whose host has the directory. */
+  host: 'drover.io/host',
+  /** Where the directories are, each with the name of its volume, unless the storage class says otherwise. */
+  root: '/var/lib/drover/volumes',
+} as const

@@ -1,4 +1,5 @@
 export { type ContentFile, hasContent, type Ownership, writeContent } from './content-directory.ts'
 export { volumeErrors } from './errors.ts'
+export { HostVolumes, type HostVolumesOptions } from './host-volumes.ts'
 export { ensureMemory, releaseMemory, unmountBelow } from './memory.ts'
 export { requireType, resolveSubPath } from './places.ts'

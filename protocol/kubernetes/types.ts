@@ -311,7 +311,12 @@ export interface PersistentVolumeClaim extends KubernetesObject {
 }
 
 export interface PersistentVolume extends KubernetesObject {
-  spec?: { hostPath?: { path: string; type?: string }; local?: { path: string } }
+  spec?: {
+    hostPath?: { path: string; type?: string }
+    local?: { path: string }
+    persistentVolumeReclaimPolicy?: string
+  }
+  status?: { phase?: string }
 }
 
 export interface Node extends KubernetesObject {

@@ -1,4 +1,5 @@
 /** What every cluster holds from the start. */
+import { HOST_VOLUME } from '../../protocol/index.ts'
 import {
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
@@ -15,6 +16,7 @@ import {
   type ResourceReference,
   SERVICE_ACCOUNTS,
   SERVICES,
+  STORAGE_CLASSES,
   StatusError,
 } from './apiserver/index.ts'
 import { authorityMap } from './controllers/index.ts'
@@ -96,6 +98,19 @@ const priorityClasses = (
   description,
 }))
 
+/** What claims get that name no class: a directory of the host where their first pod runs. */
+const storageClass = {
+  apiVersion: 'storage.k8s.io/v1',
+  kind: 'StorageClass',
+  metadata: {
+    name: 'drover-local',
+    annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' },
+  },
+  provisioner: HOST_VOLUME.provisioner,
+  reclaimPolicy: 'Delete',
+  volumeBindingMode: 'WaitForFirstConsumer',
+}
+
 async function ensure<T extends KubernetesObject>(
   client: ClusterClient,
   reference: ResourceReference<T>,
@@ -147,5 +162,6 @@ export async function ensureDefaultObjects(
     ...DEFAULT_ROLES.map(role => ensure(client, CLUSTER_ROLES, role)),
     ...DEFAULT_ROLE_BINDINGS.map(binding => ensure(client, CLUSTER_ROLE_BINDINGS, binding)),
     ...priorityClasses.map(each => ensure(client, PRIORITY_CLASSES, each)),
+    ensure(client, STORAGE_CLASSES, storageClass),
   ])
 }

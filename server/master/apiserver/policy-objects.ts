@@ -3,6 +3,7 @@ import type {
   Condition,
   KubernetesObject,
   LabelSelector,
+  NodeSelectorTerm,
   ObjectReference,
   ResourceRequirements,
 } from './objects.ts'
@@ -59,6 +60,8 @@ export interface PersistentVolume extends KubernetesObject {
     storageClassName?: string
     volumeAttributesClassName?: string
     volumeMode?: string
+    hostPath?: { path: string; type?: string }
+    nodeAffinity?: { required?: { nodeSelectorTerms: NodeSelectorTerm[] } }
   }
   status?: { phase?: string; reason?: string; message?: string }
 }
@@ -78,6 +81,7 @@ export interface PersistentVolumeClaim extends KubernetesObject {
 
 export interface StorageClass extends KubernetesObject {
   provisioner: string
+  parameters?: Record<string, string>
   reclaimPolicy?: string
   volumeBindingMode?: string
   allowVolumeExpansion?: boolean

@@ -1,4 +1,5 @@
 /** Which claims get which volumes (Kubernetes "Persistent Volumes", binding and reclaiming). Pure. */
+import { HOST_VOLUME } from '../../../protocol/index.ts'
 import {
   type Frozen,
   type ObjectReference,
@@ -8,6 +9,7 @@ import {
   type StorageClass,
   selectorMatches,
 } from '../apiserver/index.ts'
+import { type HostVolumePlan, planHostVolume } from './host-volumes.ts'
 
 type Claim = Frozen<PersistentVolumeClaim>
 type Volume = Frozen<PersistentVolume>
@@ -15,7 +17,7 @@ type Volume = Frozen<PersistentVolume>
 export const CLAIM_FINALIZER = 'kubernetes.io/pvc-protection'
 export const VOLUME_FINALIZER = 'kubernetes.io/pv-protection'
 /** Set by whoever made a volume for a claim; its removal is their affair. */
-const PROVISIONED_BY = 'pv.kubernetes.io/provisioned-by'
+const PROVISIONED_BY = HOST_VOLUME.provisionedBy
 const NO_PROVISIONER = 'kubernetes.io/no-provisioner'
 
 export type ClaimPlan =
@@ -30,6 +32,7 @@ export type ClaimPlan =
       /** Who is asked to make a volume; undefined for nobody. */
       readonly provisioner?: string
     }
+  | HostVolumePlan
 
 /** Whether a volume names a claim: that of this name, and of this uid where one is said. */
 export function isFor(reference: Frozen<ObjectReference> | undefined, { metadata }: Claim): boolean {
@@ -115,6 +118,7 @@ export function planClaim({ claim, volumes, storageClass, isUsed }: ClaimInput):
     return { type: 'wait', reason: 'ProvisioningFailed', message }
   }
   const { provisioner } = storageClass
+  if (provisioner === HOST_VOLUME.provisioner) return planHostVolume(claim, storageClass)
   if (provisioner === NO_PROVISIONER) {
     const message = 'no persistent volume of the class is available for this claim'
     return { type: 'wait', reason: 'FailedBinding', message }

@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import {
+  type Draft,
   type EventRecorder,
   type Frozen,
   isOver,
@@ -18,6 +19,7 @@ import {
   type Pod,
   type ResourceReference,
   STORAGE_CLASSES,
+  StatusError,
 } from '../apiserver/index.ts'
 import { claimNames } from '../scheduler/index.ts'
 import { unlessAbsent } from './absence.ts'
@@ -164,8 +166,11 @@ export class VolumeController implements Controller {
         return
       case 'bind':
         return await this.#bind(claim, plan.volume)
+      case 'make':
+        return await this.#make(plan.volume)
       case 'wait': {
-        const { reason, message, provisioner } = plan
+        const { reason, message } = plan
+        const provisioner = 'provisioner' in plan ? plan.provisioner : undefined
         const bad = reason === 'ProvisioningFailed'
         this.#options.events.record(claim, { type: bad ? 'Warning' : 'Normal', reason, message })
         if (provisioner === undefined || claim.metadata.annotations?.[PROVISIONER] === provisioner) return
@@ -176,6 +181,15 @@ export class VolumeController implements Controller {
         }
         await this.#patch(PERSISTENT_VOLUME_CLAIMS, claim, { metadata: { annotations } })
       }
+    }
+  }
+
+  /** What is made names its claim, and is bound when it is seen. */
+  async #make(volume: Draft<PersistentVolume>): Promise<void> {
+    try {
+      await this.#options.client.create(PERSISTENT_VOLUMES, volume)
+    } catch (error) {
+      if (!(error instanceof StatusError) || error.reason !== 'AlreadyExists') throw error
     }
   }
 

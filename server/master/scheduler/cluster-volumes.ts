@@ -1,4 +1,4 @@
-/** The claims and volumes of a cluster, as the scheduler needs them. */
+/** The claims, volumes and storage classes of a cluster, as the scheduler needs them. */
 import {
   type ClusterClient,
   type Frozen,
@@ -7,17 +7,23 @@ import {
   PERSISTENT_VOLUMES,
   type PersistentVolume,
   type PersistentVolumeClaim,
+  STORAGE_CLASSES,
+  type StorageClass,
 } from '../apiserver/index.ts'
 import type { Volumes } from './volume-demand.ts'
 
 export class ClusterVolumes implements Volumes {
+  readonly #classes = new Map<string, Frozen<StorageClass>>()
   readonly #claims = new Map<string, Frozen<PersistentVolumeClaim>>()
   readonly #volumes = new Map<string, Frozen<PersistentVolume>>()
   readonly #onChange: () => void
 
+  readonly hasNode: (name: string) => boolean
+
   /** @param onChange called when something is there that a pod may have waited for */
-  constructor(onChange: () => void) {
+  constructor(onChange: () => void, hasNode: (name: string) => boolean) {
     this.#onChange = onChange
+    this.hasNode = hasNode
   }
 
   /** @returns what ends it */
@@ -38,6 +44,7 @@ export class ClusterVolumes implements Volumes {
       }
     }
     return [
+      await client.observe(STORAGE_CLASSES, into(this.#classes)),
       await client.observe(PERSISTENT_VOLUMES, into(this.#volumes)),
       await client.observe(PERSISTENT_VOLUME_CLAIMS, into(this.#claims)),
     ]
@@ -45,6 +52,10 @@ export class ClusterVolumes implements Volumes {
 
   claim(namespace: string, name: string): Frozen<PersistentVolumeClaim> | undefined {
     return this.#claims.get(`${namespace}/${name}`)
+  }
+
+  storageClass(name: string): Frozen<StorageClass> | undefined {
+    return this.#classes.get(`/${name}`)
   }
 
   volume(name: string): Frozen<PersistentVolume> | undefined {

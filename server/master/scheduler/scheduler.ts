@@ -12,6 +12,7 @@ import {
   NAMESPACES,
   NODES,
   type Node,
+  PERSISTENT_VOLUME_CLAIMS,
   PODS,
   type Pod,
   StatusError,
@@ -25,7 +26,7 @@ import { type PodDemand, podDemand } from './pod-demand.ts'
 import { choosePreemption, type Preemption } from './preemption.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
 import { TopologyCounts } from './topology-counts.ts'
-import { type VolumeDemand, volumeDemand } from './volume-demand.ts'
+import { SELECTED_NODE, type VolumeDemand, volumeDemand } from './volume-demand.ts'
 
 const SCHEDULER_NAME = 'default-scheduler'
 /** Writes on their way; the store gathers them into few transactions. */
@@ -89,6 +90,8 @@ export class Scheduler {
   readonly #counts = new TopologyCounts(name => this.#namespaces.get(name))
   readonly #volumes: ClusterVolumes
   readonly #nominations = new Nominations()
+  /** Pods whose claims are being told their node. */
+  readonly #placing = new Set<string>()
   /** Pods that have a node and are on their way out. */
   readonly #ending = new Set<string>()
   /** The newest version of every pending pod, for its events. */
@@ -103,7 +106,10 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = options
     this.#queue = new SchedulingQueue(options.clock, () => this.#wake())
-    this.#volumes = new ClusterVolumes(() => this.#queue.encourage())
+    this.#volumes = new ClusterVolumes(
+      () => this.#queue.encourage(),
+      name => this.#nodes.get(name)?.facts !== undefined,
+    )
   }
 
   async start(): Promise<void> {
@@ -272,9 +278,29 @@ export class Scheduler {
       this.#track(this.#reportUnschedulable(pod, message))
       return
     }
+    if (this.#placing.has(demand.key)) {
+      this.#queue.hold(demand)
+      return
+    }
+    if (volumes.type === 'placed') {
+      this.#nominations.add(demand, volumes.node)
+      this.#queue.hold(demand)
+      return
+    }
     const surroundings = this.#surroundings(demand, volumes)
     const choice = chooseNode(demand, this.#nodes.values(), surroundings, this.#options.random ?? Math.random)
-    if (choice.type === 'node') {
+    if (choice.type === 'node' && volumes.toPlace.length > 0) {
+      // Its room is kept while its volumes are made.
+      this.#nominations.add(demand, choice.node.name)
+      this.#queue.hold(demand)
+      this.#placing.add(demand.key)
+      this.#track(
+        this.#placeVolumes(demand, volumes.toPlace, choice.node.name).finally(() => {
+          this.#placing.delete(demand.key)
+          this.#queue.encourage()
+        }),
+      )
+    } else if (choice.type === 'node') {
       // Accounted for before it is written, or the next pod would be given the same room.
       this.#place(demand, choice.node)
       this.#track(this.#bind(demand, pod, choice.node))
@@ -282,6 +308,16 @@ export class Scheduler {
       this.#queue.park(demand, false)
       this.#track(this.#reportUnschedulable(pod, choice.message))
       this.#preempt(demand, pod, surroundings)
+    }
+  }
+
+  /** Says for which node the volumes of claims are to be made. */
+  async #placeVolumes({ namespace }: PodDemand, claims: readonly string[], node: string): Promise<void> {
+    const body: JsonValue = { metadata: { annotations: { [SELECTED_NODE]: node } } }
+    for (const name of claims) {
+      await unlessGone(() =>
+        this.#options.client.patch(PERSISTENT_VOLUME_CLAIMS, { namespace, name }, { type: 'merge', body }),
+      )
     }
   }
 

@@ -98,6 +98,12 @@ export class SchedulingQueue {
     if (hopeful) this.#promote()
   }
 
+  /** Puts back a pod that waits for something that is on its way: it is tried again as soon as anything changes. */
+  hold(pod: PodDemand): void {
+    if (this.#active.has(pod.key)) return
+    this.#parked.set(pod.key, { pod, retryAt: this.#clock.monotonic(), hopeful: false })
+  }
+
   /** Something changed that may help pods that fit nowhere. */
   encourage(): void {
     if (this.#parked.size === 0) return

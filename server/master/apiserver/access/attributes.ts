@@ -22,6 +22,8 @@ export interface Attributes {
   readonly path?: string
   /** The value that a field selector demands of a field; undefined when it leaves it open. */
   readonly requiredField: (field: string) => string | undefined
+  /** The value that a label selector demands of a label; undefined when it leaves it open. Absent: there is no selector. */
+  readonly requiredLabel?: (key: string) => string | undefined
 }
 
 /** What authorizers may look up. */

@@ -2,6 +2,7 @@
  * What the agent of a host may do: what a kubelet needs, for its own node and the pods bound to it
  * (Kubernetes "Using Node Authorization" and the NodeRestriction admission).
  */
+import { HOST_VOLUME } from '../../../../protocol/index.ts'
 import {
   type PersistentVolumeClaim as Claim,
   type PodSpec,
@@ -147,8 +148,25 @@ const referenced: NodeRule = (node, { verb, namespace, name, resource, requiredF
     : deny(`no relationship found between node '${node}' and this object`)
 }
 
-/** A volume that a claim of a pod is bound to. */
-const claimedVolume: NodeRule = (node, { verb, name }, view) => {
+/** Whether a volume is a directory of the node's host that its agent made for a claim. */
+function isOnHost(node: string, name: string, view: AccessView): boolean {
+  const stored = view.find('persistentvolumes', '', name)
+  if (stored === undefined) return false
+  const { labels, annotations } = view.read(stored).metadata
+  return (
+    labels?.[HOST_VOLUME.host] === node &&
+    annotations?.[HOST_VOLUME.provisionedBy] === HOST_VOLUME.provisioner
+  )
+}
+
+/** A volume that a claim of a pod is bound to; and those that its agent keeps and removes. */
+const volumes: NodeRule = (node, { verb, name, requiredLabel }, view) => {
+  if (verb === 'list' || verb === 'watch') {
+    return requiredLabel?.(HOST_VOLUME.host) === node
+      ? ALLOWED
+      : deny('can only list/watch persistentvolumes that are directories of its own host')
+  }
+  if ((verb === 'get' || verb === 'delete') && isOnHost(node, name, view)) return ALLOWED
   if (verb !== 'get') return NO_OPINION
   const nameText = JSON.stringify(name)
   const claim = view
@@ -172,7 +190,7 @@ const RULES = new Map<string, NodeRule>([
   ['events.k8s.io/events', verbs('create', 'patch', 'update')],
   ['/configmaps', referenced],
   ['/persistentvolumeclaims', referenced],
-  ['/persistentvolumes', claimedVolume],
+  ['/persistentvolumes', volumes],
   ['/namespaces', verbs('get', 'list', 'watch')],
   ['networking.k8s.io/networkpolicies', verbs('get', 'list', 'watch')],
   ['/services', verbs('get', 'list', 'watch')],

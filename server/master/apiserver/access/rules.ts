@@ -73,8 +73,17 @@ const RULES = new Map<string, readonly Rule[]>([
     [
       {
         verbs: READ,
-        resources: ['/pods', '/nodes', '/namespaces', '/persistentvolumes', '/persistentvolumeclaims'],
+        resources: [
+          '/pods',
+          '/nodes',
+          '/namespaces',
+          '/persistentvolumes',
+          '/persistentvolumeclaims',
+          'storage.k8s.io/storageclasses',
+        ],
       },
+      // Which node a volume is to be made for.
+      { verbs: ['patch'], resources: ['/persistentvolumeclaims'] },
       // Less important pods go where a more important one needs their room.
       { verbs: ['delete'], resources: ['/pods'] },
       { verbs: ['create'], resources: ['/pods/binding'] },
@@ -204,6 +213,7 @@ const RULES = new Map<string, readonly Rule[]>([
     [
       { verbs: READ, resources: ['/pods', 'storage.k8s.io/storageclasses'] },
       { verbs: [...READ, 'patch'], resources: ['/persistentvolumes', '/persistentvolumeclaims'] },
+      { verbs: ['create'], resources: ['/persistentvolumes'] },
       { verbs: ['patch'], resources: ['/persistentvolumes/status', '/persistentvolumeclaims/status'] },
       RECORD_EVENTS,
     ],
@@ -271,6 +281,7 @@ const RULES = new Map<string, readonly Rule[]>([
           'rbac.authorization.k8s.io/clusterroles',
           'rbac.authorization.k8s.io/clusterrolebindings',
           'scheduling.k8s.io/priorityclasses',
+          'storage.k8s.io/storageclasses',
         ],
       },
       {

@@ -138,6 +138,7 @@ export class ResourceVerbs {
       namespace,
       name: name === '' ? (selection.requiredValue('metadata.name') ?? '') : name,
       requiredField: field => selection.requiredValue(field),
+      requiredLabel: key => selection.requiredLabel(key),
     }
     await requireAccess(this.#authorizer, attributes, cluster)
     await requireSigner(this.#authorizer, attributes, cluster)

@@ -13,18 +13,22 @@ export function completeTemplate(template: PodTemplateSpec | undefined): void {
 /**
  * @param field path of the template
  * @param restartPolicies those that the workload can do something with
+ * @param claims names of volumes that the workload adds to each of its pods, in place of the template's own
  */
 export function validateTemplate(
   template: PodTemplateSpec,
   field: string,
   restartPolicies: readonly string[],
+  claims: readonly string[] = [],
 ): FieldProblem[] {
   if (template.spec === undefined) return [invalid(`${field}.spec`, null, 'must be specified')]
+  const own = (template.spec.volumes ?? []).filter(({ name }) => !claims.includes(name))
+  const added = claims.map(name => ({ name, persistentVolumeClaim: { claimName: name } }))
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: 'template' },
-    spec: template.spec,
+    spec: added.length === 0 ? template.spec : { ...template.spec, volumes: [...own, ...added] },
     status: {},
   }
   const { restartPolicy } = template.spec

@@ -41,11 +41,12 @@ export function validateCounts(
 
 const COUNTS = ['replicas', 'minReadySeconds', 'revisionHistoryLimit', 'progressDeadlineSeconds']
 
-function validateWorkload(object: Workload): FieldProblem[] {
+/** @param claims names of the volumes that every pod gets besides those of the template */
+function validateWorkload(object: Workload, claims: readonly string[] = []): FieldProblem[] {
   const { spec } = object
   const problems = [
     ...validateCounts(spec as unknown as Record<string, unknown>, COUNTS),
-    ...validateTemplate(spec.template, 'spec.template', ALWAYS),
+    ...validateTemplate(spec.template, 'spec.template', ALWAYS, claims),
   ]
   const { selector } = spec
   if (selector === undefined || isEmptySelector(selector)) {
@@ -90,7 +91,7 @@ function workload<T extends Workload>(special: Partial<KindStrategy<T>>): KindSt
     prepareCreate(object) {
       object.status = {}
     },
-    validate: validateWorkload,
+    validate: object => validateWorkload(object),
     validateUpdate: validateSelectorUpdate,
     ...special,
   })
@@ -201,6 +202,11 @@ export const statefulSetStrategy = workload<StatefulSet>({
       claim.status = { phase: 'Pending' }
     }
   },
+  validate: set =>
+    validateWorkload(
+      set,
+      (set.spec.volumeClaimTemplates ?? []).map(({ metadata }) => metadata.name),
+    ),
   validateUpdate(set, old) {
     const changed = changedFields(set.spec, old.spec).some(field => !STATEFUL_MAY_CHANGE.has(field))
     return changed

@@ -45,6 +45,16 @@ export class Selection {
     return this.#fields.find(requirement => requirement.equal && requirement.field === field)?.value
   }
 
+  /** The value that a label must have; undefined when the selection leaves it open. */
+  requiredLabel(key: string): string | undefined {
+    for (const requirement of this.#labels) {
+      if (requirement.key !== key || requirement.operator !== 'in' || requirement.values.size !== 1) continue
+      const [value] = requirement.values
+      return value
+    }
+    return undefined
+  }
+
   matches(stored: StoredObject, read: ObjectReader): boolean {
     return (
       this.#fields.every(requirement => this.#meets(stored, requirement, read)) &&

@@ -224,6 +224,9 @@ t.test('workloads', async t => {
     })
     const storage = { resources: { requests: { storage: '1Gi' } }, accessModes: ['ReadWriteOnce'] }
     const claims = '/api/v1/namespaces/default/persistentvolumeclaims'
+    const usual = '/apis/storage.k8s.io/v1/storageclasses/drover-local'
+    const annotations = { 'storageclass.kubernetes.io/is-default-class': null }
+    t.equal((await patch(usual, { metadata: { annotations } })).status, 200)
     t.equal((await ask(claims, { method: 'POST', body: named('data', { spec: storage }) })).status, 201)
     t.equal((await patch(`${claims}/data`, { spec: { storageClassName: 'fast' } })).status, 200)
     t.equal((await patch(`${claims}/data`, { spec: { storageClassName: 'slow' } })).status, 422)

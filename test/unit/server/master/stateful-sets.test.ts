@@ -35,18 +35,6 @@ t.test('stateful sets', async t => {
   const { ask } = master
   await ask('/api/v1/nodes', { method: 'POST', body: node('n1') })
   await runPods(t, master)
-  // Pods with claims wait until there is something behind them.
-  for (let index = 0; index < 12; index += 1) {
-    const spec = {
-      capacity: { storage: '1Gi' },
-      accessModes: ['ReadWriteOnce'],
-      hostPath: { path: `/disks/${index}` },
-    }
-    await ask('/api/v1/persistentvolumes', {
-      method: 'POST',
-      body: { metadata: { name: `v${index}` }, spec },
-    })
-  }
   const shown = async (name: string) => (await ask(`${SETS}/${name}`)).body
   // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever came
   const items = async (place: string) => (await ask(place)).body.items as any[]
@@ -69,6 +57,12 @@ t.test('stateful sets', async t => {
 
   t.test('run in order, with claims of their own', async t => {
     const body = stateful('db', 'db:1', { volumeClaimTemplates: [claim] })
+    const [container] = body.spec.template.spec.containers
+    const mounting = (name: string) =>
+      Object.assign(container ?? {}, { volumeMounts: [{ name, mountPath: '/data' }] })
+    mounting('other')
+    t.match((await ask(SETS, { method: 'POST', body })).body, { code: 422, message: /"other"/ })
+    mounting('data')
     t.equal((await ask(SETS, { method: 'POST', body })).status, 201)
     const status = await settled('db', ({ availableReplicas }) => availableReplicas === 3)
     t.match(status, { replicas: 3, readyReplicas: 3, currentReplicas: 3, updatedReplicas: 3 })

@@ -1,12 +1,14 @@
 /** Claims get volumes, and keep them. */
 import t from 'tap'
-import type {
-  Frozen,
-  PersistentVolume,
-  PersistentVolumeClaim,
-  StorageClass,
+import {
+  type Frozen,
+  NODES,
+  type PersistentVolume,
+  type PersistentVolumeClaim,
+  type StorageClass,
 } from '../../../../server/master/apiserver/index.ts'
 import { phaseOf, planClaim } from '../../../../server/master/controllers/volume-plan.ts'
+import { SELECTED_NODE } from '../../../../server/master/scheduler/index.ts'
 import { eventually, pod, temporaryMaster } from './temporary-master.ts'
 
 const VOLUMES = '/api/v1/persistentvolumes'
@@ -26,7 +28,12 @@ const volume = (name: string, storage: string, spec: object = {}) => ({
 
 const claim = (name: string, storage: string, spec: object = {}) => ({
   metadata: { name },
-  spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage } }, ...spec },
+  spec: {
+    accessModes: ['ReadWriteOnce'],
+    storageClassName: '',
+    resources: { requests: { storage } },
+    ...spec,
+  },
 })
 
 t.test('volumes', async t => {
@@ -128,6 +135,110 @@ t.test('volumes', async t => {
       pod('consumer', { volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'later' } }] }),
     )
     await phase(`${CLAIMS}/later`, 'Bound')
+  })
+})
+
+t.test('directories of hosts', async t => {
+  const { ask, client } = await temporaryMaster(t)
+  const post = (place: string, body: object) => ask(place, { method: 'POST', body })
+  const nodes = ['h1', 'h2'].map(name => ({
+    metadata: { name, labels: { 'kubernetes.io/hostname': name } },
+    status: {
+      allocatable: { cpu: '4', memory: '8Gi', pods: '110' },
+      conditions: [{ type: 'Ready', status: 'True' }],
+    },
+  }))
+  for (const node of nodes) t.equal((await post('/api/v1/nodes', node)).status, 201)
+  const asNode = (name: string, place: string, method = 'GET') =>
+    ask(place, { token: `node|${name}|c1`, method })
+  const wish = (name: string, more: object = {}) =>
+    claim(name, '1Gi', { storageClassName: undefined, ...more })
+  const user = (name: string, ...claims: string[]) =>
+    pod(name, {
+      volumes: claims.map(each => ({ name: each, persistentVolumeClaim: { claimName: each } })),
+      nodeSelector: { 'kubernetes.io/hostname': 'h2' },
+    })
+  const events = async (reason: string) =>
+    (await ask('/api/v1/namespaces/default/events')).body.items.filter(
+      (event: { reason: string }) => event.reason === reason,
+    )
+
+  const phase = (place: string, wanted: string) =>
+    eventually(async () => (await ask(place)).body.status?.phase === wanted, `${place} is ${wanted}`)
+
+  t.test('are made where the pod goes, for all of its claims', async t => {
+    await post(CLAIMS, wish('one'))
+    await post(CLAIMS, wish('two'))
+    t.equal((await ask(`${CLAIMS}/one`)).body.spec.storageClassName, 'drover-local')
+    await eventually(async () => (await events('WaitForFirstConsumer')).length === 2, 'they wait')
+    await post(PODS, user('p', 'one', 'two'))
+    const placed = await eventually(async () => {
+      const { body } = await ask(`${PODS}/p`)
+      return body.spec.nodeName !== undefined && body
+    }, 'it has a node')
+    t.equal(placed.spec.nodeName, 'h2')
+    for (const name of ['one', 'two']) {
+      const { metadata, spec, status } = (await ask(`${CLAIMS}/${name}`)).body
+      t.equal(status.phase, 'Bound')
+      t.equal(spec.volumeName, `pvc-${metadata.uid}`)
+      t.match((await ask(`${VOLUMES}/${spec.volumeName}`)).body, {
+        metadata: { labels: { 'drover.io/host': 'h2' } },
+        spec: {
+          capacity: { storage: '1Gi' },
+          persistentVolumeReclaimPolicy: 'Delete',
+          hostPath: { path: `/var/lib/drover/volumes/${spec.volumeName}`, type: 'Directory' },
+        },
+      })
+    }
+  })
+
+  t.test('are shown to their host alone, which removes those that nobody claims', async t => {
+    const place = `${VOLUMES}?labelSelector=drover.io%2Fhost%3Dh2`
+    const { body } = await asNode('h2', place)
+    t.equal(body.items.length, 2)
+    t.equal((await asNode('h1', place)).status, 403)
+    t.equal((await asNode('h1', VOLUMES)).status, 403)
+    const [{ metadata }] = body.items
+    t.equal((await asNode('h1', `${VOLUMES}/${metadata.name}`, 'DELETE')).status, 403)
+    await ask(`${PODS}/p`, { method: 'DELETE', body: { gracePeriodSeconds: 0 } })
+    await ask(`${CLAIMS}/one`, { method: 'DELETE' })
+    await ask(`${CLAIMS}/two`, { method: 'DELETE' })
+    await phase(`${VOLUMES}/${metadata.name}`, 'Released')
+    t.equal((await asNode('h2', `${VOLUMES}/${metadata.name}`, 'DELETE')).status, 200)
+    await post(VOLUMES, volume('foreign', '1Gi', {}))
+    t.equal((await asNode('h2', `${VOLUMES}/foreign`, 'DELETE')).status, 403)
+  })
+
+  t.test('what they cannot be is said', async t => {
+    await post('/apis/storage.k8s.io/v1/storageclasses', {
+      metadata: { name: 'wrong' },
+      provisioner: 'drover.io/local',
+      volumeBindingMode: 'WaitForFirstConsumer',
+      parameters: { directory: 'relative' },
+    })
+    await post(CLAIMS, wish('many', { accessModes: ['ReadWriteMany'] }))
+    await post(CLAIMS, wish('block', { volumeMode: 'Block' }))
+    await post(CLAIMS, wish('misled', { storageClassName: 'wrong' }))
+    await post(PODS, user('q', 'many', 'block', 'misled'))
+    const said = await eventually(async () => {
+      const found = await events('ProvisioningFailed')
+      return found.length === 3 && found.map(({ message }: { message: string }) => message).sort()
+    }, 'all of them are refused')
+    t.match(said, [/^a directory of a host is no block device/, /^access mode ReadWriteMany/, /"relative"/])
+    t.equal((await ask(`${PODS}/q`)).body.spec.nodeName, undefined)
+  })
+
+  t.test('another node is chosen when the chosen one is gone', async () => {
+    await client.delete(NODES, { namespace: '', name: 'h2' })
+    await post(CLAIMS, {
+      ...wish('moved'),
+      metadata: { name: 'moved', annotations: { [SELECTED_NODE]: 'h2' } },
+    })
+    await post(PODS, pod('r', { volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'moved' } }] }))
+    await eventually(
+      async () => (await ask(`${CLAIMS}/moved`)).body.metadata.annotations[SELECTED_NODE] === 'h1',
+      'it is told the other one',
+    )
   })
 })
 
