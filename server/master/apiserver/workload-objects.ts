@@ -111,6 +111,7 @@ export interface JobSpec {
   backoffLimit?: number
   backoffLimitPerIndex?: number
   completionMode?: string
+  maxFailedIndexes?: number
   managedBy?: string
   manualSelector?: boolean
   podFailurePolicy?: object

@@ -15,6 +15,8 @@ export interface Counts {
   readonly succeeded: number
   readonly failed: number
   readonly indexes: ReadonlySet<number>
+  /** Tasks that failed too often; empty for jobs that do not count by task. */
+  readonly failedIndexes: ReadonlySet<number>
   /** Uids that these counts contain and whose pods still hold the finalizer. */
   readonly uncounted: { readonly succeeded: readonly string[]; readonly failed: readonly string[] }
 }
@@ -25,9 +27,23 @@ export interface Ending {
   readonly message: string
 }
 
+/** What a pod that is to be made shall do. */
+export interface Task {
+  /** Undefined for jobs whose pods have no numbers. */
+  readonly index: number | undefined
+  /** How often it failed before; undefined for jobs that do not count by task. */
+  readonly failures: number | undefined
+}
+
+/**
+ * When a pod was seen to fail last, in milliseconds since 1970; undefined when none has.
+ *
+ * @param index of the task; undefined for any pod of the job
+ */
+export type LastFailure = (index: number | undefined) => number | undefined
+
 export interface JobPlan {
-  /** How many to make; for an indexed job, of which tasks. */
-  readonly create: readonly (number | undefined)[]
+  readonly create: readonly Task[]
   readonly remove: readonly OwnedPod[]
   readonly ending: Ending | undefined
   /** When to look again without any event; undefined for never. */
@@ -67,14 +83,18 @@ function holds(pod: OwnedPod): boolean {
   return pod.finalizers.includes(TRACKING_FINALIZER)
 }
 
+function hasFailed({ phase, ended }: OwnedPod): boolean {
+  return phase === 'Failed' || (ended && phase !== 'Succeeded')
+}
+
 /** Takes what has ended into the counts; a pod counts once, however often this is asked. */
-export function countPods({ status }: Frozen<Job>, pods: readonly OwnedPod[]): Counts {
+export function countPods({ spec, status }: Frozen<Job>, pods: readonly OwnedPod[]): Counts {
   const before = status?.uncountedTerminatedPods ?? {}
   const held = new Set(pods.filter(holds).map(({ uid }) => uid))
   const known = new Set([...(before.succeeded ?? []), ...(before.failed ?? [])])
   const fresh = pods.filter(pod => holds(pod) && !known.has(pod.uid))
   const succeeded = fresh.filter(({ phase }) => phase === 'Succeeded')
-  const failed = fresh.filter(({ phase, ended }) => phase === 'Failed' || (ended && phase !== 'Succeeded'))
+  const failed = fresh.filter(hasFailed)
   const indexes = parseIndexes(status?.completedIndexes)
   // A task that is done twice is done once.
   const done = succeeded.filter(({ index }) => {
@@ -83,11 +103,17 @@ export function countPods({ status }: Frozen<Job>, pods: readonly OwnedPod[]): C
     indexes.add(index)
     return true
   })
+  const failedIndexes = parseIndexes(status?.failedIndexes)
+  const { backoffLimitPerIndex: limit } = spec
+  for (const { index, earlierFailures } of failed) {
+    if (limit !== undefined && index !== undefined && earlierFailures >= limit) failedIndexes.add(index)
+  }
   const still = (uids: readonly string[] | undefined) => (uids ?? []).filter(uid => held.has(uid))
   return {
     succeeded: (status?.succeeded ?? 0) + done.length,
     failed: (status?.failed ?? 0) + failed.length,
     indexes,
+    failedIndexes,
     uncounted: {
       succeeded: [...still(before.succeeded), ...succeeded.map(({ uid }) => uid)],
       failed: [...still(before.failed), ...failed.map(({ uid }) => uid)],
@@ -102,6 +128,18 @@ function isDone({ spec }: Frozen<Job>, { succeeded }: Counts, active: number): b
   return succeeded > 0 && active === 0
 }
 
+/** Of jobs that count failures by task. */
+function endingByTask({ spec }: Frozen<Job>, { indexes, failedIndexes }: Counts): Ending | undefined {
+  if (failedIndexes.size === 0) return undefined
+  if (spec.maxFailedIndexes !== undefined && failedIndexes.size > spec.maxFailedIndexes) {
+    const message = 'Job has exceeded the specified maximal number of failed indexes'
+    return { type: 'Failed', reason: 'MaxFailedIndexesExceeded', message }
+  }
+  return indexes.size + failedIndexes.size >= (spec.completions ?? 0)
+    ? { type: 'Failed', reason: 'FailedIndexes', message: 'Job has failed indexes' }
+    : undefined
+}
+
 function endingOf(
   job: Frozen<Job>,
   counts: Counts,
@@ -113,6 +151,8 @@ function endingOf(
     const message = 'Reached expected number of succeeded pods'
     return { type: 'Complete', reason: 'CompletionsReached', message }
   }
+  const byTask = endingByTask(job, counts)
+  if (byTask !== undefined) return byTask
   const restarts =
     spec.template.spec.restartPolicy === 'OnFailure' ? active.reduce((sum, pod) => sum + pod.restarts, 0) : 0
   if (counts.failed + restarts > (spec.backoffLimit ?? 6)) {
@@ -127,30 +167,78 @@ function endingOf(
   return undefined
 }
 
-/** Tasks that nobody does and that are not done. */
+/** Tasks that nobody does, that are not done and have not failed for good; and when the next one may be tried again. */
 function openTasks(
   { spec }: Frozen<Job>,
-  { indexes }: Counts,
-  active: readonly OwnedPod[],
+  pods: readonly OwnedPod[],
+  { indexes, failedIndexes }: Counts,
   most: number,
-): number[] {
-  const taken = new Set(active.map(({ index }) => index))
-  const open: number[] = []
-  for (let index = 0; index < (spec.completions ?? 0) && open.length < most; index += 1) {
-    if (!indexes.has(index) && !taken.has(index)) open.push(index)
+  now: number,
+  lastFailure: LastFailure,
+): { readonly tasks: Task[]; readonly next: number | undefined } {
+  const counted = spec.backoffLimitPerIndex !== undefined
+  const taken = new Set<number | undefined>()
+  const failures = new Map<number, number>()
+  for (const pod of pods) {
+    if (isActive(pod)) taken.add(pod.index)
+    else if (counted && pod.index !== undefined && hasFailed(pod))
+      failures.set(pod.index, Math.max(failures.get(pod.index) ?? 0, pod.earlierFailures + 1))
   }
-  return open
+  const tasks: Task[] = []
+  let next: number | undefined
+  for (let index = 0; index < (spec.completions ?? 0) && tasks.length < most; index += 1) {
+    if (indexes.has(index) || failedIndexes.has(index) || taken.has(index)) continue
+    const failed = failures.get(index) ?? 0
+    const ready = (lastFailure(index) ?? 0) + pauseAfter(failed)
+    if (ready <= now) tasks.push({ index, failures: counted ? failed : undefined })
+    else next = Math.min(next ?? ready, ready)
+  }
+  return { tasks, next }
 }
 
-/**
- * @param lastFailure when a pod was seen to fail last; undefined when none has
- */
+/** Milliseconds until a pod follows one that failed. */
+function pauseAfter(failures: number): number {
+  return failures === 0 ? 0 : Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1))
+}
+
+function wantedPods({ spec }: Frozen<Job>, { succeeded, failedIndexes }: Counts, active: number): number {
+  const { parallelism = 1, completions } = spec
+  if (completions !== undefined) return Math.min(parallelism, completions - succeeded - failedIndexes.size)
+  return succeeded > 0 ? active : parallelism
+}
+
+/** What is to be made, and when there is more. */
+function planPods(
+  job: Frozen<Job>,
+  pods: readonly OwnedPod[],
+  counts: Counts,
+  missing: number,
+  now: number,
+  lastFailure: LastFailure,
+): { readonly create: readonly Task[]; readonly next: number | undefined } {
+  const { completionMode, backoffLimitPerIndex } = job.spec
+  if (missing === 0) return { create: [], next: undefined }
+  if (backoffLimitPerIndex === undefined) {
+    // Whatever failed, all of the job pauses.
+    const ready = (lastFailure(undefined) ?? 0) + pauseAfter(counts.failed)
+    if (ready > now) return { create: [], next: ready }
+  }
+  if (completionMode !== 'Indexed') {
+    return {
+      create: Array.from({ length: missing }, () => ({ index: undefined, failures: undefined })),
+      next: undefined,
+    }
+  }
+  const { tasks, next } = openTasks(job, pods, counts, missing, now, lastFailure)
+  return { create: tasks, next }
+}
+
 export function planJob(
   job: Frozen<Job>,
   pods: readonly OwnedPod[],
   counts: Counts,
   now: number,
-  lastFailure: number | undefined,
+  lastFailure: LastFailure,
 ): JobPlan {
   const { spec, status } = job
   const active = pods.filter(pod => isActive(pod))
@@ -161,23 +249,10 @@ export function planJob(
       ? undefined
       : Date.parse(status?.startTime ?? '') + spec.activeDeadlineSeconds * 1000
   if (spec.suspend === true) return { create: [], remove: active, ending: undefined, lookAt: undefined }
-  const parallelism = spec.parallelism ?? 1
-  const wanted =
-    spec.completions === undefined
-      ? counts.succeeded > 0
-        ? active.length
-        : parallelism
-      : Math.min(parallelism, spec.completions - counts.succeeded)
+  const wanted = wantedPods(job, counts, active.length)
   const missing = Math.min(BURST, Math.max(0, wanted - active.length))
-  const pause = counts.failed === 0 ? 0 : Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (counts.failed - 1))
-  const ready = (lastFailure ?? 0) + pause
-  const waits = missing > 0 && ready > now
-  const create = waits
-    ? []
-    : spec.completionMode === 'Indexed'
-      ? openTasks(job, counts, active, missing)
-      : Array.from({ length: missing }, () => undefined)
-  const looks = [deadline, waits ? ready : undefined].filter(time => time !== undefined)
+  const { create, next } = planPods(job, pods, counts, missing, now, lastFailure)
+  const looks = [deadline, next].filter(time => time !== undefined)
   return {
     create,
     remove: active.toSorted((a, b) => b.created - a.created).slice(0, Math.max(0, active.length - wanted)),

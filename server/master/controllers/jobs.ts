@@ -22,10 +22,18 @@ import {
   formatIndexes,
   type JobPlan,
   planJob,
+  type Task,
   TRACKING_FINALIZER,
 } from './job-plan.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
-import { controllerOf, INDEX_ANNOTATION, isActive, type OwnedPod, OwnedPods } from './owned-pods.ts'
+import {
+  controllerOf,
+  INDEX_ANNOTATION,
+  INDEX_FAILURES_ANNOTATION,
+  isActive,
+  type OwnedPod,
+  OwnedPods,
+} from './owned-pods.ts'
 import { observePods, PodChanges } from './pod-changes.ts'
 import { writeStatus } from './write-status.ts'
 
@@ -53,8 +61,8 @@ export class JobController implements Controller {
   readonly #changes: PodChanges
   /** Names of pods without a job that still hold the finalizer, by namespace. */
   readonly #strays = new Map<string, Set<string>>()
-  /** When a pod of a job was seen to fail last, by the job's uid. */
-  readonly #failures = new Map<string, number>()
+  /** When a pod of a job was seen to fail last, by the job's uid, then by task; undefined for any. */
+  readonly #failures = new Map<string, Map<number | undefined, number>>()
 
   constructor(options: JobControllerOptions) {
     this.#options = options
@@ -113,15 +121,30 @@ export class JobController implements Controller {
     const started = await this.#start(job, now)
     const pods = this.#podsOf(job)
     const counts = countPods(started, pods)
-    if (counts.failed > (started.status?.failed ?? 0)) this.#failures.set(uid, now)
-    const plan = planJob(started, pods, counts, now, this.#failures.get(uid))
+    this.#noteFailures(started, pods, counts, now)
+    const plan = planJob(started, pods, counts, now, index => this.#failures.get(uid)?.get(index))
     // The counts first: a pod whose finalizer is gone can no longer be counted.
     await this.#writeCounts(started, counts, plan, now)
     const counted = new Set([...counts.uncounted.succeeded, ...counts.uncounted.failed])
     for (const pod of this.#heldBy(target)) if (counted.has(pod.uid)) await this.#release(pod)
     await Promise.all(plan.remove.map(pod => this.#remove(pod, target)))
-    await Promise.all(plan.create.map(index => this.#changes.create(started, () => podDraft(started, index))))
+    await Promise.all(plan.create.map(task => this.#changes.create(started, () => podDraft(started, task))))
     return plan.lookAt === undefined ? undefined : { requeueAfter: Math.max(1, plan.lookAt - now) }
+  }
+
+  #noteFailures(
+    job: Frozen<Job>,
+    pods: readonly OwnedPod[],
+    { failed, uncounted }: Counts,
+    now: number,
+  ): void {
+    const { metadata, status } = job
+    if (failed <= (status?.failed ?? 0)) return
+    const times = this.#failures.get(metadata.uid ?? '') ?? new Map<number | undefined, number>()
+    this.#failures.set(metadata.uid ?? '', times.set(undefined, now))
+    const before = new Set(status?.uncountedTerminatedPods?.failed)
+    const fresh = new Set(uncounted.failed.filter(uid => !before.has(uid)))
+    for (const { uid, index } of pods) if (index !== undefined && fresh.has(uid)) times.set(index, now)
   }
 
   #heldBy(job: ObjectName): readonly OwnedPod[] {
@@ -162,6 +185,9 @@ export class JobController implements Controller {
         failed: counts.failed,
       }),
       ...(counts.indexes.size === 0 ? {} : { completedIndexes: formatIndexes(counts.indexes) }),
+      ...(job.spec.backoffLimitPerIndex === undefined
+        ? {}
+        : { failedIndexes: formatIndexes(counts.failedIndexes) }),
       uncountedTerminatedPods: {
         ...(succeeded.length === 0 ? {} : { succeeded: [...succeeded] }),
         ...(failed.length === 0 ? {} : { failed: [...failed] }),
@@ -244,7 +270,7 @@ function suspendedCondition(job: Frozen<Job>, now: number) {
   ]
 }
 
-function podDraft(job: Frozen<Job>, index: number | undefined): Draft<Pod> {
+function podDraft(job: Frozen<Job>, { index, failures }: Task): Draft<Pod> {
   const { metadata, spec } = structuredClone(job.spec.template as Job['spec']['template'])
   const { name, namespace, uid = '' } = job.metadata
   const base = name.slice(0, LONGEST_BASE)
@@ -260,7 +286,11 @@ function podDraft(job: Frozen<Job>, index: number | undefined): Draft<Pod> {
     kind: 'Pod',
     metadata: {
       labels: { ...metadata?.labels, ...task },
-      annotations: { ...metadata?.annotations, ...task },
+      annotations: {
+        ...metadata?.annotations,
+        ...task,
+        ...(failures === undefined ? {} : { [INDEX_FAILURES_ANNOTATION]: String(failures) }),
+      },
       generateName: index === undefined ? `${base}-` : `${base}-${index}-`,
       ...(namespace === undefined ? {} : { namespace }),
       finalizers: [TRACKING_FINALIZER],

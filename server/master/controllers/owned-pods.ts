@@ -19,11 +19,15 @@ export interface OwnedPod extends ObjectName {
   readonly finalizers: readonly string[]
   /** Which of an indexed job's tasks it does; undefined for others. */
   readonly index: number | undefined
+  /** How often the task had failed before this pod; 0 for others. */
+  readonly earlierFailures: number
   /** Uid of the controller that has it. */
   readonly owner: string
 }
 
 export const INDEX_ANNOTATION = 'batch.kubernetes.io/job-completion-index'
+/** On pods of jobs that count failures by task. */
+export const INDEX_FAILURES_ANNOTATION = 'batch.kubernetes.io/job-index-failure-count'
 
 export function controllerOf(
   owners: readonly Frozen<OwnerReference>[] | undefined,
@@ -57,6 +61,7 @@ function reduced({ metadata, spec, status }: Frozen<Pod>, owner: string): OwnedP
     restarts: (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0),
     finalizers: metadata.finalizers ?? [],
     index: index === undefined ? undefined : Number(index),
+    earlierFailures: Number(metadata.annotations?.[INDEX_FAILURES_ANNOTATION] ?? 0) || 0,
     owner,
   }
 }

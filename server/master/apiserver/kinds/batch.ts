@@ -47,6 +47,14 @@ function validateJobSpec(spec: JobSpec, field: string): FieldProblem[] {
   if (spec.completionMode === 'Indexed' && spec.completions === undefined) {
     problems.push(required('spec.completions', "when completion mode is 'Indexed'"))
   }
+  if (spec.backoffLimitPerIndex !== undefined && spec.completionMode !== 'Indexed') {
+    problems.push(
+      invalid('spec.backoffLimitPerIndex', spec.backoffLimitPerIndex, 'requires indexed completion mode'),
+    )
+  }
+  if (spec.maxFailedIndexes !== undefined && spec.backoffLimitPerIndex === undefined) {
+    problems.push(required('spec.backoffLimitPerIndex', 'when maxFailedIndexes is specified'))
+  }
   return problems.map(problem => ({ ...problem, field: problem.field.replace(/^spec/, field) }))
 }
 
