@@ -14,12 +14,12 @@ import {
   type PodTemplateSpec,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
+import { type Adoption, podAdoption } from './adoption.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { daemonSpec, planDaemonSet } from './daemon-set-plan.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
 import { OwnedPods } from './owned-pods.ts'
 import { ownerReferenceTo } from './owner-reference.ts'
-import { PodAdoption } from './pod-adoption.ts'
 import { observePods, PodChanges } from './pod-changes.ts'
 import { REVISION_LABEL, RevisionHistory } from './revision-history.ts'
 import { writeStatusFields } from './write-status.ts'
@@ -45,7 +45,7 @@ export class DaemonSetController implements Controller {
   readonly #sets = new Map<string, ObjectName>()
   readonly #changes: PodChanges
   readonly #history: RevisionHistory
-  readonly #adoption: PodAdoption
+  readonly #adoption: Adoption<Pod>
 
   constructor(options: DaemonSetControllerOptions) {
     this.#options = options
@@ -53,7 +53,7 @@ export class DaemonSetController implements Controller {
     this.#loop = new ObjectLoop('daemon sets', options, target => this.#reconcile(target))
     this.#history = new RevisionHistory(options.client, DAEMON_SET)
     const kick = (target: ObjectName) => this.#loop.kick(target)
-    this.#adoption = new PodAdoption({ client: options.client, pods: this.#pods, kick })
+    this.#adoption = podAdoption({ client: options.client, pods: this.#pods, kick })
   }
 
   async start(): Promise<void> {
@@ -68,7 +68,7 @@ export class DaemonSetController implements Controller {
       },
     })
     await this.#history.observe(this.#loop)
-    await observePods(this.#loop, this.#pods, pod => this.#adoption.podSeen(pod))
+    await observePods(this.#loop, this.#pods, pod => this.#adoption.seen(pod))
     await this.#loop.observe(DAEMON_SETS, {
       seen: set => {
         const target = nameOf(set)

@@ -18,6 +18,7 @@ import {
   StatusError,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
+import { Adoption } from './adoption.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import {
   type Counts,
@@ -33,20 +34,41 @@ import {
 } from './deployment-plan.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
 import { controllerOf } from './owned-pods.ts'
+import { ownerReferenceTo } from './owner-reference.ts'
 import { writeStatus } from './write-status.ts'
 
 const HASH_LABEL = 'pod-template-hash'
-const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
+/** What replica sets do not take over from their deployment: what is about its own text, and what they count themselves. */
+const OWN_ANNOTATIONS: ReadonlySet<string> = new Set([
+  'kubectl.kubernetes.io/last-applied-configuration',
+  REVISION,
+  'deployment.kubernetes.io/revision-history',
+  'deployment.kubernetes.io/desired-replicas',
+  'deployment.kubernetes.io/max-replicas',
+  'deprecated.deployment.rollback.to',
+])
+const DEPLOYMENT = { apiVersion: 'apps/v1', kind: 'Deployment' }
 /** Without vowels, so that no hash is a word. */
 const ALPHABET = 'bcdfghjklmnpqrstvwxz2456789'
 const HASH_LENGTH = 10
 
 type Sets = readonly Frozen<ReplicaSet>[]
 
+/** Uid of the controller that has a set. */
+function ownerOf({ metadata }: Frozen<ReplicaSet>): string | undefined {
+  return controllerOf(metadata.ownerReferences)?.uid
+}
+
 function withoutHash(template: Frozen<PodTemplateSpec>): PodTemplateSpec {
   const copy = structuredClone(template as PodTemplateSpec)
   delete copy.metadata?.labels?.[HASH_LABEL]
   return copy
+}
+
+function annotationsFor({ metadata }: Frozen<Deployment>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(metadata.annotations ?? {}).filter(([name]) => !OWN_ANNOTATIONS.has(name)),
+  )
 }
 
 function hashOf(template: Frozen<PodTemplateSpec>, collisions: number): string {
@@ -63,17 +85,26 @@ export class DeploymentController implements Controller {
   readonly #loop: ObjectLoop
   /** Sets by the uid of their deployment, then by name. */
   readonly #sets = new Map<string, Map<string, Frozen<ReplicaSet>>>()
+  readonly #adoption: Adoption<ReplicaSet>
 
   constructor(options: DeploymentControllerOptions) {
     this.#options = options
     this.#loop = new ObjectLoop('deployments', options, target => this.#reconcile(target))
+    this.#adoption = new Adoption({
+      client: options.client,
+      reference: REPLICA_SETS,
+      adopted: set => this.#remember(set),
+      kick: target => this.#loop.kick(target),
+    })
   }
 
   async start(): Promise<void> {
     await this.#loop.observe(REPLICA_SETS, {
-      seen: set => {
+      seen: (set, previous) => {
+        if (previous !== undefined && ownerOf(previous) !== ownerOf(set)) this.#forget(previous)
         this.#remember(set)
         this.#kickOwner(set)
+        this.#adoption.seen(set)
       },
       removed: set => {
         this.#forget(set)
@@ -81,8 +112,14 @@ export class DeploymentController implements Controller {
       },
     })
     await this.#loop.observe(DEPLOYMENTS, {
-      seen: deployment => this.#loop.kick(nameOf(deployment)),
-      removed: ({ metadata }) => this.#sets.delete(metadata.uid ?? ''),
+      seen: deployment => {
+        this.#adoption.workloadSeen(nameOf(deployment), deployment.spec.selector)
+        this.#loop.kick(nameOf(deployment))
+      },
+      removed: deployment => {
+        this.#adoption.workloadRemoved(nameOf(deployment))
+        this.#sets.delete(deployment.metadata.uid ?? '')
+      },
     })
     this.#loop.start()
   }
@@ -98,7 +135,7 @@ export class DeploymentController implements Controller {
   }
 
   #remember(set: Frozen<ReplicaSet>): void {
-    const owner = controllerOf(set.metadata.ownerReferences)?.uid
+    const owner = ownerOf(set)
     if (owner === undefined) return
     const sets = this.#sets.get(owner) ?? new Map<string, Frozen<ReplicaSet>>()
     const known = sets.get(set.metadata.name)?.metadata.resourceVersion ?? '0'
@@ -108,7 +145,7 @@ export class DeploymentController implements Controller {
   }
 
   #forget(set: Frozen<ReplicaSet>): void {
-    const owner = controllerOf(set.metadata.ownerReferences)?.uid ?? ''
+    const owner = ownerOf(set) ?? ''
     const sets = this.#sets.get(owner)
     if (sets?.get(set.metadata.name)?.metadata.uid !== set.metadata.uid) return
     sets?.delete(set.metadata.name)
@@ -125,6 +162,7 @@ export class DeploymentController implements Controller {
     const { client } = this.#options
     const deployment = await client.get(DEPLOYMENTS, target)
     if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined
+    await this.#adoption.search(target, deployment.spec.selector, ownerReferenceTo(deployment, DEPLOYMENT))
     const template = withoutHash(deployment.spec.template)
     const isCurrent = (set: Frozen<ReplicaSet>) => isDeepStrictEqual(withoutHash(set.spec.template), template)
     const paused = deployment.spec.paused === true
@@ -169,7 +207,10 @@ export class DeploymentController implements Controller {
     }
   }
 
-  /** The set in use has the highest revision: `kubectl rollout undo` finds its way by it. */
+  /**
+   * The set in use has the highest revision: `kubectl rollout undo` finds its way by it. What is noted at the deployment,
+   * such as the cause of the change that `kubectl rollout history` shows, is noted at the set.
+   */
   async #markRevision(
     deployment: Frozen<Deployment>,
     current: Frozen<ReplicaSet>,
@@ -178,8 +219,10 @@ export class DeploymentController implements Controller {
     const others = this.#setsOf(deployment).filter(({ metadata }) => metadata.name !== current.metadata.name)
     const highest = Math.max(0, ...others.map(revisionOf))
     let set = current
-    if (revisionOf(current) <= highest) {
-      const annotations = { [REVISION]: String(highest + 1) }
+    const annotations = annotationsFor(deployment)
+    if (revisionOf(current) <= highest) annotations[REVISION] = String(highest + 1)
+    const { annotations: present = {} } = current.metadata
+    if (Object.entries(annotations).some(([name, value]) => present[name] !== value)) {
       set = await client.patch(REPLICA_SETS, nameOf(current), {
         type: 'merge',
         body: { metadata: { annotations } },
@@ -327,7 +370,6 @@ function setDraft(
 ): Draft<ReplicaSet> {
   const { metadata, spec } = deployment
   const replicas = spec.replicas ?? 0
-  const { [LAST_APPLIED]: _, [REVISION]: __, ...annotations } = metadata.annotations ?? {}
   const labels = { ...template.metadata?.labels, [HASH_LABEL]: hash }
   return {
     apiVersion: 'apps/v1',
@@ -337,20 +379,11 @@ function setDraft(
       ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
       labels,
       annotations: {
-        ...annotations,
+        ...annotationsFor(deployment),
         'deployment.kubernetes.io/desired-replicas': String(replicas),
         'deployment.kubernetes.io/max-replicas': String(replicas + marginsOf(deployment).surge),
       },
-      ownerReferences: [
-        {
-          apiVersion: 'apps/v1',
-          kind: 'Deployment',
-          name: metadata.name,
-          uid: metadata.uid ?? '',
-          controller: true,
-          blockOwnerDeletion: true,
-        },
-      ],
+      ownerReferences: [ownerReferenceTo(deployment, DEPLOYMENT)],
     },
     spec: {
       // Scaling decides how many, once the set is known beside the others.

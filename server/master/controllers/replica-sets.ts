@@ -11,11 +11,11 @@ import type {
   ReplicaSet,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
+import { type Adoption, podAdoption } from './adoption.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
 import { OwnedPods } from './owned-pods.ts'
 import { ownerReferenceTo } from './owner-reference.ts'
-import { PodAdoption } from './pod-adoption.ts'
 import { observePods, PodChanges } from './pod-changes.ts'
 import type { ReplicaKind } from './replica-kinds.ts'
 import { planReplicaSet } from './replica-set-plan.ts'
@@ -34,7 +34,7 @@ export class ReplicaSetController<T extends KubernetesObject> implements Control
   readonly #loop: ObjectLoop
   readonly #pods: OwnedPods
   readonly #changes: PodChanges
-  readonly #adoption: PodAdoption
+  readonly #adoption: Adoption<Pod>
 
   constructor(options: ReplicaSetControllerOptions<T>) {
     this.#options = options
@@ -42,12 +42,12 @@ export class ReplicaSetController<T extends KubernetesObject> implements Control
     this.#pods = new OwnedPods(options.kind.kind)
     this.#changes = new PodChanges({ ...options, pods: this.#pods })
     const kick = (target: ObjectName) => this.#loop.kick(target)
-    this.#adoption = new PodAdoption({ client: options.client, pods: this.#pods, kick })
+    this.#adoption = podAdoption({ client: options.client, pods: this.#pods, kick })
   }
 
   async start(): Promise<void> {
     const { reference, asSet } = this.#options.kind
-    await observePods(this.#loop, this.#pods, pod => this.#adoption.podSeen(pod))
+    await observePods(this.#loop, this.#pods, pod => this.#adoption.seen(pod))
     await this.#loop.observe(reference, {
       seen: object => {
         this.#adoption.workloadSeen(nameOf(object), asSet(object).spec.selector)

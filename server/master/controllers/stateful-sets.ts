@@ -8,15 +8,16 @@ import {
   type ObjectName,
   type OwnerReference,
   PERSISTENT_VOLUME_CLAIMS,
+  type Pod,
   STATEFUL_SETS,
   type StatefulSet,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
+import { type Adoption, podAdoption } from './adoption.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
 import { type OwnedPod, OwnedPods } from './owned-pods.ts'
 import { ownerReferenceTo } from './owner-reference.ts'
-import { PodAdoption } from './pod-adoption.ts'
 import { observePods, PodChanges, type PodTexts } from './pod-changes.ts'
 import { REVISION_LABEL, type Revision, RevisionHistory } from './revision-history.ts'
 import { ordinalOf, planStatefulSet, type StatefulSetPlan } from './stateful-set-plan.ts'
@@ -42,14 +43,14 @@ export class StatefulSetController implements Controller {
   readonly #pods = new OwnedPods(STATEFUL_SET.kind)
   readonly #changes: PodChanges
   readonly #history: RevisionHistory
-  readonly #adoption: PodAdoption
+  readonly #adoption: Adoption<Pod>
 
   constructor(options: StatefulSetControllerOptions) {
     this.#options = options
     this.#changes = new PodChanges({ ...options, pods: this.#pods })
     this.#loop = new ObjectLoop('stateful sets', options, target => this.#reconcile(target))
     this.#history = new RevisionHistory(options.client, STATEFUL_SET)
-    this.#adoption = new PodAdoption({
+    this.#adoption = podAdoption({
       client: options.client,
       pods: this.#pods,
       kick: target => this.#loop.kick(target),
@@ -59,7 +60,7 @@ export class StatefulSetController implements Controller {
 
   async start(): Promise<void> {
     await this.#history.observe(this.#loop)
-    await observePods(this.#loop, this.#pods, pod => this.#adoption.podSeen(pod))
+    await observePods(this.#loop, this.#pods, pod => this.#adoption.seen(pod))
     await this.#loop.observe(STATEFUL_SETS, {
       seen: set => {
         this.#adoption.workloadSeen(nameOf(set), set.spec.selector)

@@ -162,7 +162,7 @@ export function afterApply(
       options.name,
       conflicts.map(({ manager, field }) => ({
         field,
-        message: `conflict with "${manager.name}"${manager.subresource === '' ? '' : ` with subresource "${manager.subresource}"`} using ${manager.apiVersion}`,
+        message: `conflict with ${described(manager)}`,
       })),
     )
   }
@@ -172,4 +172,10 @@ export function afterApply(
     .map(managed => ({ ...managed, fields: difference(managed.fields, lost) }))
     .filter(({ fields }) => !isEmptySet(fields))
   return withOwn(others, managers, own, wanted, options.now)
+}
+
+/** As Kubernetes names a manager to others: which version an applier uses is no part of who it is. */
+function described({ name, operation, apiVersion, subresource }: Manager): string {
+  const within = subresource === '' ? '' : ` with subresource "${subresource}"`
+  return `"${name}"${within}${operation === 'Update' ? ` using ${apiVersion}` : ''}`
 }

@@ -33,9 +33,10 @@ import { Watches } from '../watch/index.ts'
 import { Answer } from './answer.ts'
 import { Authentication } from './authentication.ts'
 import { credentialsOf } from './credentials.ts'
+import { healthText } from './health.ts'
 import { answerDiscovery, answerOpenApi, versionDocument } from './published.ts'
 import { ResourceVerbs } from './resource-verbs.ts'
-import { findRoute, type ResourceTarget, type Route } from './route.ts'
+import { findRoute, type PublicRoute, type ResourceTarget, type Route } from './route.ts'
 
 /** Requests that are worked on at a time: enough for full transactions, few enough that nobody waits long for a turn. */
 const SEATS: FairQueueLimits = { seats: 512, seatsEach: 256, waitingEach: 4_096 }
@@ -156,7 +157,7 @@ export class ApiServer {
     const { request } = answer
     const { catalog } = this.#options
     const expected = findRoute(catalog, path)
-    if (expected.type === 'public') return await this.#public(answer, id, expected.name)
+    if (expected.type === 'public') return await this.#public(answer, id, expected)
     const { cluster, identity, route } = await this.#admit(request, id, path, expected)
     switch (route.type) {
       case 'discovery':
@@ -265,10 +266,15 @@ export class ApiServer {
     return { open: cluster, route: target, kind }
   }
 
-  async #public(answer: Answer, id: string, name: 'version' | 'health'): Promise<void> {
+  async #public(answer: Answer, id: string, route: PublicRoute): Promise<void> {
     requireGet(answer.request)
-    if (name === 'version') await answer.send(200, versionDocument(await this.#version(answer.request, id)))
-    else await answer.send(200, 'ok', 'text/plain; charset=utf-8')
+    if (route.name === 'version') {
+      await answer.send(200, versionDocument(await this.#version(answer.request, id)))
+      return
+    }
+    const text = healthText(route.endpoint, route.check, requestTarget(answer.request).query.has('verbose'))
+    if (text === undefined) throw pathNotFound()
+    await answer.send(200, text, 'text/plain; charset=utf-8')
   }
 
   /** What the cluster speaks; to strangers, who must not learn whether it exists, the usual version. */

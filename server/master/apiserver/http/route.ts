@@ -16,12 +16,21 @@ export interface ResourceTarget {
 
 export type Route =
   /** Needs no credentials: health and version. */
-  | { readonly type: 'public'; readonly name: 'version' | 'health' }
+  | { readonly type: 'public'; readonly name: 'version' }
+  /** @property check the one that is asked for; undefined for all together */
+  | {
+      readonly type: 'public'
+      readonly name: 'health'
+      readonly endpoint: string
+      readonly check: string | undefined
+    }
   | { readonly type: 'discovery'; readonly path: readonly string[] }
   | { readonly type: 'openapi'; readonly path: readonly string[] }
   | { readonly type: 'issuer'; readonly document: 'configuration' | 'keys' }
   | { readonly type: 'resource'; readonly target: ResourceTarget }
   | { readonly type: 'unknown' }
+
+export type PublicRoute = Extract<Route, { readonly type: 'public' }>
 
 const UNKNOWN: Route = { type: 'unknown' }
 const ISSUER_DOCUMENTS = new Map<string, 'configuration' | 'keys'>([
@@ -75,7 +84,9 @@ export function findRoute(catalog: Catalog, path: string): Route {
   const segments = path.split('/').slice(1).map(decode)
   if (segments.at(-1) === '') segments.pop()
   const [root = ''] = segments
-  if (HEALTH.has(root)) return { type: 'public', name: 'health' }
+  if (HEALTH.has(root) && segments.length <= 2) {
+    return { type: 'public', name: 'health', endpoint: root, check: segments[1] }
+  }
   if (root === 'version') return segments.length === 1 ? { type: 'public', name: 'version' } : UNKNOWN
   if (root === 'openapi') return { type: 'openapi', path: segments.slice(1) }
   const issuer = ISSUER_DOCUMENTS.get(segments.join('/'))

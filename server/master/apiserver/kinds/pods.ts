@@ -39,8 +39,11 @@ function defaultPullPolicy(image: string): string {
   return colon < 0 || name.slice(colon + 1) === 'latest' ? 'Always' : 'IfNotPresent'
 }
 
-function completeContainer(container: Container, hostNetwork: boolean): void {
+function completeContainer(container: Container): void {
   container.imagePullPolicy ??= defaultPullPolicy(container.image ?? '')
+}
+
+function completeDemands(container: Container, hostNetwork: boolean): void {
   const { resources } = container
   if (resources?.limits !== undefined) resources.requests = { ...resources.limits, ...resources.requests }
   if (!hostNetwork) return
@@ -50,7 +53,7 @@ function completeContainer(container: Container, hostNetwork: boolean): void {
 /**
  * Defaults that depend on other fields.
  *
- * @param use templates leave the account open: it is each pod's to have one
+ * @param use templates leave the account, demands and ports of the host open: they are each pod's to have
  */
 export function completePodSpec(spec: PodSpec, use: 'pod' | 'template'): void {
   const account = spec.serviceAccountName ?? spec.serviceAccount ?? (use === 'pod' ? 'default' : undefined)
@@ -59,9 +62,11 @@ export function completePodSpec(spec: PodSpec, use: 'pod' | 'template'): void {
     // The old name of the same field; clients of either read it.
     spec.serviceAccount = account
   }
-  for (const container of spec.containers ?? []) completeContainer(container, spec.hostNetwork === true)
-  for (const container of spec.initContainers ?? []) completeContainer(container, spec.hostNetwork === true)
-  for (const container of spec.ephemeralContainers ?? []) completeContainer(container, false)
+  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
+    completeContainer(container)
+    if (use === 'pod') completeDemands(container, spec.hostNetwork === true)
+  }
+  for (const container of spec.ephemeralContainers ?? []) completeContainer(container)
   for (const volume of spec.volumes ?? []) {
     if (Object.keys(volume).every(key => key === 'name')) volume.emptyDir = {}
   }

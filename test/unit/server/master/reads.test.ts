@@ -207,6 +207,8 @@ t.test('what the server tells of itself', async t => {
   for (const path of ['/livez', '/readyz', '/healthz', '/livez/ping']) {
     t.match(await ask(path, { token: '' }), { status: 200, text: 'ok' }, path)
   }
+  t.equal((await ask('/readyz?verbose', { token: '' })).text, '[+]ping ok\nreadyz check passed\n')
+  t.equal((await ask('/livez/nonsense', { token: '' })).status, 404)
   const documents: [string, object][] = [
     ['/api', { kind: 'APIVersions', versions: ['v1'] }],
     ['/apis', { kind: 'APIGroupList' }],

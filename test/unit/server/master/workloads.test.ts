@@ -89,6 +89,49 @@ t.test('deployments', async t => {
     ])
   })
 
+  t.test('what is noted at a deployment is noted at its set', async t => {
+    const annotations = {
+      'kubernetes.io/change-cause': 'why',
+      'kubectl.kubernetes.io/last-applied-configuration': '{}',
+    }
+    await patch('web', { metadata: { annotations } })
+    const current = async () =>
+      (await items(`${APPS}/replicasets`)).find(
+        each => each.metadata.annotations['deployment.kubernetes.io/revision'] === '3',
+      ).metadata.annotations
+    await eventually(async () => (await current())['kubernetes.io/change-cause'] === 'why', 'it is noted')
+    t.notOk('kubectl.kubernetes.io/last-applied-configuration' in (await current()))
+  })
+
+  t.test('only pods demand what they may use', async t => {
+    const limits = { cpu: '100m' }
+    const body = deployment('limited', 'web:1')
+    const containers = [{ name: 'main', image: 'web:1', resources: { limits } }]
+    Object.assign(body.spec, { replicas: 1, template: { ...body.spec.template, spec: { containers } } })
+    const made = await ask(`${APPS}/deployments`, { method: 'POST', body })
+    t.strictSame(made.body.spec.template.spec.containers[0].resources, { limits })
+    await complete('limited', 1)
+    const [pod] = await items(`${POD_LIST}?labelSelector=app=limited`)
+    t.strictSame(pod.spec.containers[0].resources, { limits, requests: limits })
+  })
+
+  t.test('a set that was left behind is taken up again', async t => {
+    await ask(`${APPS}/deployments`, { method: 'POST', body: deployment('left', 'left:1') })
+    await complete('left', 3)
+    const sets = () => items(`${APPS}/replicasets?labelSelector=app=left`)
+    const [before] = await sets()
+    await ask(`${APPS}/deployments/left?propagationPolicy=Orphan`, { method: 'DELETE' })
+    await eventually(async () => (await sets())[0]?.metadata.ownerReferences === undefined, 'it is alone')
+    await ask(`${APPS}/deployments`, { method: 'POST', body: deployment('left', 'left:1') })
+    await complete('left', 3)
+    const after = await sets()
+    t.strictSame(
+      after.map(each => each.metadata.uid),
+      [before.metadata.uid],
+    )
+    t.match(after[0].metadata.ownerReferences, [{ kind: 'Deployment', name: 'left', controller: true }])
+  })
+
   t.test('a pod that is lost is replaced', async () => {
     const [lost] = await items(`${POD_LIST}?labelSelector=app=web`)
     await ask(`${POD_LIST}/${lost.metadata.name}`, { method: 'DELETE' })
