@@ -2,9 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
-import { MasterUnderTest, missingKubectl } from './kubectl.ts'
-
-const skip = await missingKubectl()
+import { withEachKubectl } from './each-kubectl.ts'
 
 const pod = (name: string, more: object = {}) => ({
   apiVersion: 'v1',
@@ -34,9 +32,7 @@ const node = (name: string) => ({
   },
 })
 
-t.test('kubectl', { skip, timeout: 240_000 }, async t => {
-  const master = await MasterUnderTest.start(t)
-
+await withEachKubectl(t, async (t, master) => {
   await t.test('says what there is', async t => {
     t.match(await master.ok('version', '-o', 'json'), /"gitVersion": "v1\.36\./)
     const resources = await master.ok('api-resources', '--no-headers')

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Readable } from 'node:stream'
@@ -18,6 +19,7 @@ import {
 import { openStore, type RunningStore, type StoreOptions } from '../../../server/store/index.ts'
 import { echoCommand, echoPort } from '../../unit/server/master/echo-node.ts'
 
+/** The one that is installed. */
 export const KUBECTL = process.env.KUBECTL ?? 'kubectl'
 const silentLog = createLogger('test', 'silent')
 const ADMIN_TOKEN = 'the-token-of-the-admin'
@@ -45,6 +47,13 @@ export interface RunningKubectl {
   stop(): Promise<void>
 }
 
+/** `get --raw` of some versions of kubectl drops the prefix; what has none is for `c1`, as if that had a name of its own. */
+function targetOf({ url = '/' }: IncomingMessage): { readonly cluster: string; readonly rest: string } {
+  const [path = '/'] = url.split('?')
+  const [, cluster = 'c1', rest = '/'] = /^\/k8s\/clusters\/([^/]+)(.*)/.exec(path) ?? ['', 'c1', path]
+  return { cluster, rest }
+}
+
 function subjectOf(der: Uint8Array): Identity {
   const lines = new X509Certificate(der).subject.split('\n')
   const values = (key: string) =>
@@ -62,8 +71,15 @@ async function authenticate(cluster: string, credentials: Credentials): Promise<
   return undefined
 }
 
+export interface MasterUnderTestOptions {
+  readonly storeOptions?: Partial<StoreOptions>
+  /** The program that talks to it: the installed one unless it is said. */
+  readonly kubectl?: string
+}
+
 export class MasterUnderTest {
   readonly directory: string
+  readonly #kubectl: string
   readonly #authority: KeyPair
   readonly #server: KeyPair
   readonly #storeOptions: Partial<StoreOptions>
@@ -74,16 +90,17 @@ export class MasterUnderTest {
     directory: string,
     authority: KeyPair,
     server: KeyPair,
-    storeOptions: Partial<StoreOptions>,
+    { storeOptions = {}, kubectl = KUBECTL }: MasterUnderTestOptions,
   ) {
     this.directory = directory
+    this.#kubectl = kubectl
     this.#authority = authority
     this.#server = server
     this.#storeOptions = storeOptions
   }
 
   /** Starts a master with the cluster `c1`; all of it is gone when the test ends. */
-  static async start(t: Test, storeOptions: Partial<StoreOptions> = {}): Promise<MasterUnderTest> {
+  static async start(t: Test, options: MasterUnderTestOptions = {}): Promise<MasterUnderTest> {
     const directory = await mkdtemp(path.join(tmpdir(), 'kubectl-'))
     const authority = await createCertificateAuthority('test', 2)
     const server = await issueCertificate(authority, {
@@ -92,7 +109,7 @@ export class MasterUnderTest {
       ipAddresses: ['127.0.0.1'],
       validDays: 1,
     })
-    const made = new MasterUnderTest(directory, authority, server, storeOptions)
+    const made = new MasterUnderTest(directory, authority, server, options)
     t.teardown(async () => {
       await made.stop()
       await rm(directory, { recursive: true, force: true })
@@ -153,11 +170,11 @@ export class MasterUnderTest {
         rejectUnauthorized: false,
       },
       onRequest: (request, response) => {
-        const [, cluster = '', rest = '/'] = /^\/k8s\/clusters\/([^/?]+)([^?]*)/.exec(request.url ?? '') ?? []
+        const { cluster, rest } = targetOf(request)
         void master.handle(cluster, rest, request, response)
       },
       onUpgrade: (request, socket, head) => {
-        const [, cluster = '', rest = '/'] = /^\/k8s\/clusters\/([^/?]+)([^?]*)/.exec(request.url ?? '') ?? []
+        const { cluster, rest } = targetOf(request)
         void master.upgrade(cluster, rest, request, socket, head)
       },
     })
@@ -240,7 +257,7 @@ export class MasterUnderTest {
     } = {},
   ): Promise<CommandOutput> {
     const { config = 'admin', input, environment, acceptedExitCodes = [0, 1] } = options
-    return await runCommand(KUBECTL, args, {
+    return await runCommand(this.#kubectl, args, {
       ...(input === undefined ? {} : { input }),
       environment: { ...this.environment(config), ...environment },
       acceptedExitCodes,
@@ -268,7 +285,7 @@ export class MasterUnderTest {
 
   /** Starts kubectl and reads what it prints as it comes. */
   follow(t: Test, args: readonly string[]): RunningKubectl {
-    const child = spawn(KUBECTL, args, {
+    const child = spawn(this.#kubectl, args, {
       env: { ...process.env, ...this.environment() },
       stdio: ['ignore', 'pipe', 'ignore'],
     })

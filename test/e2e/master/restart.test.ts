@@ -89,8 +89,10 @@ t.test('resumes after a restart', async t => {
 
 t.test('what is compacted is gone', async t => {
   const master = await MasterUnderTest.start(t, {
-    retention: { age: 0, revisions: 1, interval: 5 },
-    limits: { recent: { events: 1, bytes: 1 } },
+    storeOptions: {
+      retention: { age: 0, revisions: 1, interval: 5 },
+      limits: { recent: { events: 1, bytes: 1 } },
+    },
   })
   for (let index = 0; index < 10; index += 1) await call(master, 'POST', MAPS, map(`m${index}`))
   for (;;) {

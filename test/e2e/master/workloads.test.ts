@@ -1,23 +1,9 @@
 /** Workloads as a user of kubectl rolls, scales, drains and undoes them; nobody runs their pods but a stand-in. */
-import t, { type Test } from 'tap'
-import { NODES } from '../../../server/master/apiserver/index.ts'
-import { MASTERS_GROUP } from '../../../server/master/index.ts'
-import { runPods } from '../../unit/server/master/running-pods.ts'
+import t from 'tap'
 import { MasterUnderTest, missingKubectl } from './kubectl.ts'
+import { standInHosts } from './stand-in-hosts.ts'
 
 const skip = await missingKubectl()
-
-const node = (name: string) => ({
-  apiVersion: 'v1',
-  kind: 'Node',
-  metadata: { name, labels: { 'kubernetes.io/hostname': name } },
-  status: {
-    allocatable: { cpu: '4', memory: '8Gi', pods: '110' },
-    capacity: { cpu: '4', memory: '8Gi', pods: '110' },
-    conditions: [{ type: 'Ready', status: 'True', reason: 'KubeletReady' }],
-    addresses: [{ type: 'InternalIP', address: '192.0.2.10' }],
-  },
-})
 
 function workload(kind: string, name: string, spec: object = {}) {
   return {
@@ -35,30 +21,9 @@ function workload(kind: string, name: string, spec: object = {}) {
   }
 }
 
-async function start(t: Test): Promise<MasterUnderTest> {
-  const master = await MasterUnderTest.start(t)
-  const client = await master.master.client('c1', { user: 'hosts', groups: [MASTERS_GROUP] })
-  if (client === undefined) throw new Error('the cluster is not there')
-  await runPods(t, { client })
-  await master.ok('apply', '-f', await master.writeManifest('nodes.yaml', node('n1'), node('n2')))
-  // A host that says nothing for 40 seconds gets no pods.
-  const beat = setInterval(() => {
-    for (const name of ['n1', 'n2']) {
-      const lastHeartbeatTime = new Date().toISOString().replace(/\.\d+/, '')
-      const conditions = [{ type: 'Ready', status: 'True', reason: 'KubeletReady', lastHeartbeatTime }]
-      void client.patch(
-        NODES,
-        { namespace: '', name },
-        { type: 'merge', part: 'status', body: { status: { conditions } } },
-      )
-    }
-  }, 10_000)
-  t.teardown(() => clearInterval(beat))
-  return master
-}
-
 t.test('workloads', { skip, timeout: 240_000 }, async t => {
-  const master = await start(t)
+  const master = await MasterUnderTest.start(t)
+  await standInHosts(t, master)
   const rolled = (what: string) => master.ok('rollout', 'status', what, '--timeout=30s')
   const image = (what: string) =>
     master.ok('get', what, '-o', 'jsonpath={.spec.template.spec.containers[0].image}')
