@@ -4,6 +4,8 @@ import { serverErrors } from './errors.ts'
 
 /** In milliseconds. */
 const DAY = 86_400_000
+/** Longer than people pause, shorter than a meal. In milliseconds. */
+const SUSPEND_AFTER = 15 * 60_000
 /** Part of the interval over which agents are spread. */
 const RENEWAL_SPREAD = 0.1
 
@@ -15,6 +17,8 @@ export interface ServerSettings {
   readonly database: string | undefined
   /** The https URL by which agents reach this server; found out when absent. */
   readonly advertise: string | undefined
+  /** How long nobody uses a Kubernetes cluster before it leaves memory; milliseconds. */
+  readonly suspendClustersAfter: number
   /** How often agents are sent all metadata anew, and over how long they are spread; milliseconds. */
   readonly metadataRenewal: { readonly interval: number; readonly spread: number }
 }
@@ -69,6 +73,12 @@ export function parseServerCommandLine(argv: readonly string[]): ServerSettings 
     )
     .option('--advertise <url>', 'the https URL by which agents reach this server', httpsUrl)
     .option('--metadata-renewal <duration>', 'send agents all metadata anew this often', duration, DAY)
+    .option(
+      '--suspend-clusters-after <duration>',
+      'take Kubernetes clusters that nobody uses out of memory after this long',
+      duration,
+      SUSPEND_AFTER,
+    )
     .exitOverride(error => process.exit(error.exitCode === 0 ? 0 : 2))
     .parse([...argv])
   const options = command.opts<{
@@ -78,8 +88,10 @@ export function parseServerCommandLine(argv: readonly string[]): ServerSettings 
     db?: string
     advertise?: string
     metadataRenewal: number
+    suspendClustersAfter: number
   }>()
   return {
+    suspendClustersAfter: options.suspendClustersAfter,
     dataDirectory: options.data,
     port: options.port,
     tlsPort: options.tlsPort,

@@ -134,6 +134,7 @@ async function run(settings: ServerSettings): Promise<void> {
     nodes: new NodeGateway(model, links),
     authority: certificates.authority,
     endpoint: await apiEndpoint(advertise, log),
+    suspendAfter: settings.suspendClustersAfter,
     serviceAccounts: {
       secret: key.sign('service accounts', SYSTEM_SPACE),
       issuer: clusterId => `${advertise}/k8s/clusters/${clusterId}`,

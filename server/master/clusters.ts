@@ -1,5 +1,5 @@
 /**
- * The clusters of this process: opened on first use, kept running, made and deleted.
+ * The clusters of this process: opened on first use, kept running or let sleep, made and deleted.
  *
  * A cluster is a space of the store. While it is open, one feed distributes its changes and its workers run; when the
  * feed ends without anybody having asked for it (the space moved to another server, the store was too fast for us),
@@ -25,7 +25,9 @@ import {
 } from './apiserver/index.ts'
 import { type ApiEndpoint, ensureDefaultObjects } from './default-objects.ts'
 import { masterErrors } from './errors.ts'
+import { type AwakeCluster, Suspension } from './suspension.ts'
 import { chooseVersion, versionOf } from './versions.ts'
+import { WorkerClock } from './worker-clock.ts'
 import { componentClient, Workers } from './workers.ts'
 
 /** The space of the program's own constructs, which is no cluster. */
@@ -41,15 +43,33 @@ export interface ClustersOptions {
   readonly endpoint: ApiEndpoint | undefined
   /** Of each cluster. */
   readonly limits: ClusterLimits
+  /** Milliseconds after which a cluster that nobody uses leaves memory; infinity for never. */
+  readonly suspendAfter: number
   readonly clock: Clock
   readonly log: Logger
 }
 
-interface Running {
+class Running implements AwakeCluster {
   readonly cluster: Cluster
   readonly workers: Workers
+  readonly #clock: WorkerClock
   /** Resolves when the feed has ended. */
   readonly fed: Promise<void>
+
+  constructor(cluster: Cluster, workers: Workers, clock: WorkerClock) {
+    this.cluster = cluster
+    this.workers = workers
+    this.#clock = clock
+    this.fed = cluster.feed.run()
+  }
+
+  get activity() {
+    return this.cluster.activity
+  }
+
+  get nextDue(): number {
+    return this.#clock.nextDue
+  }
 }
 
 export class Clusters {
@@ -59,6 +79,7 @@ export class Clusters {
   /** Opening, making and deleting one cluster happen one after the other. */
   readonly #turns = new KeyedLock('cluster', 4096)
   readonly #keepRunning: ReconcileLoop
+  readonly #suspension: Suspension
   #stopping = false
 
   constructor(options: ClustersOptions) {
@@ -72,18 +93,32 @@ export class Clusters {
       log: options.log,
       clock: options.clock,
     })
+    this.#suspension = new Suspension({
+      after: options.suspendAfter,
+      clock: options.clock,
+      awake: () => this.#running,
+      suspend: id => void this.#suspend(id),
+      wake: id => this.#keepRunning.kick(id),
+    })
   }
 
   /** Opens every cluster that there is, in the background: their nodes may be silent and their pods pending. */
   start(): void {
     for (const id of this.#options.store.spaces()) if (id !== SYSTEM_SPACE) this.#keepRunning.kick(id)
     this.#keepRunning.start()
+    this.#suspension.start()
   }
 
   async stop(): Promise<void> {
     this.#stopping = true
+    this.#suspension.stop()
     await this.#keepRunning.stop()
     await Promise.all([...this.#running.keys()].map(id => this.#turns.run(id, () => this.#close(id))))
+  }
+
+  /** How many clusters are in memory, and how many sleep. */
+  get counts(): { readonly awake: number; readonly asleep: number } {
+    return { awake: this.#running.size, asleep: this.#suspension.sleeping }
   }
 
   /** The cluster; undefined when there is none of this name. */
@@ -113,6 +148,7 @@ export class Clusters {
     const spaceId = clusterSpaceId(id)
     await this.#turns.run(id, async () => {
       await this.#close(id)
+      this.#suspension.forget(id)
       await this.#options.store.deleteSpace(spaceId)
     })
   }
@@ -146,12 +182,21 @@ export class Clusters {
   }
 
   async #run(id: string, space: Space): Promise<Running> {
-    const { authorizer, authority, clients, endpoint, limits, clock, log } = this.#options
+    const { authorizer, authority, clients, endpoint, limits, log } = this.#options
+    const clock = new WorkerClock(this.#options.clock)
     const catalog = await loadCatalog(versionOf(space))
-    const cluster = new Cluster({ space, catalog, clock, log, parsed: this.#parsed, limits })
+    const cluster = new Cluster({
+      space,
+      catalog,
+      clock: this.#options.clock,
+      log,
+      parsed: this.#parsed,
+      limits,
+    })
     const workers = new Workers({ cluster, authorizer, authority, clients, clock, log })
-    const running: Running = { cluster, workers, fed: cluster.feed.run() }
+    const running = new Running(cluster, workers, clock)
     this.#running.set(id, running)
+    this.#suspension.forget(id)
     try {
       await ensureDefaultObjects(componentClient(cluster, authorizer, 'bootstrap'), authority, endpoint)
       await workers.start()
@@ -167,6 +212,27 @@ export class Clusters {
     if (this.#stopping || this.#running.get(id) !== running) return
     this.#options.log.warn({ cluster: id }, 'the cluster ended and is opened again')
     this.#keepRunning.kick(id)
+  }
+
+  /** Takes a cluster out of memory, unless somebody came meanwhile. */
+  async #suspend(id: string): Promise<void> {
+    const { store, log } = this.#options
+    try {
+      await this.#turns.run(id, async () => {
+        const running = this.#running.get(id)
+        if (running === undefined || this.#stopping || !this.#suspension.mayRest(running)) return
+        const { nextDue } = running
+        const { revision } = running.activity
+        await this.#close(id)
+        await store.releaseSpace(clusterSpaceId(id))
+        // A worker that wrote at the last moment may want to look at what it did.
+        const touched = running.activity.revision !== revision
+        this.#suspension.asleep(id, touched ? Number.NEGATIVE_INFINITY : nextDue)
+      })
+    } catch (error) {
+      log.warn({ cluster: id, reason: explainError(error) }, 'the cluster could not be suspended')
+      this.#keepRunning.kick(id)
+    }
   }
 
   async #close(id: string): Promise<void> {

@@ -39,6 +39,8 @@ export interface KubernetesMasterOptions {
   readonly endpoint?: ApiEndpoint | undefined
   /** How much each cluster may hold. */
   readonly limits?: ClusterLimits
+  /** Milliseconds after which a cluster that nobody uses leaves memory, until it is asked again; absent for never. */
+  readonly suspendAfter?: number
   /** The machine's clock unless a test says otherwise. */
   readonly clock?: Clock
 }
@@ -61,10 +63,21 @@ export class KubernetesMaster implements Daemon {
   async start(): Promise<void> {
     const { store, log, authenticate, nodes, serviceAccounts, authority, endpoint } = this.#options
     const { clock = systemClock, limits = DEFAULT_CLUSTER_LIMITS } = this.#options
+    const { suspendAfter = Number.POSITIVE_INFINITY } = this.#options
     const catalog = await loadCatalog(DEFAULT_KUBERNETES_VERSION)
     const authorizer = this.#authorizer
     const clients = new ClientAuthorities(serviceAccounts.secret)
-    const clusters = new Clusters({ store, authorizer, authority, clients, endpoint, limits, clock, log })
+    const clusters = new Clusters({
+      store,
+      authorizer,
+      authority,
+      clients,
+      endpoint,
+      limits,
+      suspendAfter,
+      clock,
+      log,
+    })
     const server = new ApiServer({
       openCluster: id => clusters.open(id),
       catalog,
@@ -141,15 +154,24 @@ export class KubernetesMaster implements Daemon {
     await this.#running().clusters.delete(id)
   }
 
-  /** A client of a cluster inside the process, with the rights of `identity`; undefined when there is no cluster. */
+  /**
+   * A client of a cluster inside the process, with the rights of `identity`; undefined when there is no cluster. The
+   * cluster stays awake for it.
+   */
   async client(cluster: string, identity: Identity): Promise<ClusterClient | undefined> {
     const open = await this.#running().clusters.open(cluster)
+    open?.hold()
     return open && new ClusterClient(open, identity, this.#authorizer)
   }
 
   /** How many watches are open. */
   get openWatches(): number {
     return this.#parts?.server.openWatches ?? 0
+  }
+
+  /** How many clusters are in memory, and how many sleep. */
+  get clusterCounts(): { readonly awake: number; readonly asleep: number } {
+    return this.#parts?.clusters.counts ?? { awake: 0, asleep: 0 }
   }
 
   #running(): Parts {

@@ -137,6 +137,11 @@ export interface Store {
   createSpace(id: SpaceId): Promise<Space>
   /** Opens a space, loading it on first use. @throws `NotFound` */
   openSpace(id: SpaceId): Promise<Space>
+  /**
+   * Takes a space out of memory, after its accepted writes are on disk; its watches end, and whoever still has it is
+   * refused with `Stopped`. Opening it loads it again.
+   */
+  releaseSpace(id: SpaceId): Promise<void>
   /** Removes a space and everything in it; its watches end. @throws `NotFound` */
   deleteSpace(id: SpaceId): Promise<void>
 }

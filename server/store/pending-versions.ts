@@ -43,6 +43,11 @@ export class PendingVersions {
     if (this.#versions.get(text)?.revision === revision) this.#versions.delete(text)
   }
 
+  /** Resolves when everything that is pending now is on disk, or will never be. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([...this.#versions.values()].map(version => version.settled))
+  }
+
   /** Forgets everything pending: the next revision follows the committed one again. */
   discard(committedRevision: number): void {
     this.#versions.clear()

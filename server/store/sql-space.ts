@@ -179,6 +179,11 @@ export class SqlSpace implements Space, WriteTarget {
     this.#watches.endAll()
   }
 
+  /** Resolves when what was accepted is on disk, or will never be. */
+  settled(): Promise<void> {
+    return this.#pending.settled()
+  }
+
   committed(writes: readonly PendingWrite[]): void {
     const events: ChangeEvent[] = []
     for (const { row, key, object } of writes) {

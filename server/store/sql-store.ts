@@ -73,6 +73,16 @@ export class SqlStore implements Store {
     })
   }
 
+  releaseSpace(id: SpaceId): Promise<void> {
+    return this.#inTurn(id, async () => {
+      const space = this.#open.get(id)
+      if (space === undefined) return
+      space.close(this.#stopped(id))
+      await space.settled()
+      this.#open.delete(id)
+    })
+  }
+
   deleteSpace(id: SpaceId): Promise<void> {
     return this.#inTurn(id, async () => {
       const found = await this.#ask(id, this.#options.database.deleteSpace(id))

@@ -29,9 +29,13 @@ export class ApiUnderMeasurement {
     this.authority = authority
   }
 
-  /** @param database as `openStore` takes it */
-  static async start(database: string): Promise<ApiUnderMeasurement> {
-    const child = fork(path.join(import.meta.dirname, 'server-process.ts'), [database], {
+  /**
+   * @param database as `openStore` takes it
+   * @param suspendAfter milliseconds of quiet before a cluster leaves memory; never unless it is said
+   */
+  static async start(database: string, suspendAfter?: number): Promise<ApiUnderMeasurement> {
+    const more = suspendAfter === undefined ? [] : [String(suspendAfter)]
+    const child = fork(path.join(import.meta.dirname, 'server-process.ts'), [database, ...more], {
       execArgv: ['--disable-warning=ExperimentalWarning', '--expose-gc'],
     })
     const [{ authority = '', port }] = (await once(child, 'message')) as [Answer]

@@ -15,9 +15,11 @@ export interface Answer {
   readonly heap?: number
   /** Milliseconds of processor time so far. */
   readonly processor?: number
+  /** Clusters that are not in memory. */
+  readonly asleep?: number
 }
 
-const [database = ''] = process.argv.slice(2)
+const [database = '', suspendAfter] = process.argv.slice(2)
 const log = createLogger('bench', 'error')
 const store = await openStore({ database, log })
 const absent = () => Promise.reject(new Error('there are no nodes'))
@@ -28,6 +30,7 @@ const master = new KubernetesMaster({
   nodes: { containerLogs: absent, runCommand: absent, connectToPod: absent },
   serviceAccounts: { secret: 'bench', issuer: cluster => `https://bench.test/k8s/clusters/${cluster}` },
   authority: 'authority',
+  ...(suspendAfter === undefined ? {} : { suspendAfter: Number(suspendAfter) }),
 })
 await master.start()
 const authority = await createCertificateAuthority('bench', 1)
@@ -57,7 +60,12 @@ function measure(): Answer {
   globalThis.gc?.()
   const { rss, heapUsed, external } = process.memoryUsage()
   const { user, system } = process.cpuUsage()
-  return { resident: rss, heap: heapUsed + external, processor: (user + system) / 1000 }
+  return {
+    resident: rss,
+    heap: heapUsed + external,
+    processor: (user + system) / 1000,
+    asleep: master.clusterCounts.asleep,
+  }
 }
 
 process.on('message', (order: Order) => {

@@ -1,5 +1,6 @@
 /** Many clusters in one process: how fast they are made, what they cost idle and filled, and what is left of them. */
 import path from 'node:path'
+import { sleep } from '../../../kit/index.ts'
 import { median, type PrintFigure, printLine, rounded } from '../figures.ts'
 import { inTemporaryDirectory } from '../store/bench-store.ts'
 import { ApiUnderMeasurement, configMap, NAMESPACE } from './api.ts'
@@ -10,6 +11,8 @@ const WARM = 20
 /** Objects that each is filled with. */
 const OBJECTS = 100
 const MIB = 1024 * 1024
+/** Milliseconds of quiet before a cluster sleeps: long enough to make and measure all of them. */
+const QUIET = 30_000
 
 async function fill(api: ApiUnderMeasurement, id: string): Promise<void> {
   const create = (index: number) =>
@@ -19,7 +22,7 @@ async function fill(api: ApiUnderMeasurement, id: string): Promise<void> {
 
 export async function run(print: PrintFigure): Promise<void> {
   await inTemporaryDirectory(async directory => {
-    const api = await ApiUnderMeasurement.start(path.join(directory, 'drover.db'))
+    const api = await ApiUnderMeasurement.start(path.join(directory, 'drover.db'), QUIET)
     const ids = Array.from({ length: TENANTS }, (_, index) => `t${index}`)
     const memory = async (when: string, budget?: string) => {
       const { resident = 0, heap = 0 } = await api.order({ do: 'measure' })
@@ -61,6 +64,26 @@ export async function run(print: PrintFigure): Promise<void> {
       const idle = await memory(`${TENANTS} idle clusters`, '<= 250')
       const each = (idle - before) / TENANTS / MIB
       print({ bench: 'master', name: 'idle cluster', value: rounded(each), unit: 'MiB', budget: '<= 1' })
+      for (;;) {
+        await sleep(1000)
+        if (((await api.order({ do: 'measure' })).asleep ?? 0) >= TENANTS) break
+      }
+      const asleep = await memory(`${TENANTS} sleeping clusters`)
+      print({
+        bench: 'master',
+        name: 'sleeping cluster',
+        value: rounded(((asleep - before) / TENANTS / MIB) * 1024),
+        unit: 'KiB',
+      })
+      const wakes: number[] = []
+      for (const id of ids) {
+        const start = performance.now()
+        await api.ask({ method: 'GET', path: NAMESPACE }, id)
+        wakes.push(performance.now() - start)
+      }
+      const wake = { bench: 'master', unit: 'ms', budget: '<= 200' } as const
+      print({ ...wake, name: 'first answer of a sleeping cluster', value: rounded(median(wakes)) })
+      print({ ...wake, name: 'slowest of them', value: rounded(Math.max(...wakes)) })
       for (const id of ids) await fill(api, id)
       await memory(`each with ${OBJECTS} objects`)
       for (const id of ids) await api.order({ do: 'delete', cluster: id })

@@ -51,6 +51,8 @@ export class Cluster implements AccessView {
   /** By namespace: what is made where quotas are. */
   readonly quotaTurns = new KeyedLock<string>('namespace', 4096)
   readonly #parsed: ParsedObjects
+  #users = 0
+  #uses = 0
 
   constructor({ space, catalog, clock, log, parsed, limits }: ClusterOptions) {
     this.space = space
@@ -99,6 +101,22 @@ export class Cluster implements AccessView {
 
   list(kind: string, namespace: string | undefined): readonly StoredObject[] {
     return this.space.list(kind, namespace).objects
+  }
+
+  /** Notes that somebody uses the cluster, until the returned function is called. */
+  hold(): () => void {
+    this.#users += 1
+    this.#uses += 1
+    let held = true
+    return () => {
+      if (held) this.#users -= 1
+      held = false
+    }
+  }
+
+  /** How many use it now, how many ever did, and its newest revision: a cluster that is used changes one of them. */
+  get activity(): { readonly users: number; readonly uses: number; readonly revision: number } {
+    return { users: this.#users, uses: this.#uses, revision: this.space.revision }
   }
 
   close(): void {

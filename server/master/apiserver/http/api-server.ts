@@ -64,6 +64,12 @@ export interface ApiServerOptions {
   readonly log: Logger
 }
 
+/** A response, or the connection of another protocol. */
+interface Carrier {
+  readonly closed: boolean
+  once(event: 'close', listener: () => void): unknown
+}
+
 export class ApiServer {
   readonly #options: ApiServerOptions
   readonly #watches: Watches
@@ -158,7 +164,7 @@ export class ApiServer {
     const { catalog } = this.#options
     const expected = findRoute(catalog, path)
     if (expected.type === 'public') return await this.#public(answer, id, expected)
-    const { cluster, identity, route } = await this.#admit(request, id, path, expected)
+    const { cluster, identity, route } = await this.#admit(request, answer.response, id, path, expected)
     switch (route.type) {
       case 'discovery':
         requireGet(request)
@@ -212,9 +218,15 @@ export class ApiServer {
     } else await answer.send(200, issuerConfiguration(this.#options.serviceAccounts.issuer(cluster.id)))
   }
 
-  /** Who asks for what in which cluster. @throws `Unauthorized`, `NotFound`, `Forbidden` */
+  /**
+   * Who asks for what in which cluster, which stays awake for it.
+   *
+   * @param carrier what closes when the request is over
+   * @throws `Unauthorized`, `NotFound`, `Forbidden`
+   */
   async #admit(
     request: IncomingMessage,
+    carrier: Carrier,
     id: string,
     path: string,
     expected: Route,
@@ -225,6 +237,7 @@ export class ApiServer {
     const cluster = await this.#options.openCluster(id)
     // Who is somebody in a cluster that does not exist is somebody everywhere, and may know.
     if (cluster === undefined) throw notFound({ group: '', resource: 'clusters' }, id)
+    if (!carrier.closed) carrier.once('close', cluster.hold())
     const identity = await impersonate(real, request.headersDistinct, this.#options.authorizer, cluster)
     const route = cluster.catalog === catalog ? expected : findRoute(cluster.catalog, path)
     return { cluster, identity, route: route.type === 'unknown' ? latestRoute(cluster, path) : route }
@@ -239,6 +252,7 @@ export class ApiServer {
     const { request } = answer
     const { cluster, identity, route } = await this.#admit(
       request,
+      request.socket,
       id,
       path,
       findRoute(this.#options.catalog, path),

@@ -105,6 +105,7 @@ export async function temporaryMaster(
   options: {
     readonly clock?: Clock
     readonly limits?: KubernetesMasterOptions['limits']
+    readonly suspendAfter?: number
     readonly store?: Partial<StoreOptions>
     readonly directory?: string
   } = {},
@@ -134,6 +135,7 @@ export async function temporaryMaster(
       issuer: cluster => `https://master.test/k8s/clusters/${cluster}`,
     },
     ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...(options.suspendAfter === undefined ? {} : { suspendAfter: options.suspendAfter }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
   await master.start()

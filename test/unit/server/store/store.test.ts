@@ -232,6 +232,27 @@ t.test('opening a space twice at the same time loads it once', async t => {
   t.equal(one, two)
 })
 
+t.test('a space that is released is on disk, and comes back as it was', async t => {
+  const { store, space } = await temporarySpace(t)
+  const watch = space.watch({ after: 0 })
+  const writes = ['a', 'b', 'c'].map(name => space.create(pod(name), withRevision(name)))
+  await store.releaseSpace(C1)
+  t.equal((await Promise.all(writes)).length, 3, 'what was accepted is kept')
+  await t.rejects(space.create(pod('late'), withRevision()), { code: 'Stopped' })
+  let seen = 0
+  for await (const events of watch) seen += events.length
+  t.ok(seen <= 3, 'the watch ends')
+  await store.releaseSpace(C1)
+  const again = await store.openSpace(C1)
+  t.not(again, space)
+  t.strictSame(
+    again.list('pods').objects,
+    (await Promise.all(writes)).toSorted((x, y) => x.revision - y.revision),
+  )
+  t.equal((await again.create(pod('d'), withRevision())).revision, 4)
+  await store.releaseSpace(parseSpaceId('never-there'))
+})
+
 t.test('stop finishes what was accepted and refuses the rest', async t => {
   const { store, file, space } = await temporarySpace(t)
   const accepted = Array.from({ length: 50 }, (_, index) => space.create(pod(`p${index}`), withRevision()))
