@@ -133,10 +133,12 @@ export class BalancerConfigs {
     { service, container }: PortRule,
     { accountId, stackId }: { accountId: string; stackId: string },
   ): { serviceId: string | null; instanceId: string | null } {
-    const [name = '', stackName] = (service ?? '').split('/').toReversed()
+    const [name = '', stackName, environment] = (service ?? '').split('/').toReversed()
     const stack =
       stackName === undefined ? stackId : this.#model.stacks.find('name', `${accountId}/${stackName}`)?.id
-    const found = service === undefined ? undefined : this.#model.services.find('name', `${stack}/${name}`)
+    // One of another environment has no id here.
+    const own = service !== undefined && environment === undefined
+    const found = !own ? undefined : this.#model.services.find('name', `${stack}/${name}`)
     const instance =
       container === undefined
         ? undefined

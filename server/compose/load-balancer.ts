@@ -90,12 +90,31 @@ const stickinessReaders: Readers<StickinessPolicy> = {
   },
 }
 
+interface FileRule extends PortRule {
+  readonly environment?: string
+}
+
+/** A service of another environment is called by both names. */
 function readRule(at: PlacedValue): PortRule {
-  const rule = readWith(at, ruleReaders)
-  const { sourcePort } = rule
+  const { environment, ...rule } = readWith<FileRule>(at, {
+    ...ruleReaders,
+    environment: place => ({ environment: shortText(place, 255) }),
+    region: place => {
+      throw place.file.invalid(place.path, 'names a region', 'environments of the same server')
+    },
+  })
+  const { sourcePort, service } = rule
   if (sourcePort === undefined)
     throw at.file.invalid(at.path, 'has no source_port', 'source_port: 1 to 65535')
-  return { protocol: 'http', ...rule, sourcePort }
+  if (environment === undefined) return { protocol: 'http', ...rule, sourcePort }
+  if (service === undefined || !/^[^/]+\/[^/]+$/.test(service) || environment.includes('/')) {
+    throw at.file.invalid(
+      at.path,
+      'names another environment without a service of it',
+      'service: stack/service',
+    )
+  }
+  return { protocol: 'http', ...rule, sourcePort, service: `${environment}/${service}` }
 }
 
 const configReaders: Readers<BalancerConfig> = {

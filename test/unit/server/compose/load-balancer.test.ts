@@ -61,6 +61,14 @@ port_rules:
   })
 })
 
+t.test('a service of another environment', async t => {
+  const lb = read(
+    'port_rules:\n- {source_port: 80, environment: Far, service: shop/web, target_port: 1}',
+    'rancher/lb-service-haproxy',
+  )
+  t.equal(lb?.lbConfig?.portRules[0]?.service, 'Far/shop/web')
+})
+
 t.test('what a target may say', async t => {
   const target = read('port_rules:\n- {hostname: a, path: /b, target_port: 1, backend_name: c}', 'x')
   t.equal(target?.kind, 'service')
@@ -76,6 +84,9 @@ t.test('what a target may say', async t => {
 t.test('what cannot be carried out is refused where it stands', async t => {
   const cases: [string, RegExp][] = [
     ['{source_port: 53, protocol: quic, service: web, target_port: 53}', /"quic"/],
+    ['{source_port: 53, region: far, service: web, target_port: 53}', /names a region/],
+    ['{source_port: 53, environment: far, service: web, target_port: 53}', /without a service of it/],
+    ['{source_port: 53, environment: far, selector: a=b, target_port: 53}', /without a service of it/],
     ['{source_port: 42, service: web, target_port: 1}', /reserved/],
     ['{source_port: 80, service: web}', /names no target port/],
     ['{source_port: 80, target_port: 1}', /names 0 targets/],
