@@ -38,7 +38,7 @@ export interface PodObjectsOptions {
 interface Known {
   /** Undefined: it does not exist. */
   readonly object: KubernetesObject | undefined
-  /** Monotonic milliseconds. */
+  /** When it was asked for, or a watch told of it, in monotonic milliseconds. */
   readonly at: number
 }
 
@@ -69,6 +69,8 @@ export class PodObjects implements Daemon {
   readonly #options: PodObjectsOptions
   readonly #watches: ObjectWatches
   readonly #known = new Map<string, Known>()
+  /** When each pod was first asked about, in monotonic milliseconds: what was changed before it was made, it has to see. */
+  readonly #seen = new Map<string, number>()
   /** What is on disk of each pod, as text. */
   readonly #written = new Map<string, string>()
 
@@ -110,6 +112,7 @@ export class PodObjects implements Daemon {
    */
   async of(pod: Pod, use: 'container' | 'volumes'): Promise<PodInputs> {
     const { uid = '' } = pod.metadata
+    if (!this.#seen.has(uid)) this.#seen.set(uid, performance.now())
     const known = new Map<string, KubernetesObject | null>()
     const objects = new Map<string, KubernetesObject>()
     const note = (kind: InputKind, name: string, object: KubernetesObject | null) => {
@@ -119,7 +122,7 @@ export class PodObjects implements Daemon {
     let kept: Kept | undefined
     const read = async (kind: InputKind, name: string) => {
       try {
-        note(kind, name, (await this.#read(kind, pod.metadata.namespace ?? '', name, use)) ?? null)
+        note(kind, name, (await this.#read(kind, name, pod, use)) ?? null)
       } catch (error) {
         kept ??= await this.#load(uid)
         const before = kept[inputKey(kind, name)]
@@ -144,12 +147,13 @@ export class PodObjects implements Daemon {
   /** The pod is gone. */
   forget(uid: string): void {
     this.#written.delete(uid)
+    this.#seen.delete(uid)
   }
 
   async #read(
     kind: InputKind,
-    namespace: string,
     name: string,
+    { metadata: { namespace = '', uid = '' } }: Pod,
     use: 'container' | 'volumes',
   ): Promise<KubernetesObject | undefined> {
     const target = pathOf(kind, namespace, name)
@@ -158,24 +162,26 @@ export class PodObjects implements Daemon {
       const followed =
         (kind === 'configmaps' || kind === 'secrets') && this.#watches.isFollowed({ kind, namespace, name })
       if (use === 'volumes' && followed) return known.object
-      if (performance.now() - known.at < (use === 'volumes' ? FRESH_FOR_VOLUMES : FRESH)) return known.object
+      const since = name === AUTHORITY ? 0 : (this.#seen.get(uid) ?? 0)
+      const age = performance.now() - known.at
+      if (known.at >= since && age < (use === 'volumes' ? FRESH_FOR_VOLUMES : FRESH)) return known.object
     }
     const begin = performance.now()
     const object = await this.#ask(target)
     // What a watch said meanwhile is newer than this answer may be.
     const newer = this.#known.get(target)
     if (newer !== undefined && newer.at > begin) return newer.object
-    this.#note(target, object)
+    this.#note(target, object, begin)
     return object
   }
 
-  #note(target: string, object: KubernetesObject | undefined): void {
+  #note(target: string, object: KubernetesObject | undefined, at = performance.now()): void {
     this.#known.delete(target)
     if (this.#known.size >= CAPACITY) {
       const [oldest] = this.#known.keys()
       if (oldest !== undefined) this.#known.delete(oldest)
     }
-    this.#known.set(target, { object, at: performance.now() })
+    this.#known.set(target, { object, at })
   }
 
   #isImmutable(kind: InputKind, namespace: string, name: string): boolean {

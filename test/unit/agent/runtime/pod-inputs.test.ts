@@ -60,6 +60,37 @@ t.test('objects are read, kept, and remembered without a server', async t => {
   await t.rejects(away.of(pod, 'container'), { code: 'ApiUnreachable' }, 'after a reboot')
 })
 
+t.test('a pod sees what was changed before it was made, and its containers share the questions', async t => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'pod-objects-'))
+  t.teardown(() => rm(directory, { recursive: true }))
+  let version = 0
+  const asked: string[] = []
+  const objects = new PodObjects({
+    client: {
+      get: async (target: string) => {
+        asked.push(target)
+        return { metadata: { name: 'c' }, data: { version: String(version) } }
+      },
+    } as never,
+    diskOf: uid => path.join(directory, 'disk', uid),
+    memoryOf: uid => path.join(directory, 'memory', uid),
+    onChange: () => {},
+    log,
+  })
+  const user = (uid: string): Pod => ({
+    metadata: { name: uid, namespace: 'n', uid },
+    spec: { containers: [{ name: 'a', image: 'i', envFrom: [{ configMapRef: { name: 'c' } }] }] },
+  })
+  const seen = async (uid: string) =>
+    (await objects.of(user(uid), 'container')).configMap('c', false)?.data?.version
+  t.equal(await seen('first'), '0')
+  version = 1
+  t.equal(await seen('first'), '0', 'its next container')
+  t.equal(asked.length, 1)
+  t.equal(await seen('second'), '1')
+  t.equal(asked.length, 2)
+})
+
 t.test('tokens are asked for, renewed in time, and kept while they are valid', async t => {
   const asked: unknown[] = []
   let life = 600_000
