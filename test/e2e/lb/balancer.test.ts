@@ -1,39 +1,16 @@
 /** Load balancers from their metadata to the real HAProxy: every kind of rule, and what nobody may smuggle in. */
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import { connect, createServer, type Socket } from 'node:net'
-import path from 'node:path'
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import t from 'tap'
-import { balancerModel } from '../../../agent/balancer/index.ts'
-import { MetadataModel } from '../../../agent/metadata/index.ts'
-import { createLogger } from '../../../kit/index.ts'
-import { createCertificateAuthority, issueCertificate } from '../../../kit/x509/index.ts'
-import { Haproxy } from '../../../lb/index.ts'
-import type { BalancerConfig, MetadataObject, PortRule, ServiceInfo } from '../../../protocol/index.ts'
-import { until } from '../../lab/fleet.ts'
+import type { MetadataObject } from '../../../protocol/index.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
-import { container, environment, host, service, stack } from '../../unit/agent/metadata/objects.ts'
-import { get, webServer } from './web-server.ts'
+import { container, service } from '../../unit/agent/metadata/objects.ts'
+import { containers, PORT, shop, startBalancer } from './balancer-lab.ts'
+import { get } from './web-server.ts'
 
 const skip = inPrivateNetwork(import.meta.filename)
-const log = createLogger('test', 'silent')
-
-/** What all services answer at. */
-const PORT = 8080
-
-const production = environment('Production')
-const shop = stack('shop', production)
-const node = host('node')
-const names = ['a', 'b', 'c'] as const
-const services = names.map(name => service(name, shop))
-const addresses = { a: ['127.0.0.11', '127.0.0.12'], b: ['127.0.0.13'], c: ['127.0.0.14'] } as const
-const containers = services.flatMap(one =>
-  addresses[one.name as 'a'].map((primaryIp, index) =>
-    container(`${one.name}-${index + 1}`, one, { primaryIp, hostUuid: node.uuid }),
-  ),
-)
 
 /** The first bytes that a server at `port` gets, and an answer to them. */
 async function rawServer(
@@ -85,75 +62,7 @@ async function tls(
 const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
 
 t.test('a balancer', { skip, timeout: 120_000 }, async t => {
-  const directory = await mkdtemp('/tmp/drover-lb-')
-  const lines: string[] = []
-  const haproxy = new Haproxy({
-    name: 'balancer',
-    directory: path.join(directory, 'lb'),
-    log,
-    onLine: line => lines.push(line),
-  })
-  await haproxy.start()
-  const servers = await Promise.all(
-    containers.map(({ name, primaryIp = '' }) => webServer(name, () => 200, { host: primaryIp, port: PORT })),
-  )
-  t.teardown(async () => {
-    await haproxy.stop()
-    await Promise.all(servers.map(server => server.close()))
-    await rm(directory, { recursive: true, force: true })
-  })
-  const authority = await createCertificateAuthority('test', 2)
-  const pem = async (commonName: string, dnsName = commonName) => {
-    const pair = await issueCertificate(authority, {
-      commonName,
-      dnsNames: [dnsName],
-      usage: 'server',
-      validDays: 2,
-    })
-    return `${pair.certificate}\n${pair.privateKey}`
-  }
-
-  const workers = async () => {
-    const children = await readFile(`/proc/${haproxy.pid}/task/${haproxy.pid}/children`, 'utf8')
-    return children.trim().split(' ').length
-  }
-
-  /** Has HAProxy do what these rules say. */
-  const serve = async (
-    rules: readonly Partial<PortRule>[],
-    config: Partial<BalancerConfig> = {},
-    {
-      more = [],
-      certificates = {},
-      labels = {},
-    }: {
-      more?: readonly MetadataObject[]
-      certificates?: Record<string, string>
-      labels?: Record<string, string>
-    } = {},
-  ) => {
-    const balancer: ServiceInfo = service('lb', shop, {
-      kind: 'loadBalancerService',
-      labels,
-      lbConfig: {
-        portRules: rules.map(rule => ({ sourcePort: 8000, protocol: 'http', targetPort: PORT, ...rule })),
-        certificates: [],
-        ...config,
-      },
-    })
-    const reader = new MetadataModel()
-    reader.apply([production, shop, node, ...services, ...containers, balancer, ...more], [])
-    const built = balancerModel({
-      ...{ service: balancer, reader, hostUuid: node.uuid, previous: haproxy.model },
-      certificates: new Map(Object.entries(certificates)),
-    })
-    const applied = await haproxy.apply(built.model)
-    // The worker before takes a request or two until it hears that it has to go.
-    if (applied.how === 'reload') await until('one worker', 10_000, async () => (await workers()) === 1)
-    return { ...applied, problems: built.problems }
-  }
-  const answer = async (at: string, headers: Record<string, string> = {}, port = 8000) =>
-    (await get(port, at, headers)).body
+  const { haproxy, lines, servers, serve, answer, pem } = await startBalancer(t.teardown)
 
   await t.test('hosts and paths', async t => {
     await serve([
