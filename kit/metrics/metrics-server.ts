@@ -5,7 +5,8 @@ import { HttpListener } from '../http-listener.ts'
 import type { Daemon } from '../supervisor.ts'
 import type { MetricsRegistry } from './registry.ts'
 
-const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+/** The format's name in answers. */
+export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 /** More than anybody needs who collects metrics. */
 const MOST_CONNECTIONS = 64
 
@@ -53,7 +54,7 @@ export class MetricsServer implements Daemon {
       sendText(response, 405, 'Method not allowed\n')
     } else {
       const body = Buffer.from(this.#registry.text())
-      response.writeHead(200, { 'content-type': CONTENT_TYPE, 'content-length': body.length })
+      response.writeHead(200, { 'content-type': METRICS_TYPE, 'content-length': body.length })
       response.end(body)
     }
   }

@@ -25,6 +25,11 @@ export interface Distribution {
   readonly sum: number
 }
 
+/** One of several distributions of a metric, told apart by labels. */
+export interface LabelledDistribution extends Distribution {
+  readonly labels: Labels
+}
+
 interface MetricText {
   /** `drover_dns_queries_total`; counters end in `_total`, other names in their unit. */
   readonly name: string
@@ -34,7 +39,7 @@ interface MetricText {
 export type Metric = MetricText &
   (
     | { readonly type: 'counter' | 'gauge'; readonly read: () => number | readonly Sample[] | undefined }
-    | { readonly type: 'histogram'; readonly read: () => Distribution }
+    | { readonly type: 'histogram'; readonly read: () => Distribution | readonly LabelledDistribution[] }
   )
 
 const NAME = /^[a-z_][a-z0-9_]*$/
@@ -59,13 +64,35 @@ function sampleLines(name: string, value: number | readonly Sample[] | undefined
 }
 
 /** The format wants every count to hold the smaller ones, too. */
-function distributionLines(name: string, { bounds, counts, count, sum }: Distribution): string[] {
+function distributionLines(
+  name: string,
+  { bounds, counts, count, sum }: Distribution,
+  labels: Labels = {},
+): string[] {
   let total = 0
+  const own = labelText(labels)
+  const within = own === '' ? '{' : `${own.slice(0, -1)},`
   const buckets = bounds.map((bound, index) => {
     total += counts[index] ?? 0
-    return `${name}_bucket{le="${bound}"} ${total}`
+    return `${name}_bucket${within}le="${bound}"} ${total}`
   })
-  return [...buckets, `${name}_bucket{le="+Inf"} ${count}`, `${name}_sum ${sum}`, `${name}_count ${count}`]
+  return [
+    ...buckets,
+    `${name}_bucket${within}le="+Inf"} ${count}`,
+    `${name}_sum${own} ${sum}`,
+    `${name}_count${own} ${count}`,
+  ]
+}
+
+function histogramLines(name: string, value: Distribution | readonly LabelledDistribution[]): string[] {
+  if (!isSeveral(value)) return distributionLines(name, value)
+  return value.flatMap(({ labels, ...distribution }) => distributionLines(name, distribution, labels))
+}
+
+function isSeveral(
+  value: Distribution | readonly LabelledDistribution[],
+): value is readonly LabelledDistribution[] {
+  return Array.isArray(value)
 }
 
 export class MetricsRegistry {
@@ -88,9 +115,7 @@ export class MetricsRegistry {
       const { name, help, type } = metric
       lines.push(`# HELP ${name} ${escapeHelp(help)}`, `# TYPE ${name} ${type}`)
       const values =
-        metric.type === 'histogram'
-          ? distributionLines(name, metric.read())
-          : sampleLines(name, metric.read())
+        metric.type === 'histogram' ? histogramLines(name, metric.read()) : sampleLines(name, metric.read())
       lines.push(...values)
     }
     return lines.length === 0 ? '' : `${lines.join('\n')}\n`

@@ -15,7 +15,7 @@ const PREFIX = /^\/k8s\/clusters\/([A-Za-z0-9-]{1,63})(\/.*)?$/
 const SERVER_NAME = /^([a-z0-9-]{1,63})\.k8s\../
 /** Where the API of a cluster is for its own pods, whichever cluster that is. */
 const INSIDE = /^kubernetes\.default(\.svc(\.[a-z0-9.-]+)?)?$/
-const ROOTS = /^\/(apis?|openapi|openid|version|livez|readyz|healthz|\.well-known)(\/|$)/
+const ROOTS = /^\/(apis?|openapi|openid|version|livez|readyz|healthz|metrics|\.well-known)(\/|$)/
 const ISSUER = /\/k8s\/clusters\/([A-Za-z0-9-]{1,63})$/
 const LONGEST_TOKEN = 16 * 1024
 

@@ -6,6 +6,7 @@ import type { Catalog, Resource } from '../catalog/index.ts'
 import { CustomKinds, DEFINITIONS_KIND } from '../custom/index.ts'
 import type { Frozen } from '../json.ts'
 import { type ClusterPools, ServiceAddresses } from '../kinds/index.ts'
+import { RequestMetrics } from '../metrics/index.ts'
 import type { KubernetesObject, Service } from '../objects.ts'
 import type { ParsedObjects } from '../storage/index.ts'
 import { ChangeFeed } from './change-feed.ts'
@@ -43,6 +44,8 @@ export class Cluster implements AccessView {
   readonly feed: ChangeFeed
   readonly pools: ClusterPools
   readonly snapshots: ListSnapshots
+  /** Counted since the cluster is in memory. */
+  readonly requests = new RequestMetrics()
   /**
    * Namespaces whose deletion has been accepted, also before it is on disk: nothing new may be created in them, or it
    * would be left over when they are gone.

@@ -11,6 +11,7 @@ import {
   type Logger,
   requestTarget,
 } from '../../../../kit/index.ts'
+import { METRICS_TYPE } from '../../../../kit/metrics/index.ts'
 import {
   type Authenticate,
   type Authorizer,
@@ -22,6 +23,7 @@ import type { Catalog } from '../catalog/index.ts'
 import type { ClientAuthorities } from '../certificates/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
+import { clusterMetrics } from '../metrics/index.ts'
 import type { NodeGateway } from '../nodes.ts'
 import type { Pod } from '../objects.ts'
 import { getObject } from '../operations/index.ts'
@@ -35,11 +37,14 @@ import { Authentication } from './authentication.ts'
 import { credentialsOf } from './credentials.ts'
 import { healthText } from './health.ts'
 import { answerDiscovery, answerOpenApi, versionDocument } from './published.ts'
+import { labelsOf } from './request-labels.ts'
 import { ResourceVerbs } from './resource-verbs.ts'
 import { findRoute, type PublicRoute, type ResourceTarget, type Route } from './route.ts'
 
 /** Requests that are worked on at a time: enough for full transactions, few enough that nobody waits long for a turn. */
 const SEATS: FairQueueLimits = { seats: 512, seatsEach: 256, waitingEach: 4_096 }
+/** Switching Protocols. */
+const SWITCHED = 101
 const LASTING: ReadonlySet<string> = new Set(['log', 'proxy'])
 
 /** What the tokens of service accounts are made with. */
@@ -64,10 +69,21 @@ export interface ApiServerOptions {
   readonly log: Logger
 }
 
-/** A response, or the connection of another protocol. */
-interface Carrier {
-  readonly closed: boolean
-  once(event: 'close', listener: () => void): unknown
+interface Arrival {
+  readonly request: IncomingMessage
+  readonly query: URLSearchParams
+  /** What closes when the request is over: its response, or the connection of another protocol. */
+  readonly carrier: {
+    readonly closed: boolean
+    once(event: 'close', listener: () => void): unknown
+  }
+  /** The status of the answer, when it is over. */
+  readonly code: () => number
+  /** Of the cluster. */
+  readonly id: string
+  readonly path: string
+  /** What the path means where no kinds were defined. */
+  readonly expected: Route
 }
 
 export class ApiServer {
@@ -138,7 +154,8 @@ export class ApiServer {
       response.detachSocket(socket as Socket)
     }
     try {
-      const { open, route, kind } = await this.#stream(answer, cluster, path)
+      const code = () => (accepted ? SWITCHED : response.statusCode)
+      const { open, route, kind } = await this.#stream(answer, code, cluster, path)
       const stored = getObject(open, route.resource, route.namespace, route.name)
       const pod = open.read(stored) as Frozen<Pod>
       const { query } = requestTarget(request)
@@ -164,7 +181,16 @@ export class ApiServer {
     const { catalog } = this.#options
     const expected = findRoute(catalog, path)
     if (expected.type === 'public') return await this.#public(answer, id, expected)
-    const { cluster, identity, route } = await this.#admit(request, answer.response, id, path, expected)
+    const { query } = requestTarget(request)
+    const { cluster, identity, route } = await this.#admit({
+      request,
+      query,
+      carrier: answer.response,
+      code: () => answer.response.statusCode,
+      id,
+      path,
+      expected,
+    })
     switch (route.type) {
       case 'discovery':
         requireGet(request)
@@ -173,7 +199,6 @@ export class ApiServer {
         requireGet(request)
         return await answerOpenApi(answer, cluster.catalog, route.path)
       case 'resource': {
-        const { query } = requestTarget(request)
         const { target } = route
         const identify: Identify = (bearerToken, audiences) =>
           this.#authentication.identify(id, { bearerToken }, audiences)
@@ -182,6 +207,10 @@ export class ApiServer {
         if (LASTING.has(target.subresource?.name ?? '')) return await work()
         return await this.#seats.run(id, work).catch(retryLater)
       }
+      case 'metrics':
+        requireGet(request)
+        await this.#requirePath('/metrics', identity, cluster)
+        return await answer.send(200, clusterMetrics(cluster), METRICS_TYPE)
       case 'issuer':
         requireGet(request)
         return await this.#issuer(answer, cluster, identity, route.document)
@@ -198,65 +227,70 @@ export class ApiServer {
     document: 'configuration' | 'keys',
   ): Promise<void> {
     const path = document === 'keys' ? '/openid/v1/jwks' : '/.well-known/openid-configuration'
-    await requireAccess(
-      this.#options.authorizer,
-      {
-        identity,
-        verb: 'get',
-        group: '',
-        resource: '',
-        subresource: '',
-        namespace: '',
-        name: '',
-        path,
-        requiredField: () => undefined,
-      },
-      cluster,
-    )
+    await this.#requirePath(path, identity, cluster)
     if (document === 'keys') {
       await answer.send(200, keySet(this.#keys.of(cluster.id)), 'application/jwk-set+json')
     } else await answer.send(200, issuerConfiguration(this.#options.serviceAccounts.issuer(cluster.id)))
   }
 
+  /** @throws `Forbidden` */
+  async #requirePath(path: string, identity: Identity, cluster: Cluster): Promise<void> {
+    const nothing = { group: '', resource: '', subresource: '', namespace: '', name: '' }
+    const attributes = { identity, verb: 'get', ...nothing, path, requiredField: () => undefined }
+    await requireAccess(this.#options.authorizer, attributes, cluster)
+  }
+
   /**
-   * Who asks for what in which cluster, which stays awake for it.
+   * Who asks for what in which cluster, which stays awake for it and counts it.
    *
-   * @param carrier what closes when the request is over
    * @throws `Unauthorized`, `NotFound`, `Forbidden`
    */
-  async #admit(
-    request: IncomingMessage,
-    carrier: Carrier,
-    id: string,
-    path: string,
-    expected: Route,
-  ): Promise<{ readonly cluster: Cluster; readonly identity: Identity; readonly route: Route }> {
+  async #admit({
+    request,
+    query,
+    carrier,
+    code,
+    id,
+    path,
+    expected,
+  }: Arrival): Promise<{ readonly cluster: Cluster; readonly identity: Identity; readonly route: Route }> {
     const { catalog } = this.#options
     const real = (await this.#authentication.identify(id, credentialsOf(request)))?.identity
     if (real === undefined) throw new StatusError('Unauthorized', 'Unauthorized')
     const cluster = await this.#options.openCluster(id)
     // Who is somebody in a cluster that does not exist is somebody everywhere, and may know.
     if (cluster === undefined) throw notFound({ group: '', resource: 'clusters' }, id)
-    if (!carrier.closed) carrier.once('close', cluster.hold())
+    const known = cluster.catalog === catalog ? expected : findRoute(cluster.catalog, path)
+    const route = known.type === 'unknown' ? latestRoute(cluster, path) : known
+    if (!carrier.closed) {
+      const release = cluster.hold()
+      const end = cluster.requests.begin(labelsOf(request, route, query))
+      carrier.once('close', () => {
+        release()
+        end(code())
+      })
+    }
     const identity = await impersonate(real, request.headersDistinct, this.#options.authorizer, cluster)
-    const route = cluster.catalog === catalog ? expected : findRoute(cluster.catalog, path)
-    return { cluster, identity, route: route.type === 'unknown' ? latestRoute(cluster, path) : route }
+    return { cluster, identity, route }
   }
 
   /** What a connection that asks for another protocol is for. @throws `BadRequest` besides */
   async #stream(
     answer: Answer,
+    code: () => number,
     id: string,
     path: string,
   ): Promise<{ readonly open: Cluster; readonly route: ResourceTarget; readonly kind: StreamKind }> {
     const { request } = answer
-    const { cluster, identity, route } = await this.#admit(
+    const { cluster, identity, route } = await this.#admit({
       request,
-      request.socket,
+      query: requestTarget(request).query,
+      carrier: request.socket,
+      code,
       id,
       path,
-      findRoute(this.#options.catalog, path),
-    )
+      expected: findRoute(this.#options.catalog, path),
+    })
     const target = route.type === 'resource' ? route.target : undefined
     const kind = target?.subresource?.name
     if (target === undefined || (kind !== 'exec' && kind !== 'attach' && kind !== 'portforward')) {

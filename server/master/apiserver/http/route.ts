@@ -25,6 +25,7 @@ export type Route =
       readonly check: string | undefined
     }
   | { readonly type: 'discovery'; readonly path: readonly string[] }
+  | { readonly type: 'metrics' }
   | { readonly type: 'openapi'; readonly path: readonly string[] }
   | { readonly type: 'issuer'; readonly document: 'configuration' | 'keys' }
   | { readonly type: 'resource'; readonly target: ResourceTarget }
@@ -88,6 +89,7 @@ export function findRoute(catalog: Catalog, path: string): Route {
     return { type: 'public', name: 'health', endpoint: root, check: segments[1] }
   }
   if (root === 'version') return segments.length === 1 ? { type: 'public', name: 'version' } : UNKNOWN
+  if (root === 'metrics') return segments.length === 1 ? { type: 'metrics' } : UNKNOWN
   if (root === 'openapi') return { type: 'openapi', path: segments.slice(1) }
   const issuer = ISSUER_DOCUMENTS.get(segments.join('/'))
   if (issuer !== undefined) return { type: 'issuer', document: issuer }

@@ -24,6 +24,15 @@ t.test('text', async t => {
       type: 'histogram',
       read: () => ({ bounds: [0.1, 1], counts: [2, 1], count: 4, sum: 7.5 }),
     },
+    {
+      name: 'ride_seconds',
+      help: 'Rode.',
+      type: 'histogram',
+      read: () => [
+        { labels: { by: 'bus' }, bounds: [1], counts: [2], count: 2, sum: 1 },
+        { labels: {}, bounds: [1], counts: [0], count: 1, sum: 3 },
+      ],
+    },
   )
   sold += 1
   t.equal(
@@ -45,6 +54,16 @@ t.test('text', async t => {
       'wait_seconds_bucket{le="+Inf"} 4',
       'wait_seconds_sum 7.5',
       'wait_seconds_count 4',
+      '# HELP ride_seconds Rode.',
+      '# TYPE ride_seconds histogram',
+      'ride_seconds_bucket{by="bus",le="1"} 2',
+      'ride_seconds_bucket{by="bus",le="+Inf"} 2',
+      'ride_seconds_sum{by="bus"} 1',
+      'ride_seconds_count{by="bus"} 2',
+      'ride_seconds_bucket{le="1"} 0',
+      'ride_seconds_bucket{le="+Inf"} 1',
+      'ride_seconds_sum 3',
+      'ride_seconds_count 1',
       '',
     ].join('\n'),
   )
