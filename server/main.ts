@@ -131,6 +131,10 @@ async function run(settings: ServerSettings): Promise<void> {
     store,
     log,
     authenticate: (cluster, credentials) => kubernetesIdentity(authenticator, model, cluster, credentials),
+    onRevocation: listener =>
+      model.apiKeys.onChange((key, previous) => {
+        if (previous !== undefined && key?.state !== 'active') listener()
+      }),
     nodes: new NodeGateway(model, links),
     authority: certificates.authority,
     endpoint: await apiEndpoint(advertise, log),

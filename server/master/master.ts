@@ -31,6 +31,11 @@ export interface KubernetesMasterOptions {
   readonly store: Store
   readonly log: Logger
   readonly authenticate: Authenticate
+  /**
+   * Calls a listener whenever somebody whom `authenticate` knew may be nobody any more, so that what they have open ends;
+   * the returned function ends that. Absent where credentials are good for ever.
+   */
+  readonly onRevocation?: (listener: () => void) => () => void
   readonly nodes: NodeGateway
   readonly serviceAccounts: ServiceAccountOptions
   /** Certificates in PEM that clients of the API have to believe. */
@@ -48,6 +53,7 @@ export interface KubernetesMasterOptions {
 interface Parts {
   readonly server: ApiServer
   readonly clusters: Clusters
+  readonly stopListening: () => void
 }
 
 export class KubernetesMaster implements Daemon {
@@ -89,13 +95,16 @@ export class KubernetesMaster implements Daemon {
       clock,
       log,
     })
-    this.#parts = { server, clusters }
+    const { onRevocation = () => () => undefined } = this.#options
+    const stopListening = onRevocation(() => server.credentialsChanged())
+    this.#parts = { server, clusters, stopListening }
     clusters.start()
   }
 
   /** Ends all watches, stops all workers. The store is not the master's to stop. */
   async stop(): Promise<void> {
-    this.#parts?.server.stop()
+    this.#parts?.stopListening()
+    await this.#parts?.server.stop()
     await this.#parts?.clusters.stop()
     this.#parts = undefined
   }

@@ -22,7 +22,7 @@ export {
 } from './identity.ts'
 export { impersonate } from './impersonation.ts'
 export { nodeRules, restrictNode } from './nodes.ts'
-export { rbacRules, rulesFor } from './rbac.ts'
+export { RBAC_KINDS, rbacRules, rulesFor } from './rbac.ts'
 export { requireAccess } from './require-access.ts'
 export { COMPONENT_GROUPS, groupRules } from './rules.ts'
 export { requireSigner } from './signers.ts'

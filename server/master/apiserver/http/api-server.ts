@@ -13,10 +13,10 @@ import {
 } from '../../../../kit/index.ts'
 import { METRICS_TYPE } from '../../../../kit/metrics/index.ts'
 import {
+  type Attributes,
   type Authenticate,
   type Authorizer,
   type Identity,
-  impersonate,
   requireAccess,
 } from '../access/index.ts'
 import type { Catalog } from '../catalog/index.ts'
@@ -28,18 +28,18 @@ import type { NodeGateway } from '../nodes.ts'
 import type { Pod } from '../objects.ts'
 import { getObject } from '../operations/index.ts'
 import type { Identify } from '../reviews/index.ts'
-import { badRequest, notFound, pathNotFound, StatusError, statusObject, toStatusError } from '../status.ts'
+import { badRequest, pathNotFound, StatusError, statusObject, toStatusError } from '../status.ts'
 import { type StreamKind, StreamUpgrades } from '../streams/index.ts'
 import { issuerConfiguration, keySet, ServiceAccountTokens, SigningKeys } from '../tokens/index.ts'
 import { Watches } from '../watch/index.ts'
 import { Answer } from './answer.ts'
 import { Authentication } from './authentication.ts'
 import { credentialsOf } from './credentials.ts'
+import { Gate } from './gate.ts'
 import { healthText } from './health.ts'
 import { answerDiscovery, answerOpenApi, versionDocument } from './published.ts'
-import { labelsOf } from './request-labels.ts'
 import { ResourceVerbs } from './resource-verbs.ts'
-import { findRoute, type PublicRoute, type ResourceTarget, type Route } from './route.ts'
+import { findRoute, type PublicRoute, type ResourceTarget } from './route.ts'
 
 /** Requests that are worked on at a time: enough for full transactions, few enough that nobody waits long for a turn. */
 const SEATS: FairQueueLimits = { seats: 512, seatsEach: 256, waitingEach: 4_096 }
@@ -69,23 +69,6 @@ export interface ApiServerOptions {
   readonly log: Logger
 }
 
-interface Arrival {
-  readonly request: IncomingMessage
-  readonly query: URLSearchParams
-  /** What closes when the request is over: its response, or the connection of another protocol. */
-  readonly carrier: {
-    readonly closed: boolean
-    once(event: 'close', listener: () => void): unknown
-  }
-  /** The status of the answer, when it is over. */
-  readonly code: () => number
-  /** Of the cluster. */
-  readonly id: string
-  readonly path: string
-  /** What the path means where no kinds were defined. */
-  readonly expected: Route
-}
-
 export class ApiServer {
   readonly #options: ApiServerOptions
   readonly #watches: Watches
@@ -94,6 +77,7 @@ export class ApiServer {
   readonly #seats = new FairQueue('cluster', SEATS)
   readonly #keys: SigningKeys
   readonly #authentication: Authentication
+  readonly #gate: Gate
 
   constructor(options: ApiServerOptions) {
     this.#options = options
@@ -103,6 +87,7 @@ export class ApiServer {
     this.#keys = new SigningKeys(serviceAccounts.secret)
     const tokens = new ServiceAccountTokens({ keys: this.#keys, issuer: serviceAccounts.issuer, clock })
     this.#authentication = new Authentication({ authenticate, clients, tokens, openCluster, clock })
+    this.#gate = new Gate({ ...options, authentication: this.#authentication })
     this.#verbs = new ResourceVerbs({ authorizer, watches: this.#watches, nodes, tokens })
   }
 
@@ -155,7 +140,9 @@ export class ApiServer {
     }
     try {
       const code = () => (accepted ? SWITCHED : response.statusCode)
-      const { open, route, kind } = await this.#stream(answer, code, cluster, path)
+      const { open, route, kind, attributes } = await this.#stream(answer, code, cluster, path)
+      const carrier = request.socket
+      this.#gate.lasts({ cluster: open, request, carrier, attributes, watched: undefined, end: undefined })
       const stored = getObject(open, route.resource, route.namespace, route.name)
       const pod = open.read(stored) as Frozen<Pod>
       const { query } = requestTarget(request)
@@ -171,9 +158,15 @@ export class ApiServer {
     }
   }
 
+  /** Credentials of Drover may be good no more: what lasts is asked again for what it takes. */
+  credentialsChanged(): void {
+    this.#gate.credentialsChanged()
+  }
+
   /** Ends all watches. */
-  stop(): void {
+  async stop(): Promise<void> {
     this.#watches.stop()
+    await this.#gate.stop()
   }
 
   async #serve(answer: Answer, id: string, path: string): Promise<void> {
@@ -182,7 +175,7 @@ export class ApiServer {
     const expected = findRoute(catalog, path)
     if (expected.type === 'public') return await this.#public(answer, id, expected)
     const { query } = requestTarget(request)
-    const { cluster, identity, route } = await this.#admit({
+    const { cluster, identity, route } = await this.#gate.admit({
       request,
       query,
       carrier: answer.response,
@@ -202,7 +195,17 @@ export class ApiServer {
         const { target } = route
         const identify: Identify = (bearerToken, audiences) =>
           this.#authentication.identify(id, { bearerToken }, audiences)
-        const work = () => this.#verbs.answer({ answer, cluster, identity, identify, target, query })
+        const carrier = answer.response
+        const lasts = (attributes: Attributes, end?: () => void) =>
+          this.#gate.lasts({
+            cluster,
+            request,
+            carrier,
+            attributes,
+            watched: end && target.resource,
+            end,
+          })
+        const work = () => this.#verbs.answer({ answer, cluster, identity, identify, target, query, lasts })
         // What lasts as long as its reader wants would keep a seat for as long.
         if (LASTING.has(target.subresource?.name ?? '')) return await work()
         return await this.#seats.run(id, work).catch(retryLater)
@@ -240,49 +243,20 @@ export class ApiServer {
     await requireAccess(this.#options.authorizer, attributes, cluster)
   }
 
-  /**
-   * Who asks for what in which cluster, which stays awake for it and counts it.
-   *
-   * @throws `Unauthorized`, `NotFound`, `Forbidden`
-   */
-  async #admit({
-    request,
-    query,
-    carrier,
-    code,
-    id,
-    path,
-    expected,
-  }: Arrival): Promise<{ readonly cluster: Cluster; readonly identity: Identity; readonly route: Route }> {
-    const { catalog } = this.#options
-    const real = (await this.#authentication.identify(id, credentialsOf(request)))?.identity
-    if (real === undefined) throw new StatusError('Unauthorized', 'Unauthorized')
-    const cluster = await this.#options.openCluster(id)
-    // Who is somebody in a cluster that does not exist is somebody everywhere, and may know.
-    if (cluster === undefined) throw notFound({ group: '', resource: 'clusters' }, id)
-    const known = cluster.catalog === catalog ? expected : findRoute(cluster.catalog, path)
-    const route = known.type === 'unknown' ? latestRoute(cluster, path) : known
-    if (!carrier.closed) {
-      const release = cluster.hold()
-      const end = cluster.requests.begin(labelsOf(request, route, query))
-      carrier.once('close', () => {
-        release()
-        end(code())
-      })
-    }
-    const identity = await impersonate(real, request.headersDistinct, this.#options.authorizer, cluster)
-    return { cluster, identity, route }
-  }
-
   /** What a connection that asks for another protocol is for. @throws `BadRequest` besides */
   async #stream(
     answer: Answer,
     code: () => number,
     id: string,
     path: string,
-  ): Promise<{ readonly open: Cluster; readonly route: ResourceTarget; readonly kind: StreamKind }> {
+  ): Promise<{
+    readonly open: Cluster
+    readonly route: ResourceTarget
+    readonly kind: StreamKind
+    readonly attributes: Attributes
+  }> {
     const { request } = answer
-    const { cluster, identity, route } = await this.#admit({
+    const { cluster, identity, route } = await this.#gate.admit({
       request,
       query: requestTarget(request).query,
       carrier: request.socket,
@@ -296,22 +270,19 @@ export class ApiServer {
     if (target === undefined || (kind !== 'exec' && kind !== 'attach' && kind !== 'portforward')) {
       throw badRequest('nothing here speaks another protocol')
     }
-    await requireAccess(
-      this.#options.authorizer,
-      {
-        identity,
-        // Also for websockets, which begin with a GET: who may only read must not run commands.
-        verb: 'create',
-        group: '',
-        resource: 'pods',
-        subresource: kind,
-        namespace: target.namespace,
-        name: target.name,
-        requiredField: () => undefined,
-      },
-      cluster,
-    )
-    return { open: cluster, route: target, kind }
+    const attributes: Attributes = {
+      identity,
+      // Also for websockets, which begin with a GET: who may only read must not run commands.
+      verb: 'create',
+      group: '',
+      resource: 'pods',
+      subresource: kind,
+      namespace: target.namespace,
+      name: target.name,
+      requiredField: () => undefined,
+    }
+    await requireAccess(this.#options.authorizer, attributes, cluster)
+    return { open: cluster, route: target, kind, attributes }
   }
 
   async #public(answer: Answer, id: string, route: PublicRoute): Promise<void> {
@@ -352,12 +323,6 @@ export class ApiServer {
     response.writeHead(status.status)
     response.end(JSON.stringify(statusObject(status)))
   }
-}
-
-/** What an unknown path means after a look at kinds that were defined at this moment. */
-function latestRoute(cluster: Cluster, path: string): Route {
-  cluster.customKinds.refresh()
-  return findRoute(cluster.catalog, path)
 }
 
 /** @throws `TooManyRequests` where the queue is full, the error otherwise */

@@ -1,5 +1,6 @@
 /** Who sends a request to a cluster: by Drover's credentials, or by tokens that the cluster's own objects stand behind. */
 import type { Clock } from '../../../../kit/index.ts'
+import type { ObjectKey } from '../../../store/index.ts'
 import {
   type AccessView,
   AUTHENTICATED_GROUP,
@@ -11,6 +12,7 @@ import type { ClientAuthorities } from '../certificates/index.ts'
 import {
   API_AUDIENCE,
   bootstrapIdentity,
+  bootstrapSecretKey,
   isBootstrapToken,
   type ServiceAccountTokens,
   type TokenOwner,
@@ -58,6 +60,15 @@ export class Authentication {
     if (owner === undefined) return undefined
     const common = audiences.filter(audience => owner.audiences.includes(audience))
     return common.length === 0 ? undefined : { identity: authenticated(owner.identity), audiences: common }
+  }
+
+  /** The objects of the cluster that credentials end with. */
+  async standOn(cluster: string, { bearerToken }: Credentials): Promise<readonly ObjectKey[]> {
+    if (bearerToken === undefined) return []
+    if (isBootstrapToken(bearerToken)) return [bootstrapSecretKey(bearerToken)]
+    const { tokens } = this.#options
+    const claims = await tokens.read(cluster, bearerToken)
+    return claims === undefined ? [] : tokens.boundTo(claims)
   }
 
   #holder(cluster: string, certificate: Uint8Array): Identity | undefined {

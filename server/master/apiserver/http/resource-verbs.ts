@@ -65,6 +65,13 @@ export interface ResourceRequest {
   readonly identify: Identify
   readonly target: ResourceTarget
   readonly query: URLSearchParams
+  /**
+   * Notes that the request lasts: it is ended when who sent it has not what it takes any more.
+   *
+   * @param attributes what it takes
+   * @param end ends it in good order; where that takes too long, or is absent, its connection is cut
+   */
+  readonly lasts: (attributes: Attributes, end?: () => void) => void
 }
 
 const ITEM_VERBS: Readonly<Record<string, Verb>> = {
@@ -145,18 +152,19 @@ export class ResourceVerbs {
     if (resource.review) return await this.#review(request)
     if (resource.warning !== undefined) answer.warn(resource.warning)
     if (subresource !== undefined && !PARTS.has(subresource.name)) {
-      await this.#subresource(request, subresource.name)
+      await this.#subresource(request, subresource.name, attributes)
       return
     }
     const representation = negotiate(answer.request.headers.accept, query.get('includeObject'))
     answer.media = representation.media
     const presenter = new Presenter(cluster, resource, representation)
-    await this.#run(request, verb, presenter, selection)
+    if (verb === 'watch') this.#watch(request, presenter, selection, attributes)
+    else await this.#run(request, verb, presenter, selection)
   }
 
   async #run(
     request: ResourceRequest,
-    verb: Verb,
+    verb: Exclude<Verb, 'watch'>,
     presenter: Presenter,
     selection: Selection,
   ): Promise<void> {
@@ -165,8 +173,6 @@ export class ResourceVerbs {
         return await this.#get(request, presenter)
       case 'list':
         return await this.#list(request, presenter, selection)
-      case 'watch':
-        return this.#watch(request, presenter, selection)
       case 'create':
         return await this.#create(request, presenter)
       case 'update':
@@ -227,9 +233,10 @@ export class ResourceVerbs {
   }
 
   #watch(
-    { answer, cluster, target, query }: ResourceRequest,
+    { answer, cluster, target, query, lasts }: ResourceRequest,
     presenter: Presenter,
     selection: Selection,
+    attributes: Attributes,
   ): void {
     const { resource, namespace } = target
     const options = watchOptions(query)
@@ -237,7 +244,7 @@ export class ResourceVerbs {
     const { response } = answer
     response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' })
     response.flushHeaders()
-    start(response)
+    lasts(attributes, start(response))
   }
 
   async #create(request: ResourceRequest, presenter: Presenter): Promise<void> {
@@ -357,7 +364,7 @@ export class ResourceVerbs {
   }
 
   /** Subresources that are not a part of the object. */
-  async #subresource(request: ResourceRequest, name: string): Promise<void> {
+  async #subresource(request: ResourceRequest, name: string, attributes: Attributes): Promise<void> {
     const { answer, cluster, target } = request
     const context = this.#context(request)
     switch (name) {
@@ -385,6 +392,7 @@ export class ResourceVerbs {
       case 'scale':
         return await answer.send(200, JSON.stringify(await this.#scale(request, context)))
       case 'proxy': {
+        request.lasts(attributes)
         const { search } = new URL(answer.request.url ?? '', 'http://localhost')
         return await answerProxy(answer.request, answer.response, this.#nodes, {
           cluster,
@@ -395,6 +403,7 @@ export class ResourceVerbs {
         })
       }
       case 'log': {
+        request.lasts(attributes)
         const stored = getObject(cluster, target.resource, target.namespace, target.name)
         const pod = cluster.read(stored) as Frozen<Pod>
         return await answerPodLog(answer, cluster, this.#nodes, pod, request.query)

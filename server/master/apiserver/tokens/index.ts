@@ -1,5 +1,5 @@
 /** Tokens that a cluster's own objects stand behind. */
-export { bootstrapIdentity, isBootstrapToken } from './bootstrap-tokens.ts'
+export { bootstrapIdentity, bootstrapSecretKey, isBootstrapToken } from './bootstrap-tokens.ts'
 export type { BoundKind, BoundObject } from './claims.ts'
 export { issuerConfiguration, keySet } from './issuer-documents.ts'
 export {

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { errors, jwtVerify, SignJWT } from 'jose'
 import type { Clock } from '../../../../kit/index.ts'
+import type { ObjectKey } from '../../../store/index.ts'
 import {
   type AccessView,
   type Identity,
@@ -106,6 +107,18 @@ export class ServiceAccountTokens {
       if (error instanceof errors.JOSEError) return undefined
       throw error
     }
+  }
+
+  /** The objects that a token ends with, as keys of the store. */
+  boundTo(said: Claims): readonly ObjectKey[] {
+    const { namespace, serviceaccount, ...rest } = said['kubernetes.io']
+    const bound: ObjectKey[] = [{ kind: 'serviceaccounts', namespace, name: serviceaccount.name }]
+    for (const [kind, kept] of BOUND_KINDS) {
+      const object = rest[kind]
+      if (object === undefined || (kind === 'node' && rest.pod !== undefined)) continue
+      bound.push({ kind: kept, namespace: kind === 'node' ? '' : namespace, name: object.name })
+    }
+    return bound
   }
 
   /** Whom a token that was read belongs to now; undefined when what it is bound to is gone. */

@@ -35,11 +35,11 @@ export class Watches {
   }
 
   /**
-   * Prepares a watch; the returned function starts it on a sink.
+   * Prepares a watch; the returned function starts it on a sink, and gives one that ends it in good order.
    *
    * @throws `BadRequest`, `Invalid` for parameters that make no sense
    */
-  prepare(request: WatchRequest): (sink: FrameSink) => void {
+  prepare(request: WatchRequest): (sink: FrameSink) => () => void {
     const { cluster, resource, selection, presenter, options } = request
     const namespace = request.namespace === '' && resource.namespaced ? undefined : request.namespace
     const start = startOf(cluster, resource, namespace, selection, options)
@@ -61,6 +61,7 @@ export class Watches {
       this.#open.add(stream)
       this.#schedule()
       stream.start(() => this.#open.delete(stream))
+      return () => stream.end()
     }
   }
 

@@ -165,7 +165,7 @@ t.test('lists', async t => {
       '/api/v1/pods/x',
       `${MAPS}/a/b`,
       `${MAPS}/a/status`,
-      '/metrics',
+      '/metrics/nonsense',
       '/openapi/v9',
     ]) {
       t.match(await ask(path), { status: 404, body: { kind: 'Status' } }, path)

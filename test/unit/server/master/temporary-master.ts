@@ -39,12 +39,22 @@ export interface RequestOptions {
 
 export interface TemporaryMaster {
   readonly master: KubernetesMaster
+  /** Makes a token of `authenticate` nobody's. */
+  revoke(token: string): void
   readonly port: number
   readonly client: ClusterClient
   /** What `containerLogs` was asked. */
   readonly logRequests: ContainerLogRequest[]
   ask(path: string, options?: RequestOptions): Promise<Answer>
   stop(): Promise<void>
+}
+
+/** Where the log of a container named `endless` never ends. */
+function logOf(container: string): Readable {
+  const log = new Readable({ read: () => undefined })
+  log.push(`line of ${container}\n`)
+  if (container !== 'endless') log.push(null)
+  return log
 }
 
 /** Tokens are `admin|CLUSTER`, `node|NAME|CLUSTER` and `group|NAME|CLUSTER`. */
@@ -117,14 +127,25 @@ export async function temporaryMaster(
     log: silentLog,
   })
   const logRequests: ContainerLogRequest[] = []
+  const revoked = new Set<string>()
+  const listeners = new Set<() => void>()
+  const revoke = (token: string) => {
+    revoked.add(token)
+    for (const listener of listeners) listener()
+  }
   const master = new KubernetesMaster({
     store,
     log: silentLog,
-    authenticate,
+    authenticate: async (cluster, credentials) =>
+      revoked.has(credentials.bearerToken ?? '') ? undefined : await authenticate(cluster, credentials),
+    onRevocation: listener => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
     nodes: {
       containerLogs: async (_cluster, _node, logRequest) => {
         logRequests.push(logRequest)
-        return Readable.from([`line of ${logRequest.container}\n`])
+        return logOf(logRequest.container)
       },
       runCommand: async (_cluster, node, command) => echoCommand(node, command),
       connectToPod: async (_cluster, node, { port }) => echoPort(node, port),
@@ -167,7 +188,15 @@ export async function temporaryMaster(
   const client = await master.client('c1', ADMIN)
   if (client === undefined) throw new Error('the cluster is not there')
   const { port } = listener
-  return { master, port, client, logRequests, stop, ask: (target, request) => send(port, target, request) }
+  return {
+    master,
+    port,
+    client,
+    logRequests,
+    revoke,
+    stop,
+    ask: (target, request) => send(port, target, request),
+  }
 }
 
 /** A small pod. */
