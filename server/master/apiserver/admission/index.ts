@@ -15,7 +15,7 @@ import { joinServiceAccount } from './service-accounts.ts'
 import { setStorageClass } from './storage-defaults.ts'
 
 export { formatAmount, kindsOf as quotaKinds, usageOfQuota } from './quota-usage.ts'
-export { quotasOf, requireWithinQuotas } from './quotas.ts'
+export { growsWithinQuotas, quotasOf, requireWithinQuotas } from './quotas.ts'
 export type { AdmissionRequest } from './request.ts'
 export { DEFAULT_ACCOUNT } from './service-accounts.ts'
 

@@ -1,4 +1,4 @@
-/** Quotas of a namespace (Kubernetes' ResourceQuota): a new object must fit into what is left. */
+/** Quotas of a namespace (Kubernetes' ResourceQuota): what a new object takes, or a change takes more, must be left. */
 import type { Frozen } from '../json.ts'
 import type { KubernetesObject, Pod, ResourceQuota } from '../objects.ts'
 import { quantityValue } from '../schema/index.ts'
@@ -16,7 +16,7 @@ const MUST_BE_SAID = new Set([
   'limits.memory',
 ])
 
-/** The quotas that a new object may be about; empty for almost every namespace. */
+/** The quotas that an object may be about; empty for almost every namespace. */
 export function quotasOf({ cluster, resource, namespace }: AdmissionRequest): Frozen<ResourceQuota>[] {
   if (!resource.namespaced) return []
   return cluster
@@ -24,7 +24,10 @@ export function quotasOf({ cluster, resource, namespace }: AdmissionRequest): Fr
     .map(stored => cluster.read(stored) as Frozen<ResourceQuota>)
 }
 
-function told(amounts: readonly (readonly [string, number])[]): string {
+/** Amounts by the names that quotas have for them. */
+type Amounts = readonly (readonly [string, number])[]
+
+function told(amounts: Amounts): string {
   return amounts
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, amount]) => `${name}=${formatAmount(name, amount)}`)
@@ -49,29 +52,53 @@ function unsaid(pod: Frozen<Pod>, names: readonly string[]): string | undefined 
     .join('; ')
 }
 
+/** What a new object, or the change of one, takes of a quota: by the names that it limits. */
+function demandOn(
+  quota: Frozen<ResourceQuota>,
+  kind: string,
+  object: Frozen<KubernetesObject>,
+  old: Frozen<KubernetesObject> | undefined,
+): Amounts {
+  if (!covers(quota, kind, object)) return []
+  const hard = quota.spec.hard ?? {}
+  const before = old !== undefined && covers(quota, kind, old) ? usageOf(kind, old) : undefined
+  return [...usageOf(kind, object)]
+    .map(([name, amount]) => [name, amount - (before?.get(name) ?? 0)] as const)
+    .filter(([name, amount]) => hard[name] !== undefined && amount > 0)
+}
+
+/** Whether a change of an object takes more of some quota than the object did. */
+export function growsWithinQuotas(
+  { resource }: AdmissionRequest,
+  quotas: readonly Frozen<ResourceQuota>[],
+  object: Frozen<KubernetesObject>,
+  old: Frozen<KubernetesObject>,
+): boolean {
+  return quotas.some(quota => demandOn(quota, resource.kept.storeKind, object, old).length > 0)
+}
+
 /**
- * Compares a new object with the quotas of its namespace. The caller lets nothing else be made there meanwhile.
+ * Compares an object with the quotas of its namespace. The caller lets nothing else be made or grow there meanwhile.
  *
+ * @param old what a change replaces; undefined for a new object
  * @throws `Forbidden` naming the first quota that has no room
  */
 export function requireWithinQuotas(
   request: AdmissionRequest,
   quotas: readonly Frozen<ResourceQuota>[],
   object: Frozen<KubernetesObject>,
+  old: Frozen<KubernetesObject> | undefined,
 ): void {
   const { cluster, resource } = request
   const kind = resource.kept.storeKind
   const refuse = (why: string) => forbidden(resource, object.metadata.name ?? '', why)
   for (const quota of quotas) {
-    if (!covers(quota, kind, object)) continue
     const hard = quota.spec.hard ?? {}
-    const wanted = [...usageOf(kind, object)].filter(
-      ([name, amount]) => hard[name] !== undefined && amount > 0,
-    )
-    if (kind === 'pods') {
+    if (kind === 'pods' && old === undefined && covers(quota, kind, object)) {
       const open = unsaid(object as Frozen<Pod>, Object.keys(hard))
       if (open !== undefined) throw refuse(`failed quota: ${quota.metadata.name}: must specify ${open}`)
     }
+    const wanted = demandOn(quota, kind, object, old)
     if (wanted.length === 0) continue
     const used = usageOfQuota(cluster, quota)
     const exceeded = wanted.filter(

@@ -77,7 +77,7 @@ class Creation {
     const request: AdmissionRequest = { ...this.#context, namespace: this.#namespace }
     if (quotasOf(request).length === 0) return await this.#create()
     return await this.#context.cluster.quotaTurns.run(this.#namespace, async () => {
-      requireWithinQuotas(request, quotasOf(request), this.#object)
+      requireWithinQuotas(request, quotasOf(request), this.#object, undefined)
       return await this.#create()
     })
   }

@@ -5,6 +5,7 @@
 import { isDroverError } from '../../../../kit/index.ts'
 import type { ObjectKey, StoredObject } from '../../../store/index.ts'
 import { preventEscalation, restrictNode } from '../access/index.ts'
+import { growsWithinQuotas, quotasOf, requireWithinQuotas } from '../admission/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import { equalJson, type Frozen, type JsonObject } from '../json.ts'
 import type { Reservation } from '../kinds/index.ts'
@@ -58,11 +59,16 @@ function saysTheSame(tail: string, stored: StoredObject, context: WriteContext):
   )
 }
 
+/** Leaves the store's encoder: the change takes more of a quota, and has to wait for its turn. */
+class NeedsTurn extends Error {}
+
 class Change {
   readonly #context: WriteContext
   readonly #key: ObjectKey
   readonly #compute: Compute
   #reservation: Reservation | undefined
+  /** Whether nothing else of the namespace takes more of its quotas meanwhile. */
+  #hasTurn = false
 
   constructor(context: WriteContext, key: ObjectKey, compute: Compute) {
     this.#context = context
@@ -85,6 +91,7 @@ class Change {
     const reserved = resource.strategy.reserve(next.object, current, cluster.pools)
     if (reserved?.kind === 'refused') throw invalidObject(resource, this.#key.name, reserved.problems)
     this.#reservation = reserved?.reservation
+    this.#requireQuota(next.object, current)
     const tail = encodeTail(next.object)
     if (saysTheSame(tail, stored, this.#context)) throw new Decided({ type: 'keep' }, stored)
     const text = keptText(resource.kept, revision, tail)
@@ -92,7 +99,28 @@ class Change {
     return text
   }
 
+  /** @throws `NeedsTurn`, `Forbidden` */
+  #requireQuota(next: Frozen<KubernetesObject>, current: Frozen<KubernetesObject>): void {
+    const request = { ...this.#context, namespace: this.#key.namespace }
+    const quotas = quotasOf(request)
+    if (quotas.length === 0 || !growsWithinQuotas(request, quotas, next, current)) return
+    if (!this.#hasTurn) throw new NeedsTurn()
+    requireWithinQuotas(request, quotas, next, current)
+  }
+
   async run(): Promise<Outcome> {
+    try {
+      return await this.#run()
+    } catch (error) {
+      if (!(error instanceof NeedsTurn)) throw error
+    }
+    return await this.#context.cluster.quotaTurns.run(this.#key.namespace, async () => {
+      this.#hasTurn = true
+      return await this.#run()
+    })
+  }
+
+  async #run(): Promise<Outcome> {
     const { cluster, resource } = this.#context
     for (let attempt = 1; ; attempt += 1) {
       try {

@@ -168,6 +168,85 @@ t.test('admission', async t => {
     t.equal((await post(`${ns}/pods`, asking('again', '900m'))).status, 201, 'there is room again')
   })
 
+  t.test('quotas on what changes', async t => {
+    const ns = await namespace()
+    const hard = {
+      'services.nodeports': '2',
+      'services.loadbalancers': '1',
+      'requests.storage': '3Gi',
+      'fast.storageclass.storage.k8s.io/requests.storage': '1Gi',
+    }
+    await post(`${ns}/resourcequotas`, { metadata: { name: 'small' }, spec: { hard } })
+    const used = async () => (await ask(`${ns}/resourcequotas/small`)).body.status.used
+    const change = (place: string, body: object, query = '') =>
+      ask(`${ns}/${place}${query}`, {
+        method: 'PATCH',
+        body,
+        headers: { 'content-type': 'application/merge-patch+json' },
+      })
+    const ports = [{ name: 'a', port: 80 }]
+    const more = [...ports, { name: 'b', port: 81 }, { name: 'c', port: 82 }]
+    for (const name of ['one', 'two']) await post(`${ns}/services`, { metadata: { name }, spec: { ports } })
+    const type = (name: string) => ({ spec: { type: name } })
+    t.equal((await change('services/one', type('LoadBalancer'), '?dryRun=All')).status, 200)
+    t.equal((await change('services/one', type('LoadBalancer'))).status, 200)
+    t.match(await change('services/two', type('LoadBalancer')), {
+      status: 403,
+      body: {
+        message:
+          'services "two" is forbidden: exceeded quota: small, requested: services.loadbalancers=1, used: services.loadbalancers=1, limited: services.loadbalancers=1',
+      },
+    })
+    t.equal((await change('services/two', type('NodePort'))).status, 200)
+    t.match(await change('services/two', { spec: { ports: more } }, '?dryRun=All'), {
+      status: 403,
+      body: { message: /requested: services\.nodeports=2, used: services\.nodeports=2, limited/ },
+    })
+    t.match(await change('services/two', { spec: { ports: more } }), { status: 403 })
+    t.equal((await ask(`${ns}/services/two`)).body.spec.ports.length, 1, 'nothing of it has happened')
+    t.equal((await change('services/two', { metadata: { labels: { a: 'b' } } })).status, 200)
+    t.equal((await change('services/one', type('ClusterIP'))).status, 200)
+    t.equal((await change('services/two', type('LoadBalancer'))).status, 200, 'there is room again')
+    const plain = (await ask(`${ns}/services/one`)).body
+    const replaced = { ...plain, spec: { ...plain.spec, type: 'LoadBalancer' } }
+    t.equal((await ask(`${ns}/services/one`, { method: 'PUT', body: replaced })).status, 403)
+
+    const claim = (name: string, storage: string, storageClassName?: string) =>
+      post(`${ns}/persistentvolumeclaims`, {
+        metadata: { name },
+        spec: {
+          accessModes: ['ReadWriteOnce'],
+          resources: { requests: { storage } },
+          ...(storageClassName === undefined ? {} : { storageClassName }),
+        },
+      })
+    const size = (storage: string) => ({ spec: { resources: { requests: { storage } } } })
+    for (const name of ['a', 'b']) t.equal((await claim(name, '1Gi', 'other')).status, 201)
+    t.match(await change('persistentvolumeclaims/a', size('3Gi')), {
+      status: 403,
+      body: {
+        message:
+          /requested: requests\.storage=2Gi, used: requests\.storage=2Gi, limited: requests\.storage=3Gi/,
+      },
+    })
+    // Both would fit alone.
+    const together = await Promise.all(
+      ['a', 'b'].map(name => change(`persistentvolumeclaims/${name}`, size('2Gi'))),
+    )
+    t.strictSame(together.map(({ status }) => status).toSorted(), [200, 403])
+    await eventually(async () => (await used())['requests.storage'] === '3Gi', 'the quota says so')
+    await eventually(async () => (await used())['services.nodeports'] === '1', 'of services, too')
+    t.equal(
+      (await change('resourcequotas/small', { spec: { hard: { 'requests.storage': '1Gi' } } })).status,
+      200,
+    )
+    t.equal(
+      (await change('persistentvolumeclaims/a', { metadata: { labels: { a: 'b' } } })).status,
+      200,
+      'what takes nothing more is not refused',
+    )
+  })
+
   t.test('quotas with scopes', async t => {
     const ns = await namespace()
     await post(`${ns}/resourcequotas`, {
