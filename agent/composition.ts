@@ -3,7 +3,7 @@ import path from 'node:path'
 import { DnsServer, Forwarder } from '../dns/index.ts'
 import { ensureImage, pauseImage } from '../images/index.ts'
 import { explainError, type Logger, type Supervisor } from '../kit/index.ts'
-import { MetricsServer } from '../kit/metrics/index.ts'
+import { type MetricsRegistry, MetricsServer } from '../kit/metrics/index.ts'
 import { buildPlugin, type CniRuntime } from '../netplugins/cni/index.ts'
 import { METADATA_ADDRESS, type NetworkAssignment } from '../protocol/index.ts'
 import { KubernetesClient } from '../protocol/kubernetes/index.ts'
@@ -11,7 +11,7 @@ import { agentMetrics } from './agent-metrics.ts'
 import { BalancerDuty, CertificateKeeper } from './balancer/index.ts'
 import { balancerCertificatesFile, balancerContainer, balancersDirectory } from './balancer-parts.ts'
 import { ClusterSource } from './cluster/index.ts'
-import { ConsoleStreams } from './console/index.ts'
+import { ConsoleStreams, NodeApi } from './console/index.ts'
 import { ContainerInventory, type DockerEngine } from './docker/index.ts'
 import { HostCredentialsKeeper, HostExchange } from './exchange/index.ts'
 import { EdgeHealth } from './health/index.ts'
@@ -152,6 +152,12 @@ export async function startAgent(context: AgentContext): Promise<void> {
     podLabels: DOCKER_LABEL,
   })
   const consoles = new ConsoleStreams(engine, inventory, DOCKER_LABEL.attempt, log)
+  const nodeApi = new NodeApi({
+    ...{ engine, inventory, nodeName, log },
+    pods: () => store.uids().flatMap(uid => store.get(uid) ?? []),
+    metrics: () => metrics.text(),
+    sendLog: (params, sink) => consoles.sendPodLog(params, sink),
+  })
   const replica = new MetadataReplica({
     directory: path.join(dataDirectory, 'metadata'),
     requestResync: reason => link.send({ type: 'metadata.resync', reason }),
@@ -195,7 +201,10 @@ export async function startAgent(context: AgentContext): Promise<void> {
         else if (message.type === 'metadata') replica.apply(message.delta)
         else if (message.type === 'report') reporter.sendFull()
       },
-      onStream: (kind, params, stream) => consoles.open(kind, params, stream),
+      onStream: (kind, params, stream) => {
+        if (kind === 'node-api') nodeApi.open(stream)
+        else consoles.open(kind, params, stream)
+      },
       onDisconnected: () => replica.connectionLost(),
     },
   })
@@ -260,7 +269,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await store.load()
   await supervisor.start(inventory)
   // Before the network is looked at, which takes a moment: containers that run ask all the time.
-  await startMetadata(replica, cluster, network, balancers, context)
+  const metrics = await startMetadata(replica, cluster, network, balancers, context)
   await supervisor.start(network)
   await forgetGoneContainers(cni, inventory, network, log)
   network.setPeers(peers.list())
@@ -289,14 +298,14 @@ export async function startAgent(context: AgentContext): Promise<void> {
   })
 }
 
-/** Serves metadata and names from what is on disk; what the server says comes later. */
+/** Serves metadata and names from what is on disk; what the server says comes later. Gives what the agent tells of itself. */
 async function startMetadata(
   replica: MetadataReplica,
   cluster: ClusterSource,
   network: HostNetwork,
   balancers: BalancerDuty,
   context: AgentContext,
-): Promise<void> {
+): Promise<MetricsRegistry> {
   const { membership, supervisor, log } = context
   const { model } = replica
   const signals = new SignalBoard(model)
@@ -324,6 +333,7 @@ async function startMetadata(
   const registry = agentMetrics({ metadata: http, replica, dns, network, balancers })
   const metrics = new MetricsServer({ host: '127.0.0.1', port: METRICS_PORT, registry })
   await supervisor.start(new LateListener({ daemon: metrics, log }))
+  return registry
 }
 
 /** Whether pods can run here now. */

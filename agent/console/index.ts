@@ -1,1 +1,2 @@
+export { NodeApi } from './node-api.ts'
 export { ConsoleStreams } from './streams.ts'

@@ -1,5 +1,5 @@
 /** Streams that clients open through the server: logs and terminals of containers. */
-import { PassThrough, type Readable, Transform } from 'node:stream'
+import { PassThrough, type Readable, Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { explainError, type Logger, Type, validatorOf } from '../../kit/index.ts'
 import { LABEL, type LinkStream, protocolErrors, TerminalDecoder } from '../../protocol/index.ts'
@@ -94,7 +94,7 @@ export class ConsoleStreams {
         return
       }
       case 'pod-logs':
-        await this.#sendPodLog(params, stream)
+        await this.sendPodLog(params, stream)
         return
       case 'exec':
         await this.#exec(params, stream)
@@ -124,7 +124,8 @@ export class ConsoleStreams {
     return details
   }
 
-  async #sendPodLog(params: unknown, stream: LinkStream): Promise<void> {
+  /** Sends the log of a pod's container. @throws `RequestFailed`, and for parameters of a wrong form */
+  async sendPodLog(params: unknown, stream: Writable): Promise<void> {
     const { uid, pod, container, options } = podLogParams.parse(params, 'stream')
     const attempts = [...this.#inventory.all()]
       .filter(({ labels }) => labels[LABEL.podUid] === uid && labels[LABEL.podContainer] === container)
@@ -156,7 +157,7 @@ export class ConsoleStreams {
   async #sendLog(
     details: ContainerDetails,
     options: Parameters<DockerEngine['logs']>[1],
-    stream: LinkStream,
+    stream: Writable,
     limit?: number,
   ): Promise<void> {
     const source = await this.#engine.logs(details.id, options)

@@ -3,6 +3,7 @@ import type { Duplex, Readable } from 'node:stream'
 import { type ContainerCreateOptions, Docker } from '#dockerode'
 import { kitErrors, systemErrorCode, withDeadline } from '../../kit/index.ts'
 import { type ContainerDetails, readDetails } from './container-details.ts'
+import { type ContainerUsage, readUsage } from './container-usage.ts'
 import { dockerErrors } from './errors.ts'
 
 /** Milliseconds for calls that only look or change little. */
@@ -189,6 +190,15 @@ export class DockerEngine {
     return (await this.#call('events', () =>
       this.#docker.getEvents({ filters: { type: ['container'], event: [...actions] } }),
     )) as Readable
+  }
+
+  /** What a container uses; undefined when it is not there, or does not run. */
+  async usage(id: string): Promise<ContainerUsage | undefined> {
+    return await this.#unlessMissing(async () => {
+      const query = { stream: false, 'one-shot': true } as const
+      const stats = await this.#call(`container ${id}`, () => this.#docker.getContainer(id).stats(query))
+      return readUsage(stats)
+    })
   }
 
   /** A container's log as Docker sends it: plain bytes for a terminal, else multiplexed. */

@@ -1,4 +1,5 @@
 export type { ContainerDetails } from './container-details.ts'
+export type { ContainerUsage } from './container-usage.ts'
 export {
   DockerEngine,
   type EngineFacts,

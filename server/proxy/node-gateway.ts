@@ -33,6 +33,11 @@ export class NodeGateway {
     return this.#open(clusterId, nodeName, 'pod-connect', request)
   }
 
+  /** Connects to what a node answers about itself: HTTP. @throws `HostNotConnected` */
+  async connectToNode(clusterId: string, nodeName: string): Promise<Duplex> {
+    return this.#open(clusterId, nodeName, 'node-api', {})
+  }
+
   #open(clusterId: string, nodeName: string, kind: string, request: unknown): Duplex {
     const host = this.#model.hosts.find('node', `${clusterId}/${nodeName}`)
     if (host === undefined) throw protocolErrors.HostNotConnected({ object: `node ${nodeName}` })

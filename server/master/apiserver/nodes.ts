@@ -40,4 +40,10 @@ export interface NodeGateway {
 
   /** Connects to a port inside of a pod: plain bytes both ways. Rejects as `containerLogs`. */
   connectToPod(cluster: string, node: string, request: PodConnection): Promise<Duplex>
+
+  /**
+   * Connects to what a node answers about itself, as a kubelet does: HTTP/1.1 over the connection. Rejects as
+   * `containerLogs`.
+   */
+  connectToNode(cluster: string, node: string): Promise<Duplex>
 }

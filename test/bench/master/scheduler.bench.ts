@@ -179,7 +179,7 @@ export async function run(print: PrintFigure): Promise<void> {
       store,
       log,
       authenticate: async () => ADMIN,
-      nodes: { containerLogs: absent, runCommand: absent, connectToPod: absent },
+      nodes: { containerLogs: absent, runCommand: absent, connectToPod: absent, connectToNode: absent },
       serviceAccounts: { secret: 'bench', issuer: cluster => cluster },
       authority: 'authority',
     })

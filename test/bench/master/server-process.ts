@@ -27,7 +27,7 @@ const master = new KubernetesMaster({
   store,
   log,
   authenticate: async () => ({ user: 'bench', groups: [MASTERS_GROUP] }),
-  nodes: { containerLogs: absent, runCommand: absent, connectToPod: absent },
+  nodes: { containerLogs: absent, runCommand: absent, connectToPod: absent, connectToNode: absent },
   serviceAccounts: { secret: 'bench', issuer: cluster => `https://bench.test/k8s/clusters/${cluster}` },
   authority: 'authority',
   ...(suspendAfter === undefined ? {} : { suspendAfter: Number(suspendAfter) }),

@@ -17,7 +17,7 @@ import {
   MASTERS_GROUP,
 } from '../../../server/master/index.ts'
 import { openStore, type RunningStore, type StoreOptions } from '../../../server/store/index.ts'
-import { echoCommand, echoPort } from '../../unit/server/master/echo-node.ts'
+import { echoCommand, echoNodeApi, echoPort } from '../../unit/server/master/echo-node.ts'
 
 /** The one that is installed. */
 export const KUBECTL = process.env.KUBECTL ?? 'kubectl'
@@ -155,6 +155,7 @@ export class MasterUnderTest {
           Readable.from([`${node} ${pod} ${container} tail=${options.tailLines ?? 'all'}\n`]),
         runCommand: async (_cluster, node, command) => echoCommand(node, command),
         connectToPod: async (_cluster, node, { port }) => echoPort(node, port),
+        connectToNode: async (_cluster, node) => echoNodeApi(node),
       },
     })
     await master.start()

@@ -10,7 +10,7 @@ const master = new KubernetesMaster({
   store: await openStore({ database, log }),
   log,
   authenticate: async () => ({ user: 'test', groups: [MASTERS_GROUP] }),
-  nodes: { containerLogs: absent, runCommand: absent, connectToPod: absent },
+  nodes: { containerLogs: absent, runCommand: absent, connectToPod: absent, connectToNode: absent },
   serviceAccounts: { secret: 'test', issuer: cluster => cluster },
   authority: 'authority',
 })

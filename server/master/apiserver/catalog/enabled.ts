@@ -94,7 +94,7 @@ const REVIEWS = [
 export const ENABLED: readonly EnabledResource[] = [
   ...REVIEWS.map(path => ({ path, strategy: plain.plainStrategy, review: true as const })),
   { path: '/v1/namespaces', strategy: namespaceStrategy, subresources: ['status', 'finalize'] },
-  { path: '/v1/nodes', strategy: nodeStrategy, subresources: ['status'] },
+  { path: '/v1/nodes', strategy: nodeStrategy, subresources: ['status', 'proxy'] },
   {
     path: '/v1/pods',
     strategy: podStrategy,

@@ -40,7 +40,7 @@ import { answerReview, type Identify } from '../reviews/index.ts'
 import { decodeObject } from '../schema/index.ts'
 import { Selection } from '../selection/index.ts'
 import { badRequest, StatusError, successObject } from '../status.ts'
-import { answerProxy } from '../streams/index.ts'
+import { answerProxy, type ProxyRequest } from '../streams/index.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
 import type { Watches } from '../watch/index.ts'
 import type { Answer } from './answer.ts'
@@ -396,7 +396,7 @@ export class ResourceVerbs {
         const { search } = new URL(answer.request.url ?? '', 'http://localhost')
         return await answerProxy(answer.request, answer.response, this.#nodes, {
           cluster,
-          resource: target.resource.resource === 'services' ? 'services' : 'pods',
+          resource: proxiedResource(target.resource.resource),
           namespace: target.namespace,
           name: target.name,
           path: `${target.proxied ?? '/'}${search}`,
@@ -412,6 +412,10 @@ export class ResourceVerbs {
         throw badRequest('Upgrade request required')
     }
   }
+}
+
+function proxiedResource(resource: string): ProxyRequest['resource'] {
+  return resource === 'services' || resource === 'nodes' ? resource : 'pods'
 }
 
 const NO_SELECTORS = { labelSelector: undefined, fieldSelector: undefined }

@@ -38,7 +38,7 @@ const ISSUER_DOCUMENTS = new Map<string, 'configuration' | 'keys'>([
   ['.well-known/openid-configuration', 'configuration'],
   ['openid/v1/jwks', 'keys'],
 ])
-const PROXIED = /^\/api\/v1\/namespaces\/[^/]+\/[^/]+\/[^/]+\/proxy(\/.*)?$/
+const PROXIED = /^\/api\/v1\/(?:namespaces\/[^/]+\/[^/]+|nodes)\/[^/]+\/proxy(\/.*)?$/
 const HEALTH = new Set(['livez', 'readyz', 'healthz'])
 
 function decode(segment: string): string {

@@ -1,4 +1,7 @@
-/** `pods/NAME:PORT/proxy/…` and `services/NAME:PORT/proxy/…`: HTTP to what runs in pods, through their hosts' agents. */
+/**
+ * `pods/NAME:PORT/proxy/…`, `services/NAME:PORT/proxy/…` and `nodes/NAME/proxy/…`: HTTP to what runs in pods and to what nodes
+ * answer about themselves, through their hosts' agents and never by an address.
+ */
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -18,7 +21,8 @@ const NOT_FORWARDED =
 
 export interface ProxyRequest {
   readonly cluster: Cluster
-  readonly resource: 'pods' | 'services'
+  readonly resource: 'pods' | 'services' | 'nodes'
+  /** Empty for nodes. */
   readonly namespace: string
   /** `[http:]NAME[:PORT]` */
   readonly name: string
@@ -89,13 +93,27 @@ function forwardedHeaders(request: IncomingMessage): Record<string, string | str
   return headers
 }
 
-/** Sends a request on, and its answer back. @throws `NotFound`, `BadRequest`, `ServiceUnavailable`, `NotImplemented` */
-export async function answerProxy(
-  incoming: IncomingMessage,
-  response: ServerResponse,
+/** Where kubelets answer. */
+const KUBELET_PORT = '10250'
+
+/** A connection to what a node answers about itself; nothing else of its host is reached. */
+async function connectToNode({ cluster, name: text }: ProxyRequest, nodes: NodeGateway): Promise<Duplex> {
+  const [, , name = '', port = ''] = NAME.exec(text) ?? []
+  if (name === '') throw badRequest(`invalid proxy target ${JSON.stringify(text.slice(0, 100))}`)
+  if (cluster.find('nodes', '', name) === undefined) throw notFound({ group: '', resource: 'nodes' }, name)
+  if (port !== '' && port !== KUBELET_PORT) {
+    throw new StatusError(
+      'Forbidden',
+      `only port ${KUBELET_PORT} of a node can be reached, not ${port.slice(0, 20)}`,
+    )
+  }
+  return await nodes.connectToNode(cluster.id, name)
+}
+
+async function connectToPod(
+  { cluster, resource, namespace, name: text }: ProxyRequest,
   nodes: NodeGateway,
-  { cluster, resource, namespace, name: text, path }: ProxyRequest,
-): Promise<void> {
+): Promise<Duplex> {
   const { name, port: wanted } = parseName(text)
   const { pod, port } =
     resource === 'services'
@@ -106,14 +124,29 @@ export async function answerProxy(
         })()
   const { nodeName = '' } = pod.spec
   if (nodeName === '') throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`)
-  const connection = await nodes.connectToPod(cluster.id, nodeName, {
+  return await nodes.connectToPod(cluster.id, nodeName, {
     namespace,
     pod: pod.metadata.name,
     uid: pod.metadata.uid ?? '',
     port,
   })
+}
+
+/**
+ * Sends a request on, and its answer back.
+ *
+ * @throws `NotFound`, `BadRequest`, `Forbidden`, `ServiceUnavailable`, `NotImplemented`
+ */
+export async function answerProxy(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  nodes: NodeGateway,
+  request: ProxyRequest,
+): Promise<void> {
+  const connection =
+    request.resource === 'nodes' ? await connectToNode(request, nodes) : await connectToPod(request, nodes)
   response.once('close', () => connection.destroy())
-  const answer = await send(incoming, connection, path)
+  const answer = await send(incoming, connection, request.path)
   const headers = Object.entries(answer.headers).filter(([header]) => !NOT_FORWARDED.test(header))
   response.writeHead(answer.statusCode ?? 502, Object.fromEntries(headers))
   await pipeline(answer, response)

@@ -1,5 +1,6 @@
 /** A node for tests: its commands and ports give back what they get. */
-import { Duplex } from 'node:stream'
+import { createServer } from 'node:http'
+import { Duplex, duplexPair } from 'node:stream'
 import { CHANNEL, type ContainerCommand, encodeFrame, FrameDecoder } from '../../../../protocol/index.ts'
 
 function outcome(exitCode: number): Buffer {
@@ -63,4 +64,17 @@ export function echoPort(node: string, port: number): Duplex {
   })
   stream.push(`${node}:${port}\n`)
   return stream
+}
+
+/** What a node answers about itself: what it was asked, and with which headers. */
+export function echoNodeApi(node: string): Duplex {
+  if (node === 'gone') throw new Error('the node is not connected')
+  const [ours, theirs] = duplexPair()
+  const server = createServer((request, response) => {
+    const { method, url, headers } = request
+    response.writeHead(url === '/absent' ? 404 : 200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ node, method, url, headers }))
+  })
+  server.emit('connection', theirs)
+  return ours
 }

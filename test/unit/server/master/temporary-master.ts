@@ -15,7 +15,7 @@ import {
   NODES_GROUP,
 } from '../../../../server/master/index.ts'
 import { openStore, type StoreOptions } from '../../../../server/store/index.ts'
-import { echoCommand, echoPort } from './echo-node.ts'
+import { echoCommand, echoNodeApi, echoPort } from './echo-node.ts'
 
 export const silentLog = createLogger('test', 'silent')
 export const ADMIN = { user: 'admin', groups: [MASTERS_GROUP] }
@@ -149,6 +149,7 @@ export async function temporaryMaster(
       },
       runCommand: async (_cluster, node, command) => echoCommand(node, command),
       connectToPod: async (_cluster, node, { port }) => echoPort(node, port),
+      connectToNode: async (_cluster, node) => echoNodeApi(node),
     },
     authority: 'certificates of the test',
     serviceAccounts: {
