@@ -143,7 +143,13 @@ export function customStrategy(
       }
       if (reports) delete object.status
     },
-    complete: object => fillDefaults(object as unknown as JsonValue, schema),
+    complete(object) {
+      if (fillDefaults(object as unknown as JsonValue, schema)) return
+      throw new StatusError(
+        'RequestEntityTooLarge',
+        `${object.kind} ${JSON.stringify(object.metadata.name ?? '')} is too large with the defaults of its schema`,
+      )
+    },
     validate: (object, old) => checkObject(object, old, schema),
     validateStatus: (object, old) => checkObject(object, old, schema),
     changesWish: (next, old) => changesWish(next, old, reports),

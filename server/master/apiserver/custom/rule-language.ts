@@ -82,6 +82,9 @@ export function parseRule(source: string): ParsedRule {
   let nesting = 0
   let usesOldSelf = false
   walk(run.ast, (node, depth) => {
+    // A comment may have stood where the name was looked for.
+    if (node.op === 'rcall' && node.args[0] === 'matches')
+      throw new RangeError('a call of matches cannot be read')
     nodes += 1
     nesting = Math.max(nesting, depth)
     if (node.op === 'id' && node.args === 'oldSelf') usesOldSelf = true
