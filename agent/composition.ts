@@ -6,7 +6,7 @@ import { explainError, type Logger, type Supervisor } from '../kit/index.ts'
 import { type MetricsRegistry, MetricsServer } from '../kit/metrics/index.ts'
 import { buildPlugin, type CniRuntime } from '../netplugins/cni/index.ts'
 import { METADATA_ADDRESS, type NetworkAssignment } from '../protocol/index.ts'
-import { KubernetesClient } from '../protocol/kubernetes/index.ts'
+import { isStatic, KubernetesClient } from '../protocol/kubernetes/index.ts'
 import { agentMetrics } from './agent-metrics.ts'
 import { BalancerDuty, CertificateKeeper } from './balancer/index.ts'
 import { balancerCertificatesFile, balancerContainer, balancersDirectory } from './balancer-parts.ts'
@@ -54,6 +54,7 @@ import {
   type Readiness,
 } from './runtime/index.ts'
 import { podRuntime } from './runtime-parts.ts'
+import { type StaticParts, staticParts } from './static-parts.ts'
 import { HostVolumes } from './volumes/index.ts'
 
 export interface AgentContext {
@@ -107,23 +108,28 @@ export async function startAgent(context: AgentContext): Promise<void> {
     hostIp: address,
     balancerDirectory: uuid => path.join(balancersDirectory(dataDirectory), uuid),
     events: {
-      onStatus: (pod, status) => statuses.report(pod, status),
-      onEnded: pod => statuses.ended(pod),
+      onStatus: (pod, status) => (isStatic(pod) ? statics.report(pod, status) : statuses.report(pod, status)),
+      onEnded: pod => (isStatic(pod) ? statics.pods.ended(pod) : statuses.ended(pod)),
       onProblemsChanged: () => reporter.changed(),
       onHappening: (pod, happening) => happenings.record(pod, happening),
     },
   })
   const managed = new ManagedContainers(inventory, podNetwork, log)
-  const pods = new PodSource(
-    client,
-    nodeName,
-    store,
-    uid => {
+  const pods = new PodSource({
+    ...{ client, nodeName, store, log },
+    onChange: uid => {
       if (store.get(uid) === undefined) statuses.forget(uid)
       runtime.podChanged(uid)
     },
-    log,
-  )
+    onMirror: (mirror, previous) => {
+      if (mirror === undefined) statuses.forget(previous?.metadata.uid ?? '')
+      statics.mirrors.observed(mirror, previous)
+    },
+  })
+  const statics: StaticParts = staticParts({
+    ...{ dataDirectory, nodeName, client, store, statuses, happenings, log },
+    onChange: uid => runtime.podChanged(uid),
+  })
   const node = new NodeRegistration(
     client,
     {
@@ -151,7 +157,11 @@ export async function startAgent(context: AgentContext): Promise<void> {
     send: message => link.send(message),
     podLabels: DOCKER_LABEL,
   })
-  const consoles = new ConsoleStreams(engine, inventory, DOCKER_LABEL.attempt, log)
+  const consoles = new ConsoleStreams({
+    ...{ engine, inventory, log },
+    attemptLabel: DOCKER_LABEL.attempt,
+    localUid: uid => statics.mirrors.localUid(uid),
+  })
   const nodeApi = new NodeApi({
     ...{ engine, inventory, nodeName, log },
     pods: () => store.uids().flatMap(uid => store.get(uid) ?? []),
@@ -283,6 +293,8 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(new HostVolumes({ client, nodeName, log }))
   await supervisor.start(runtime)
   await supervisor.start(managed)
+  await supervisor.start(statics.pods)
+  await supervisor.start(statics.mirrors)
   await supervisor.start(pods)
   await supervisor.start(node)
   await supervisor.start(reporter)

@@ -69,9 +69,17 @@ function sizesOf(content: Buffer): { columns: number; rows: number }[] {
 export class PodCommands {
   readonly #engine: DockerEngine
   readonly #inventory: ContainerInventory
+  readonly #localUid: (uid: string) => string
   readonly #log: Logger
 
-  constructor(engine: DockerEngine, inventory: ContainerInventory, log: Logger) {
+  /** @param localUid the uid by which a pod of the cluster is known on this host */
+  constructor(
+    engine: DockerEngine,
+    inventory: ContainerInventory,
+    localUid: (uid: string) => string,
+    log: Logger,
+  ) {
+    this.#localUid = localUid
     this.#engine = engine
     this.#inventory = inventory
     this.#log = log
@@ -112,8 +120,9 @@ export class PodCommands {
   /** Connects to a port of a pod, from inside of it. @throws `RequestFailed`, the system's error */
   async connect(params: unknown, stream: LinkStream): Promise<void> {
     const { uid, pod, port } = podConnection.parse(params, 'stream')
+    const local = this.#localUid(uid)
     const sandbox = [...this.#inventory.all()].find(
-      ({ labels, status, pid }) => labels[LABEL.podUid] === uid && status === 'running' && pid > 0,
+      ({ labels, status, pid }) => labels[LABEL.podUid] === local && status === 'running' && pid > 0,
     )
     if (sandbox === undefined) {
       throw protocolErrors.RequestFailed({ object: `pod ${pod}`, message: 'does not run on this host' })
@@ -127,10 +136,11 @@ export class PodCommands {
   }
 
   #running(wanted: ContainerCommand): ContainerDetails {
-    const { uid, container } = wanted
+    const { container } = wanted
+    const local = this.#localUid(wanted.uid)
     const found = [...this.#inventory.all()].find(
       ({ labels, status }) =>
-        labels[LABEL.podUid] === uid && labels[LABEL.podContainer] === container && status === 'running',
+        labels[LABEL.podUid] === local && labels[LABEL.podContainer] === container && status === 'running',
     )
     if (found !== undefined) return found
     throw notRunning(wanted)

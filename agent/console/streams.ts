@@ -57,20 +57,31 @@ function limitBytes(limit: number): Transform {
   })
 }
 
+export interface ConsoleStreamsOptions {
+  readonly engine: DockerEngine
+  readonly inventory: ContainerInventory
+  /** The label with the number of a pod container's attempt. */
+  readonly attemptLabel: string
+  /** The uid by which a pod of the cluster is known on this host. */
+  readonly localUid: (uid: string) => string
+  readonly log: Logger
+}
+
 export class ConsoleStreams {
   readonly #engine: DockerEngine
   readonly #inventory: ContainerInventory
   readonly #attemptLabel: string
   readonly #log: Logger
+  readonly #localUid: (uid: string) => string
   readonly #commands: PodCommands
 
-  /** @param attemptLabel the label with the number of a pod container's attempt */
-  constructor(engine: DockerEngine, inventory: ContainerInventory, attemptLabel: string, log: Logger) {
+  constructor({ engine, inventory, attemptLabel, localUid, log }: ConsoleStreamsOptions) {
     this.#engine = engine
     this.#inventory = inventory
     this.#attemptLabel = attemptLabel
     this.#log = log
-    this.#commands = new PodCommands(engine, inventory, log)
+    this.#localUid = localUid
+    this.#commands = new PodCommands(engine, inventory, localUid, log)
   }
 
   /** Serves one stream to its end. */
@@ -127,8 +138,9 @@ export class ConsoleStreams {
   /** Sends the log of a pod's container. @throws `RequestFailed`, and for parameters of a wrong form */
   async sendPodLog(params: unknown, stream: Writable): Promise<void> {
     const { uid, pod, container, options } = podLogParams.parse(params, 'stream')
+    const local = this.#localUid(uid)
     const attempts = [...this.#inventory.all()]
-      .filter(({ labels }) => labels[LABEL.podUid] === uid && labels[LABEL.podContainer] === container)
+      .filter(({ labels }) => labels[LABEL.podUid] === local && labels[LABEL.podContainer] === container)
       .sort((a, b) => Number(b.labels[this.#attemptLabel]) - Number(a.labels[this.#attemptLabel]))
     const details = attempts[options.previous === true ? 1 : 0]
     if (details === undefined) {

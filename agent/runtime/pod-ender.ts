@@ -40,6 +40,7 @@ export class PodEnder {
     }
     for (const { details } of view.sandboxes) await this.remove(view, details.id)
     life.forget(uid)
+    this.#killAt.delete(uid)
     return undefined
   }
 
@@ -52,11 +53,6 @@ export class PodEnder {
     }
     await engine.remove(id)
     await inventory.refresh(id)
-  }
-
-  /** The pod is not known any more. */
-  forget(uid: string): void {
-    this.#killAt.delete(uid)
   }
 
   /** @returns milliseconds */

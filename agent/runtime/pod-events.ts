@@ -1,4 +1,4 @@
-/** Tells the cluster what happens to pods here, for people: `kubectl describe pod` shows it. What cannot be told is not kept. */
+/** Tells the cluster what happens to pods here and to the node, for people: `kubectl describe` shows it. What cannot be told is not kept. */
 import { randomBytes } from 'node:crypto'
 import { BoundedQueue, type Daemon, explainError, type Logger } from '../../kit/index.ts'
 import type { KubernetesClient, Pod } from '../../protocol/kubernetes/index.ts'
@@ -10,6 +10,17 @@ export interface Happening {
   readonly message: string
   /** The container that it is about. */
   readonly container?: string
+}
+
+/** What it happened to. */
+interface Subject {
+  readonly kind: 'Pod' | 'Node'
+  /** Empty for a node. */
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+  readonly resourceVersion?: string
+  readonly fieldPath?: string
 }
 
 interface Told {
@@ -38,7 +49,7 @@ export class PodEvents implements Daemon {
   readonly #client: Pick<KubernetesClient, 'create' | 'patch'>
   readonly #node: string
   readonly #log: Logger
-  readonly #queue = new BoundedQueue<{ pod: Pod; happening: Happening }>(
+  readonly #queue = new BoundedQueue<{ subject: Subject; happening: Happening }>(
     'events of pods',
     WAITING,
     'drop-oldest',
@@ -63,10 +74,30 @@ export class PodEvents implements Daemon {
     await this.#working
   }
 
-  /** Takes note of something that happened; it is told in the background. */
+  /** Takes note of something that happened to a pod; it is told in the background. */
   record(pod: Pod, happening: Happening): void {
-    if (this.#stopped || !this.#isAllowed(pod.metadata.uid ?? '')) return
-    this.#queue.push({ pod, happening })
+    const { namespace = '', name, uid = '', resourceVersion } = pod.metadata
+    const { container } = happening
+    this.#record(
+      {
+        ...{ kind: 'Pod', namespace, name, uid },
+        ...(resourceVersion === undefined ? {} : { resourceVersion }),
+        ...(container === undefined ? {} : { fieldPath: fieldPathOf(pod, container) }),
+      },
+      happening,
+    )
+  }
+
+  /** Takes note of something that happened to this node. */
+  recordOfNode(happening: Happening): void {
+    const name = this.#node
+    // As the kubelet names it: events of nodes are found by it.
+    this.#record({ kind: 'Node', namespace: '', name, uid: name }, happening)
+  }
+
+  #record(subject: Subject, happening: Happening): void {
+    if (this.#stopped || !this.#isAllowed(subject.uid)) return
+    this.#queue.push({ subject, happening })
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined
     })
@@ -87,7 +118,7 @@ export class PodEvents implements Daemon {
       const next = this.#stopped ? undefined : this.#queue.shift()
       if (next === undefined) return
       try {
-        await this.#tell(next.pod, next.happening)
+        await this.#tell(next.subject, next.happening)
       } catch (error) {
         this.#log.debug(
           { reason: explainError(error), event: next.happening.reason },
@@ -97,8 +128,9 @@ export class PodEvents implements Daemon {
     }
   }
 
-  async #tell(pod: Pod, { type, reason, message, container }: Happening): Promise<void> {
-    const { namespace = '', name, uid = '', resourceVersion } = pod.metadata
+  async #tell(subject: Subject, { type, reason, message, container }: Happening): Promise<void> {
+    const { name, uid } = subject
+    const namespace = subject.namespace === '' ? 'default' : subject.namespace
     const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/events` as const
     const text = message.slice(0, LONGEST_MESSAGE)
     const key = JSON.stringify([uid, container, reason, text])
@@ -114,10 +146,7 @@ export class PodEvents implements Daemon {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: { name: fresh.name, namespace },
-      involvedObject: {
-        ...{ apiVersion: 'v1', kind: 'Pod', namespace, name, uid, resourceVersion },
-        ...(container === undefined ? {} : { fieldPath: fieldPathOf(pod, container) }),
-      },
+      involvedObject: { apiVersion: 'v1', ...subject },
       ...{ type, reason, message: text, count: 1, firstTimestamp: now, lastTimestamp: now },
       source: { component: 'kubelet', host: this.#node },
       reportingComponent: 'kubelet',

@@ -332,7 +332,6 @@ export class PodRuntime implements Daemon {
     this.#crashes.forget([...view.containers.keys()].map(name => `${uid}/${name}`))
     if (pod === undefined) {
       this.#startTimes.delete(uid)
-      this.#ender.forget(uid)
       await maker.forget(uid)
       await store.clear(uid)
     } else {

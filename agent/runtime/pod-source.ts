@@ -1,7 +1,31 @@
 /** Learns from the cluster's Kubernetes API which pods this host should run. */
 import { type Daemon, explainError, type Logger } from '../../kit/index.ts'
-import { Informer, type KubernetesClient, type Pod } from '../../protocol/kubernetes/index.ts'
+import {
+  Informer,
+  isMirror,
+  isStatic,
+  type KubernetesClient,
+  type Pod,
+  STATIC_POD,
+} from '../../protocol/kubernetes/index.ts'
 import type { PodStore } from './pod-store.ts'
+
+export interface PodSourceOptions {
+  readonly client: KubernetesClient
+  readonly nodeName: string
+  readonly store: PodStore
+  readonly onChange: (uid: string) => void
+  /** What the cluster shows of static pods of this host came, changed or went. */
+  readonly onMirror: (mirror: Pod | undefined, previous: Pod | undefined) => void
+  readonly log: Logger
+}
+
+/** Whatever it says: it does not come from a file of this host. */
+function asOfCluster(pod: Pod): Pod {
+  if (pod.metadata.annotations?.[STATIC_POD.source] === undefined) return pod
+  const { [STATIC_POD.source]: _, ...annotations } = pod.metadata.annotations
+  return { ...pod, metadata: { ...pod.metadata, annotations } }
+}
 
 export class PodSource implements Daemon {
   readonly name = 'pod source'
@@ -9,19 +33,15 @@ export class PodSource implements Daemon {
   readonly #store: PodStore
   readonly #log: Logger
   readonly #onChange: (uid: string) => void
+  readonly #onMirror: PodSourceOptions['onMirror']
   /** Changes are written in the order in which they came. */
   #writing: Promise<void> = Promise.resolve()
 
-  constructor(
-    client: KubernetesClient,
-    nodeName: string,
-    store: PodStore,
-    onChange: (uid: string) => void,
-    log: Logger,
-  ) {
+  constructor({ client, nodeName, store, onChange, onMirror, log }: PodSourceOptions) {
     this.#store = store
     this.#log = log
     this.#onChange = onChange
+    this.#onMirror = onMirror
     this.#informer = new Informer<Pod>({
       client,
       path: '/api/v1/pods',
@@ -42,7 +62,13 @@ export class PodSource implements Daemon {
   }
 
   #enqueue(pod: Pod | undefined, previous: Pod | undefined): void {
-    this.#writing = this.#writing.then(() => this.#take(pod, previous))
+    const of = (each: Pod | undefined, mirror: boolean) =>
+      each !== undefined && isMirror(each) === mirror ? each : undefined
+    const [mirror, previousMirror] = [of(pod, true), of(previous, true)]
+    if (mirror !== undefined || previousMirror !== undefined) this.#onMirror(mirror, previousMirror)
+    const [own, previousOwn] = [of(pod, false), of(previous, false)]
+    if (own === undefined && previousOwn === undefined) return
+    this.#writing = this.#writing.then(() => this.#take(own, previousOwn))
   }
 
   async #take(pod: Pod | undefined, previous: Pod | undefined): Promise<void> {
@@ -50,7 +76,7 @@ export class PodSource implements Daemon {
     const before = previous?.metadata.uid
     try {
       if (pod === undefined) this.#store.delete(uid)
-      else await this.#store.put(pod)
+      else await this.#store.put(asOfCluster(pod))
     } catch (error) {
       // It runs all the same; only a restart without a server would not know it.
       this.#log.error({ err: error, pod: uid }, `a pod was not written to disk: ${explainError(error)}`)
@@ -68,7 +94,8 @@ export class PodSource implements Daemon {
     this.#writing = this.#writing.then(() => {
       const wanted = new Set([...this.#informer.values()].map(pod => pod.metadata.uid))
       for (const uid of this.#store.uids()) {
-        if (wanted.has(uid)) continue
+        const pod = this.#store.get(uid)
+        if (wanted.has(uid) || (pod !== undefined && isStatic(pod))) continue
         this.#store.delete(uid)
         this.#onChange(uid)
       }

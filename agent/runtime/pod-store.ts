@@ -10,7 +10,7 @@ import {
   validatorOf,
   writeFileDurably,
 } from '../../kit/index.ts'
-import type { Pod } from '../../protocol/kubernetes/index.ts'
+import type { Pod, PodStatus } from '../../protocol/kubernetes/index.ts'
 
 const stored = validatorOf(
   Type.Object({
@@ -75,6 +75,12 @@ export class PodStore {
     this.#written.set(uid, text)
     await makePrivateDirectory(this.directoryOf(uid))
     await writeFileDurably(this.#file(uid), text)
+  }
+
+  /** What became of a pod: no part of what it is. */
+  noteStatus(uid: string, status: PodStatus): void {
+    const pod = this.#pods.get(uid)
+    if (pod !== undefined) this.#pods.set(uid, { ...pod, status })
   }
 
   /** The pod is not wanted any more. Its files stay until `clear`. */

@@ -10,6 +10,7 @@ export { Informer, type InformerOptions } from './informer.ts'
 export { formatKubeconfig, type KubeconfigContent } from './kubeconfig.ts'
 export { type PodReference, podReferences, type ReferencedKind } from './pod-references.ts'
 export { parseQuantity } from './quantity.ts'
+export { isMirror, isStatic, STATIC_POD } from './static-pods.ts'
 export type {
   Condition,
   ConfigMap,

@@ -5,6 +5,7 @@
 import { HOST_VOLUME } from '../../../../protocol/index.ts'
 import {
   type PersistentVolumeClaim as Claim,
+  isMirror,
   type PodSpec,
   podReferences,
 } from '../../../../protocol/kubernetes/index.ts'
@@ -49,6 +50,9 @@ function hasNetworkPolicies(view: AccessView): boolean {
 
 const pods: NodeRule = (node, attributes, view) => {
   switch (attributes.verb) {
+    case 'create':
+      // Mirrors of its static pods: what they are is in the body, and compared when they are written.
+      return ALLOWED
     case 'list':
     case 'watch':
       return attributes.requiredField('spec.nodeName') === node || hasNetworkPolicies(view)
@@ -215,12 +219,48 @@ export const nodeRules: Authorizer = {
   },
 }
 
+type Refuse = (why: string) => Error
+
+/** What a pod may be that a node makes: the mirror of a static pod, which has nothing of the cluster's. @throws `Forbidden` */
+function requireMirror(
+  node: string,
+  { metadata, spec }: Frozen<Pod>,
+  view: AccessView,
+  refuse: Refuse,
+): void {
+  if (!isMirror({ metadata })) throw refuse(`node "${node}" can only create mirror pods`)
+  if (spec.nodeName !== node)
+    throw refuse(`node "${node}" can only create pods with spec.nodeName set to itself`)
+  const [owner, ...others] = metadata.ownerReferences ?? []
+  const isItself =
+    owner?.apiVersion === 'v1' && owner.kind === 'Node' && owner.name === node && owner.controller === true
+  if (!isItself || others.length > 0 || owner.blockOwnerDeletion === true) {
+    throw refuse(
+      `node "${node}" can only create pods with a single owner reference, to itself as their controller`,
+    )
+  }
+  if (uidOf(view, node) !== owner.uid) {
+    throw refuse(`node "${node}" can only create pods whose owner has its UID`)
+  }
+  const account = spec.serviceAccountName ?? spec.serviceAccount ?? ''
+  if (account !== '') throw refuse(`node "${node}" can not create pods that reference a service account`)
+  const [reference] = podReferences(spec as unknown as PodSpec)
+  if (reference !== undefined)
+    throw refuse(`node "${node}" can not create pods that reference ${reference.kind}`)
+}
+
+function uidOf(view: AccessView, node: string): string | undefined {
+  const stored = view.find('nodes', '', node)
+  return stored === undefined ? undefined : view.read(stored).metadata.uid
+}
+
 interface NodeWrite {
   readonly resource: { readonly group: string; readonly resource: string }
   /** What is there now; undefined for a new object. */
   readonly current: Frozen<KubernetesObject> | undefined
   /** What shall be there; undefined for a deletion. */
   readonly next: Frozen<KubernetesObject> | undefined
+  readonly view: AccessView
 }
 
 /**
@@ -229,7 +269,7 @@ interface NodeWrite {
  *
  * @throws `Forbidden`
  */
-export function restrictNode(identity: Identity, { resource, current, next }: NodeWrite): void {
+export function restrictNode(identity: Identity, { resource, current, next, view }: NodeWrite): void {
   const node = nodeNameOf(identity)
   if (node === undefined) return
   const name = (next ?? current)?.metadata.name ?? ''
@@ -241,7 +281,11 @@ export function restrictNode(identity: Identity, { resource, current, next }: No
         throw refuse(`node "${node}" is not allowed to modify ${resource.resource} "${name}"`)
       break
     case 'pods':
-      if ((current as Frozen<Pod> | undefined)?.spec.nodeName !== node) {
+      if (current === undefined) {
+        if (next !== undefined) requireMirror(node, next as Frozen<Pod>, view, refuse)
+        break
+      }
+      if ((current as Frozen<Pod>).spec.nodeName !== node) {
         throw refuse(`node "${node}" can only modify pods with spec.nodeName set to itself`)
       }
   }

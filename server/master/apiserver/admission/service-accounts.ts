@@ -1,4 +1,5 @@
 /** Every pod runs as a service account of its namespace (Kubernetes' ServiceAccount). */
+import { isMirror } from '../../../../protocol/kubernetes/index.ts'
 import type { Frozen } from '../json.ts'
 import { generateName } from '../metadata.ts'
 import type { Pod, ServiceAccount } from '../objects.ts'
@@ -10,7 +11,6 @@ export const DEFAULT_ACCOUNT = 'default'
 const TOKEN_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount'
 /** Seconds; an odd number, by which one sees that nobody has chosen it. */
 const TOKEN_LIFETIME = 3_607
-const MIRROR = 'kubernetes.io/config.mirror'
 
 /**
  * Gives a new pod its account, and what comes with it.
@@ -25,7 +25,7 @@ export async function joinServiceAccount(
 ): Promise<void> {
   const { spec, metadata } = pod
   // Its host made it from a file, and no account of the cluster has to do with it.
-  if (metadata.annotations?.[MIRROR] !== undefined) return
+  if (isMirror(pod)) return
   const name = spec.serviceAccountName || spec.serviceAccount || DEFAULT_ACCOUNT
   let stored = cluster.find('serviceaccounts', namespace, name)
   if (stored === undefined && name === DEFAULT_ACCOUNT) {

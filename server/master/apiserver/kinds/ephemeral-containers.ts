@@ -2,11 +2,11 @@
  * The part `ephemeralcontainers` of pods: containers that are added to a pod for somebody to look at it, and that stay what they
  * were (Kubernetes "Ephemeral Containers", `ValidatePodEphemeralContainersUpdate`).
  */
+import { isMirror } from '../../../../protocol/kubernetes/index.ts'
 import { equalJson, type Frozen, type JsonObject } from '../json.ts'
 import type { EphemeralContainer, Pod, PodSpec } from '../objects.ts'
 import { duplicate, type FieldProblem, forbiddenField, notFoundField } from '../problems.ts'
 import { defineObjectPart } from './object-part.ts'
-import { MIRROR_ANNOTATION } from './static-pods.ts'
 
 const FIELD = 'spec.ephemeralContainers'
 
@@ -78,7 +78,7 @@ export const ephemeralContainersPart = defineObjectPart<Pod>({
     else pod.spec.ephemeralContainers = ephemeralContainers
   },
   validateUpdate(pod, old) {
-    return MIRROR_ANNOTATION in (old.metadata.annotations ?? {})
+    return isMirror(old)
       ? [forbiddenField('', 'static pods do not support ephemeral containers')]
       : changeProblems(pod, old)
   },

@@ -2,6 +2,7 @@
 import { cloneJson, equalJson, type Frozen, type JsonObject, type JsonValue } from '../json.ts'
 import type { Container, Pod, PodSpec, Toleration } from '../objects.ts'
 import { type FieldProblem, forbiddenField, invalid } from '../problems.ts'
+import { mirrorUpdateProblems } from './mirror-pods.ts'
 
 const MAY_CHANGE =
   'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,' +
@@ -94,6 +95,7 @@ export function validatePodUpdate(pod: Pod, old: Frozen<Pod>): FieldProblem[] {
     return [forbiddenField('spec.initContainers', 'pod updates may not add or remove containers')]
   }
   const problems = [
+    ...mirrorUpdateProblems(pod, old),
     ...validateDeadline(spec, old.spec),
     ...validateTolerations(spec, old.spec),
     ...validateGates(spec, old.spec),

@@ -30,6 +30,7 @@ import {
 } from '../problems.ts'
 import { quantityValue } from '../schema/index.ts'
 import { ephemeralProblems } from './ephemeral-containers.ts'
+import { mirrorProblems } from './mirror-pods.ts'
 
 const HIGHEST_PORT = 65_535
 
@@ -215,7 +216,7 @@ export function validatePod(pod: Pod, old: Frozen<Pod> | undefined): FieldProble
   const initContainers = spec.initContainers ?? []
   const ephemeralContainers = spec.ephemeralContainers ?? []
   const volumes = new Set((spec.volumes ?? []).map(volume => volume.name))
-  const problems = [...validateVolumes(spec.volumes ?? []), ...validateNumbers(spec)]
+  const problems = [...mirrorProblems(pod), ...validateVolumes(spec.volumes ?? []), ...validateNumbers(spec)]
   if (spec.containers?.length === 0) problems.push(required('spec.containers'))
   for (const [field, list] of [
     ['spec.initContainers', initContainers],

@@ -1,4 +1,5 @@
 /** Pods: what they start with, which fields selectors may name, how they are deleted. */
+import { isMirror } from '../../../../protocol/kubernetes/index.ts'
 import type { Frozen } from '../json.ts'
 import type { Container, DeleteOptions, Pod, PodSpec } from '../objects.ts'
 import { podPrinter } from '../printing/index.ts'
@@ -112,7 +113,8 @@ export const podStrategy = defineStrategy<Pod>({
       ]
     }
   },
-  complete: pod => completePodSpec(pod.spec, 'pod'),
+  // Its host runs it as nobody of the cluster.
+  complete: pod => completePodSpec(pod.spec, isMirror(pod) ? 'template' : 'pod'),
   validate: validatePod,
   validateUpdate: validatePodUpdate,
   parts: new Map([['ephemeralcontainers', ephemeralContainersPart]]),

@@ -104,7 +104,7 @@ class Creation {
       ...resource.strategy.validate(object, undefined),
     ]
     if (problems.length > 0) throw invalidObject(resource, object.metadata.name, problems)
-    restrictNode(identity, { resource, current: undefined, next: object })
+    restrictNode(identity, { resource, current: undefined, next: object, view: cluster })
     review({ ...this.#context, namespace: this.#namespace }, object, undefined)
     preventEscalation(identity, cluster, { resource, current: undefined, next: object })
   }

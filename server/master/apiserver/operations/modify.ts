@@ -85,6 +85,7 @@ class Change {
       resource,
       current,
       next: next.type === 'write' ? next.object : undefined,
+      view: cluster,
     })
     if (next.type !== 'write') throw new Decided(next, stored)
     preventEscalation(identity, cluster, { resource, current, next: next.object })

@@ -137,6 +137,15 @@ t.test('agents of hosts', async t => {
   }
   const phase = { status: { phase: 'Running' } }
 
+  const made = await as('/api/v1/nodes', 'POST', node('n1'))
+  t.equal(made.status, 201)
+  const itself = { apiVersion: 'v1', kind: 'Node', name: 'n1', uid: made.body.metadata.uid, controller: true }
+  const mirror = (spec: object = {}, ownerReferences: object[] = [itself]) => {
+    const annotations = { 'kubernetes.io/config.mirror': 'hash' }
+    const { metadata, ...rest } = pod('mirror', { nodeName: 'n1', ...spec })
+    return { ...rest, metadata: { ...metadata, annotations, ownerReferences } }
+  }
+
   const cases: [string, string, number, unknown?][] = [
     ['GET', '/api/v1/pods?fieldSelector=spec.nodeName%3Dn1', 200],
     ['GET', '/api/v1/pods', 403],
@@ -146,6 +155,16 @@ t.test('agents of hosts', async t => {
     ['GET', `${PODS}/other`, 403],
     ['GET', `${PODS}/absent`, 404],
     ['POST', PODS, 403, pod('new', { nodeName: 'n1' })],
+    ['POST', PODS, 201, mirror()],
+    ['POST', PODS, 403, mirror({ nodeName: 'n2' })],
+    ['POST', PODS, 403, mirror({ serviceAccountName: 'default' })],
+    ['POST', PODS, 403, mirror({ volumes: [{ name: 'v', secret: { secretName: 'of-mine' } }] })],
+    ['POST', PODS, 403, mirror({}, [])],
+    ['POST', PODS, 403, mirror({}, [{ ...itself, uid: 'another' }])],
+    ['POST', PODS, 403, mirror({}, [{ ...itself, controller: false }])],
+    ['POST', PODS, 403, mirror({}, [{ ...itself, name: 'n2' }])],
+    ['POST', PODS, 403, mirror({}, [itself, { ...itself, name: 'n2', controller: false }])],
+    ['POST', '/api/v1/namespaces/default/pods/mine/eviction', 403, {}],
     ['PATCH', `${PODS}/mine/status`, 200, phase],
     ['PATCH', `${PODS}/other/status`, 403, phase],
     ['PATCH', `${PODS}/mine`, 403, { metadata: { labels: { a: 'b' } } }],
@@ -153,7 +172,6 @@ t.test('agents of hosts', async t => {
     ['GET', `${PODS}/mine/log`, 403],
     ['DELETE', `${PODS}/other?gracePeriodSeconds=0`, 403],
     ['DELETE', PODS, 403],
-    ['POST', '/api/v1/nodes', 201, node('n1')],
     ['POST', '/api/v1/nodes', 403, node('n3')],
     ['GET', '/api/v1/nodes/n1', 200],
     ['GET', '/api/v1/nodes/n2', 403],

@@ -100,7 +100,18 @@ t.test('ephemeral containers', async t => {
     })
     const mirror = pod('mirror')
     const annotations = { 'kubernetes.io/config.mirror': 'abc' }
-    await ask(PODS, { method: 'POST', body: { ...mirror, metadata: { ...mirror.metadata, annotations } } })
+    const made = { ...mirror, metadata: { ...mirror.metadata, annotations } }
+    t.match(await ask(PODS, { method: 'POST', body: made }), {
+      status: 422,
+      body: { message: /must set spec.nodeName if mirror pod annotation is set/ },
+    })
+    await ask(PODS, { method: 'POST', body: { ...made, spec: { ...made.spec, nodeName: 'n1' } } })
+    const merge = { 'content-type': 'application/merge-patch+json' }
+    const body = { metadata: { annotations: { 'kubernetes.io/config.mirror': null } } }
+    t.match(await ask(`${PODS}/mirror`, { method: 'PATCH', headers: merge, body }), {
+      status: 422,
+      body: { message: /may not remove or update mirror pod annotation/ },
+    })
     const answer = await part(
       { method: 'PATCH', headers: STRATEGIC, body: { spec: { ephemeralContainers } } },
       'mirror',

@@ -1,0 +1,2 @@
+export { MirrorPods } from './mirror-pods.ts'
+export { StaticPods } from './static-pods.ts'
