@@ -12,7 +12,18 @@ import {
 
 const UNREACHABLE_TAINT = 'node.kubernetes.io/unreachable'
 const NOT_READY_TAINT = 'node.kubernetes.io/not-ready'
-const OUR_TAINTS: ReadonlySet<string> = new Set([UNREACHABLE_TAINT, NOT_READY_TAINT])
+/** Taints that keep new pods away while a condition of the node holds (Kubernetes "Taint Nodes by Condition"). */
+const CONDITION_TAINTS: ReadonlyMap<string, string> = new Map([
+  ['MemoryPressure', 'node.kubernetes.io/memory-pressure'],
+  ['DiskPressure', 'node.kubernetes.io/disk-pressure'],
+  ['PIDPressure', 'node.kubernetes.io/pid-pressure'],
+  ['NetworkUnavailable', 'node.kubernetes.io/network-unavailable'],
+])
+const OUR_TAINTS: ReadonlySet<string> = new Set([
+  UNREACHABLE_TAINT,
+  NOT_READY_TAINT,
+  ...CONDITION_TAINTS.values(),
+])
 /** Remembers the conditions of a silent node, for when it is back. */
 const BEFORE_ANNOTATION = 'drover.io/conditions-before-unreachable'
 const SILENT_REASON = 'NodeStatusUnknown'
@@ -59,15 +70,22 @@ function rememberedStatus(node: Frozen<Node>): ReadonlyMap<string, string> {
   }
 }
 
-/** What a node's state is told by: nothing new comes; what is there goes after a while, unless all are lost at once. */
+/**
+ * What a node's state is told by: nothing new comes; what is there goes after a while, unless all are lost at once. What a node
+ * says that it lacks keeps new pods away alone: it knows itself which of its pods have to go.
+ */
 function wantedTaints(
   node: Frozen<Node>,
   { silent, evicts }: NodeState,
 ): readonly Pick<Taint, 'key' | 'effect'>[] {
   const ready = node.status.conditions?.find(({ type }) => type === 'Ready')?.status
+  const lacking = (node.status.conditions ?? []).flatMap(({ type, status }) => {
+    const taint = status === 'True' ? CONDITION_TAINTS.get(type) : undefined
+    return taint === undefined ? [] : [{ key: taint, effect: 'NoSchedule' }]
+  })
   const key = silent ? UNREACHABLE_TAINT : ready === 'False' ? NOT_READY_TAINT : undefined
-  if (key === undefined) return []
-  return [{ key, effect: 'NoSchedule' }, ...(evicts ? [{ key, effect: 'NoExecute' }] : [])]
+  if (key === undefined) return lacking
+  return [...lacking, { key, effect: 'NoSchedule' }, ...(evicts ? [{ key, effect: 'NoExecute' }] : [])]
 }
 
 function withTaints(node: Frozen<Node>, state: NodeState, now: number): JsonObject | undefined {

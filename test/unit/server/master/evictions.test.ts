@@ -117,3 +117,24 @@ t.test('when a pod has to leave', async t => {
   t.equal(leavingTime([{ operator: 'Exists', effect: 'NoSchedule' }], [taint], now), now)
   t.equal(leavingTime([], [], now), undefined)
 })
+
+t.test('what a node lacks keeps new pods away, and moves none', async t => {
+  const { ask, tainted, place, isLeaving } = await setUp(t, ['n1'])
+  await place('p', 'n1')
+  const headers = { 'content-type': 'application/strategic-merge-patch+json' }
+  const say = async (type: string, status: string) =>
+    await ask('/api/v1/nodes/n1/status', {
+      method: 'PATCH',
+      headers,
+      body: { status: { conditions: [{ type, status, reason: 'R', message: 'm' }] } },
+    })
+  await say('MemoryPressure', 'True')
+  await tainted('n1', ['memory-pressure:NoSchedule'])
+  await say('DiskPressure', 'True')
+  await say('PIDPressure', 'True')
+  await tainted('n1', ['memory-pressure:NoSchedule', 'disk-pressure:NoSchedule', 'pid-pressure:NoSchedule'])
+  await say('MemoryPressure', 'False')
+  await say('DiskPressure', 'Unknown')
+  await tainted('n1', ['pid-pressure:NoSchedule'])
+  t.notOk(await isLeaving('p'))
+})
