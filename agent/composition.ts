@@ -42,12 +42,15 @@ import {
 } from './metadata/index.ts'
 import { type HostNetwork, NetworkReporter, ServiceProxy } from './network/index.ts'
 import { HostPolicies } from './policy-parts.ts'
+import { type PressureParts, pressureParts } from './pressure-parts.ts'
 import {
   CniPodNetwork,
   DOCKER_LABEL,
   ManagedContainers,
+  type NodeFacts,
   NodeRegistration,
   PodEvents,
+  PodFailures,
   PodSource,
   PodStatusWriter,
   PodStore,
@@ -102,10 +105,20 @@ export async function startAgent(context: AgentContext): Promise<void> {
   const statuses = new PodStatusWriter(client, log)
   const happenings = new PodEvents(client, nodeName, log)
   const cluster = new ClusterSource({ client, directory: path.join(dataDirectory, 'cluster'), log })
+  const failures = new PodFailures(uid => store.directoryOf(uid), log)
+  const pressure: PressureParts = await pressureParts({
+    ...{ dataDirectory, engine, inventory, store, happenings, log },
+    dockerDirectory: machine.engine.rootDirectory,
+    runtime: () => runtime,
+    onConditions: () => node.readinessChanged(),
+  })
   const { runtime, volumes, objects } = podRuntime({
     ...{ dataDirectory, engine, inventory, client, cluster, store, hostId, nodeName, machine, log },
     network: podNetwork,
     hostIp: address,
+    pulls: pressure.records,
+    failures,
+    refuse: pod => pressure.eviction.refuse(pod),
     balancerDirectory: uuid => path.join(balancersDirectory(dataDirectory), uuid),
     events: {
       onStatus: (pod, status) => (isStatic(pod) ? statics.report(pod, status) : statuses.report(pod, status)),
@@ -130,25 +143,12 @@ export async function startAgent(context: AgentContext): Promise<void> {
     ...{ dataDirectory, nodeName, client, store, statuses, happenings, log },
     onChange: uid => runtime.podChanged(uid),
   })
-  const node = new NodeRegistration(
-    client,
-    {
-      nodeName,
-      hostname: machine.hostname,
-      address,
-      labels: {},
-      milliCpu: machine.milliCpu,
-      memory: machine.memory,
-      storage: machine.storage,
-      bootId: machine.bootId,
-      machineId: machine.machineId,
-      kernelVersion: machine.engine.kernelVersion,
-      operatingSystem: machine.engine.operatingSystem,
-      dockerVersion: machine.engine.version,
-    },
-    () => readinessOf(inventory, network),
-    log,
-  )
+  const node: NodeRegistration = new NodeRegistration({
+    ...{ client, log },
+    facts: nodeFacts(nodeName, address, machine),
+    readiness: () => readinessOf(inventory, network),
+    pressures: () => pressure.eviction.conditions(),
+  })
   const reporter: ContainerReporter = new ContainerReporter({
     containers: () => inventory.all(),
     managedAddress: id => podNetwork.attachment(id),
@@ -277,6 +277,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   })
 
   await store.load()
+  await failures.load(store.uids())
   await supervisor.start(inventory)
   // Before the network is looked at, which takes a moment: containers that run ask all the time.
   const metrics = await startMetadata(replica, cluster, network, balancers, context)
@@ -297,6 +298,8 @@ export async function startAgent(context: AgentContext): Promise<void> {
   await supervisor.start(statics.mirrors)
   await supervisor.start(pods)
   await supervisor.start(node)
+  await supervisor.start(pressure.eviction)
+  await supervisor.start(pressure.images)
   await supervisor.start(reporter)
   await supervisor.start(exchange)
   await supervisor.start(edge)
@@ -346,6 +349,16 @@ async function startMetadata(
   const metrics = new MetricsServer({ host: '127.0.0.1', port: METRICS_PORT, registry })
   await supervisor.start(new LateListener({ daemon: metrics, log }))
   return registry
+}
+
+function nodeFacts(nodeName: string, address: string, machine: MachineFacts): NodeFacts {
+  const { hostname, milliCpu, memory, storage, bootId, machineId, engine } = machine
+  return {
+    ...{ nodeName, hostname, address, labels: {}, milliCpu, memory, storage, bootId, machineId },
+    kernelVersion: engine.kernelVersion,
+    operatingSystem: engine.operatingSystem,
+    dockerVersion: engine.version,
+  }
 }
 
 /** Whether pods can run here now. */

@@ -10,12 +10,15 @@ import {
   ContainerEnder,
   ContainerMaker,
   ImagePuller,
+  type PodFailure,
+  type PodFailures,
   type PodNetwork,
   PodObjects,
   PodRuntime,
   type PodRuntimeEvents,
   type PodStore,
   PodVolumes,
+  type PullNotes,
   Sandboxes,
   serviceEnvironment,
   TerminationMessages,
@@ -39,6 +42,10 @@ export interface RuntimeContext {
   readonly hostIp: string
   readonly nodeName: string
   readonly machine: { readonly milliCpu: number; readonly memory: number; readonly storage: number }
+  readonly pulls: PullNotes
+  readonly failures: PodFailures
+  /** Why a new pod cannot be taken now. */
+  readonly refuse: (pod: Pod) => PodFailure | undefined
   readonly balancerDirectory: (containerUuid: string) => string
   readonly log: Logger
 }
@@ -69,7 +76,7 @@ export function podRuntime(context: RuntimeContext): RuntimeParts {
   const maker = new ContainerMaker({
     engine,
     sandboxes,
-    images: new ImagePuller(engine, log),
+    images: new ImagePuller(engine, context.pulls, log),
     objects,
     tokens: new AccountTokens(client, log),
     volumes,
@@ -89,6 +96,8 @@ export function podRuntime(context: RuntimeContext): RuntimeParts {
     messages,
     store,
     events: context.events,
+    failures: context.failures,
+    refuse: context.refuse,
     owner: context.hostId,
     hostIp,
     place,

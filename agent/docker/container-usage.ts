@@ -8,6 +8,7 @@ export interface ContainerUsage {
   readonly memory: number
   /** Bytes without those that the kernel would give back first. */
   readonly workingSet: number
+  readonly processes: number
 }
 
 /** Pages of files that nobody used lately: called so by the first and the second version of control groups. */
@@ -17,6 +18,7 @@ const INACTIVE = ['total_inactive_file', 'inactive_file']
 export function readUsage({
   cpu_stats: processor,
   memory_stats: memory,
+  pids_stats: processes,
 }: ContainerStats): ContainerUsage | undefined {
   const { usage } = memory
   if (usage === undefined) return undefined
@@ -26,5 +28,6 @@ export function readUsage({
     processorNanoseconds: processor.cpu_usage.total_usage,
     memory: usage,
     workingSet: Math.max(0, usage - inactive),
+    processes: processes?.current ?? 0,
   }
 }

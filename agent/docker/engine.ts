@@ -1,4 +1,5 @@
 /** The Docker engine of this host: the calls that the agent makes, with errors that say what failed. */
+import { stat } from 'node:fs/promises'
 import type { Duplex, Readable } from 'node:stream'
 import { type ContainerCreateOptions, Docker } from '#dockerode'
 import { kitErrors, systemErrorCode, withDeadline } from '../../kit/index.ts'
@@ -120,11 +121,42 @@ export class DockerEngine {
     )
   }
 
+  /** Bytes that a container takes on disk beside its image: what it wrote, and its log. 0 when it is gone. */
+  async diskUsage(id: string): Promise<number> {
+    const options: { size: boolean; abortSignal?: AbortSignal } = { size: true }
+    const info = await this.#unlessMissing(() =>
+      this.#call(`container ${id}`, () => this.#docker.getContainer(id).inspect(options)),
+    )
+    if (info === undefined) return 0
+    const { SizeRw = 0, LogPath = '' } = info as { SizeRw?: number; LogPath?: string }
+    const log = LogPath === '' ? undefined : await stat(LogPath).catch(() => undefined)
+    return SizeRw + (log?.size ?? 0)
+  }
+
   async hasImage(name: string): Promise<boolean> {
     const image = await this.#unlessMissing(() =>
       this.#call(`image ${name}`, () => this.#docker.getImage(name).inspect()),
     )
     return image !== undefined
+  }
+
+  /** Id and names of an image; undefined when there is none of that name. */
+  async imageFacts(reference: string): Promise<{ id: string; names: readonly string[] } | undefined> {
+    const image = await this.#unlessMissing(() =>
+      this.#call(`image ${reference}`, () => this.#docker.getImage(reference).inspect()),
+    )
+    return image === undefined ? undefined : { id: image.Id, names: image.RepoTags ?? [] }
+  }
+
+  /**
+   * Takes a name off an image, and removes the image with its last one. One that is gone is fine.
+   *
+   * @throws `DockerRefused` when something needs it
+   */
+  async removeImage(reference: string): Promise<void> {
+    await this.#unlessMissing(() =>
+      this.#call(`image ${reference}`, () => this.#docker.getImage(reference).remove({ force: false })),
+    )
   }
 
   /** The user that an image names; empty for root. @throws `DockerRefused` when there is no such image */

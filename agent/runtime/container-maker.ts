@@ -156,6 +156,11 @@ export class ContainerMaker {
     this.#options.objects.unfollow(uid)
   }
 
+  /** Nothing uses the volumes of a pod any more, and nothing ever will. */
+  async discardVolumes(uid: string): Promise<void> {
+    await this.#options.volumes.discard(uid)
+  }
+
   /** Nothing is left of a pod but its directory. */
   async forget(uid: string): Promise<void> {
     this.#options.objects.forget(uid)

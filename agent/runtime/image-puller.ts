@@ -20,10 +20,17 @@ interface Pull {
 
 const CONCURRENT_PULLS = 3
 
-type Engine = Pick<DockerEngine, 'hasImage' | 'pull' | 'importImage'>
+type Engine = Pick<DockerEngine, 'hasImage' | 'imageFacts' | 'pull' | 'importImage'>
+
+/** Takes note of images that were brought to the host, and of their use. */
+export interface PullNotes {
+  pulled(reference: string, before: string | undefined, id: string, now: number): Promise<void>
+  used(references: Iterable<string>, now: number): Promise<void>
+}
 
 export class ImagePuller {
   readonly #engine: Engine
+  readonly #notes: PullNotes
   readonly #log: Logger
   readonly #clock: Clock
   readonly #pulls = new Map<string, Pull>()
@@ -35,8 +42,9 @@ export class ImagePuller {
   }[] = []
   #running = 0
 
-  constructor(engine: Engine, log: Logger, clock: Clock = systemClock) {
+  constructor(engine: Engine, notes: PullNotes, log: Logger, clock: Clock = systemClock) {
     this.#engine = engine
+    this.#notes = notes
     this.#log = log
     this.#clock = clock
   }
@@ -57,7 +65,10 @@ export class ImagePuller {
   ): Promise<ImageState> {
     const pull = this.#pulls.get(key)
     if (pull === undefined) {
-      if (policy !== 'Always' && (await this.#engine.hasImage(image))) return { kind: 'ready' }
+      if (policy !== 'Always' && (await this.#engine.hasImage(image))) {
+        await this.#notes.used([image], this.#clock.now())
+        return { kind: 'ready' }
+      }
       if (policy === 'Never') {
         return {
           kind: 'failed',
@@ -119,7 +130,7 @@ export class ImagePuller {
   async #pull(pull: Pull, image: string, logins: readonly RegistryLogin[]): Promise<void> {
     try {
       const own = localImage(image)
-      if (own === undefined) await this.#pullAs(image, logins)
+      if (own === undefined) await this.#pullNoted(image, logins)
       else await ensureImage(this.#engine, own)
       pull.state = 'done'
     } catch (error) {
@@ -128,6 +139,13 @@ export class ImagePuller {
       pull.retryAt = this.#clock.monotonic() + pull.backoff.next()
       this.#log.warn({ err: error, image }, 'an image was not pulled')
     }
+  }
+
+  async #pullNoted(image: string, logins: readonly RegistryLogin[]): Promise<void> {
+    const before = await this.#engine.imageFacts(image)
+    await this.#pullAs(image, logins)
+    const after = await this.#engine.imageFacts(image)
+    if (after !== undefined) await this.#notes.pulled(image, before?.id, after.id, this.#clock.now())
   }
 
   /** The first login that the registry takes counts. */

@@ -53,18 +53,48 @@ function architecture(): string {
   return ARCHITECTURE[arch()] ?? arch()
 }
 
+export interface NodeRegistrationOptions {
+  readonly client: KubernetesClient
+  readonly facts: NodeFacts
+  readonly readiness: () => Readiness
+  /** What the host lacks, by the names of conditions of nodes. */
+  readonly pressures: () => ReadonlySet<string>
+  readonly log: Logger
+}
+
+/** Conditions that hold when something is lacking: what they say when it is, and when it is not. */
+const PRESSURES = [
+  [
+    'MemoryPressure',
+    ['KubeletHasInsufficientMemory', 'the host has insufficient memory available'],
+    ['KubeletHasSufficientMemory', 'the host has sufficient memory'],
+  ],
+  [
+    'DiskPressure',
+    ['KubeletHasDiskPressure', 'the host has disk pressure'],
+    ['KubeletHasNoDiskPressure', 'the host has no disk pressure'],
+  ],
+  [
+    'PIDPressure',
+    ['KubeletHasInsufficientPID', 'the host has insufficient process ids available'],
+    ['KubeletHasSufficientPID', 'the host has sufficient process ids'],
+  ],
+] as const
+
 export class NodeRegistration implements Daemon {
   readonly name = 'node registration'
   readonly #client: KubernetesClient
   readonly #facts: NodeFacts
   readonly #readiness: () => Readiness
+  readonly #pressures: NodeRegistrationOptions['pressures']
   readonly #loop: ReconcileLoop<'lease' | 'status'>
   #conditions: readonly Condition[] = []
 
-  constructor(client: KubernetesClient, facts: NodeFacts, readiness: () => Readiness, log: Logger) {
+  constructor({ client, facts, readiness, pressures, log }: NodeRegistrationOptions) {
     this.#client = client
     this.#facts = facts
     this.#readiness = readiness
+    this.#pressures = pressures
     this.#loop = new ReconcileLoop<'lease' | 'status'>({
       name: 'node',
       log,
@@ -85,7 +115,7 @@ export class NodeRegistration implements Daemon {
     await this.#loop.stop()
   }
 
-  /** Whether pods can run here has changed. */
+  /** Whether pods can run here, or what the host lacks, has changed. */
   readinessChanged(): void {
     this.#loop.kick('status')
   }
@@ -159,15 +189,13 @@ export class NodeRegistration implements Daemon {
     const ready = readiness.ready
       ? this.#condition('Ready', true, 'KubeletReady', 'the agent runs pods')
       : this.#condition('Ready', false, readiness.reason, readiness.message)
+    const pressures = this.#pressures()
     return [
-      this.#condition(
-        'MemoryPressure',
-        false,
-        'KubeletHasSufficientMemory',
-        'the host has sufficient memory',
-      ),
-      this.#condition('DiskPressure', false, 'KubeletHasNoDiskPressure', 'the host has no disk pressure'),
-      this.#condition('PIDPressure', false, 'KubeletHasSufficientPID', 'the host has sufficient process ids'),
+      ...PRESSURES.map(([type, lacking, sufficient]) => {
+        const holds = pressures.has(type)
+        const [reason, message] = holds ? lacking : sufficient
+        return this.#condition(type, holds, reason, message)
+      }),
       ready,
     ]
   }

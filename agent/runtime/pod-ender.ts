@@ -33,13 +33,30 @@ export class PodEnder {
     const { life } = this.#options
     const all = [...view.containers.values()].flat()
     const running = all.filter(({ details }) => details.pid !== 0)
-    if (running.length > 0) return await life.endAll(pod, running, this.#timeLeft(uid, pod, running))
+    if (running.length > 0) return await this.#stop(uid, pod, running, graceOf(pod, running))
     for (const { details } of all) {
       life.hasEnded(details.id)
       await this.remove(view, details.id)
     }
     for (const { details } of view.sandboxes) await this.remove(view, details.id)
     life.forget(uid)
+    this.#killAt.delete(uid)
+    return undefined
+  }
+
+  /**
+   * Ends a pod that is given up: its containers stay, for their logs; its network does not.
+   *
+   * @param seconds that its containers have
+   * @returns milliseconds until it is worth another look; undefined when nothing of it runs any more
+   */
+  async giveUp(uid: string, pod: Pod, view: PodView, seconds: number): Promise<number | undefined> {
+    const all = [...view.containers.values()].flat()
+    const running = all.filter(({ details }) => details.pid !== 0)
+    if (running.length > 0) return await this.#stop(uid, pod, running, seconds)
+    for (const { details } of all) this.#options.life.hasEnded(details.id)
+    for (const { details } of view.sandboxes) await this.remove(view, details.id)
+    this.#options.life.forget(uid)
     this.#killAt.delete(uid)
     return undefined
   }
@@ -55,19 +72,25 @@ export class PodEnder {
     await inventory.refresh(id)
   }
 
-  /** @returns milliseconds */
-  #timeLeft(uid: string, pod: Pod | undefined, running: readonly ContainerView[]): number {
+  async #stop(
+    uid: string,
+    pod: Pod | undefined,
+    running: readonly ContainerView[],
+    seconds: number,
+  ): Promise<number> {
     const now = performance.now()
-    let killAt = this.#killAt.get(uid)
-    if (killAt === undefined) {
-      const labelled = Number(running[0]?.details.labels[DOCKER_LABEL.gracePeriod])
-      const seconds = pod === undefined ? (Number.isFinite(labelled) ? labelled : 0) : gracePeriodOf(pod)
-      killAt = now + seconds * 1000
-    } else if (pod?.metadata.deletionGracePeriodSeconds !== undefined) {
-      // The grace period may be shortened while it passes, never lengthened.
-      killAt = Math.min(killAt, now + pod.metadata.deletionGracePeriodSeconds * 1000)
-    }
+    const end = now + seconds * 1000
+    const before = this.#killAt.get(uid)
+    // The grace period may be shortened while it passes, never lengthened.
+    const killAt = before === undefined ? end : Math.min(before, end)
     this.#killAt.set(uid, killAt)
-    return Math.max(0, killAt - now)
+    return await this.#options.life.endAll(pod, running, Math.max(0, killAt - now))
   }
+}
+
+/** Seconds that the containers of a pod have for their end. */
+function graceOf(pod: Pod | undefined, [run]: readonly ContainerView[]): number {
+  if (pod !== undefined) return gracePeriodOf(pod)
+  const labelled = Number(run?.details.labels[DOCKER_LABEL.gracePeriod])
+  return Number.isFinite(labelled) ? labelled : 0
 }

@@ -17,13 +17,15 @@ import type { ContainerDetails, ContainerInventory, DockerEngine } from '../dock
 import type { ContainerEnder } from './container-ender.ts'
 import { allContainers, ContainerLife } from './container-life.ts'
 import type { ContainerMaker } from './container-maker.ts'
-import type { PodPlace } from './container-options.ts'
+import { gracePeriodOf, type PodPlace } from './container-options.ts'
 import { ContainerStarter } from './container-starter.ts'
 import { DOCKER_LABEL } from './docker-labels.ts'
+import { DEADLINE_EXCEEDED, timeLeftOf } from './pod-deadline.ts'
 import { PodEnder } from './pod-ender.ts'
 import type { Happening } from './pod-events.ts'
+import type { PodFailure, PodFailures } from './pod-failures.ts'
 import { isOver, planPod } from './pod-plan.ts'
-import { isInitialized, podStatus } from './pod-status.ts'
+import { PodReporter } from './pod-reporter.ts'
 import type { PodStore } from './pod-store.ts'
 import { type ContainerView, type PodView, viewPod } from './pod-view.ts'
 import { CrashCounter } from './restart-policy.ts'
@@ -58,6 +60,9 @@ export interface PodRuntimeOptions {
   readonly owner: string
   readonly hostIp: string
   readonly place: (pod: Pod) => PodPlace
+  readonly failures: PodFailures
+  /** Why a new pod cannot be taken now; undefined when it can. */
+  readonly refuse: (pod: Pod) => PodFailure | undefined
 }
 
 /** A step (make a sandbox, start containers) is followed by another look; more in one go would starve other pods. */
@@ -77,8 +82,8 @@ function timeLeft({ finishedAt }: ContainerDetails, milliseconds: number): numbe
   return finishedAt === undefined ? 0 : Math.max(0, Date.parse(finishedAt) + milliseconds - Date.now())
 }
 
-function now(): string {
-  return `${new Date().toISOString().slice(0, 19)}Z`
+function isFinished({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed'
 }
 
 export class PodRuntime implements Daemon {
@@ -91,8 +96,9 @@ export class PodRuntime implements Daemon {
   readonly #ender: PodEnder
   readonly #waiting: WaitingReasons
   readonly #volumes: VolumeRefresher
-  /** When this agent saw each pod first. */
-  readonly #startTimes = new Map<string, string>()
+  readonly #reporter: PodReporter
+  /** Seconds that containers of pods have that are given up. */
+  readonly #graceOf = new Map<string, number>()
   /** Docker ids of our containers by pod. */
   readonly #containersOf = new Map<string, Set<string>>()
 
@@ -124,6 +130,7 @@ export class PodRuntime implements Daemon {
       onChange: uid => this.#loop.kick(uid),
       tell: (uid, happening) => this.#tell(uid, happening),
     })
+    this.#reporter = new PodReporter({ ...options, life: this.#life, waiting: this.#waiting })
     this.#volumes = new VolumeRefresher({
       refresh: (pod, sandboxId) => options.maker.refresh(pod, sandboxId),
       log: options.log,
@@ -134,7 +141,7 @@ export class PodRuntime implements Daemon {
     const { inventory, store } = this.#options
     inventory.onChange((container, previous) => this.#containerChanged(container, previous))
     for (const container of inventory.all()) this.#containerChanged(container, undefined)
-    for (const uid of store.uids()) this.#loop.kick(uid)
+    for (const uid of [...store.uids(), ...store.remains()]) this.#loop.kick(uid)
     this.#loop.start()
     return Promise.resolve()
   }
@@ -147,6 +154,24 @@ export class PodRuntime implements Daemon {
   /** The pod was added, changed or taken away in the store. */
   podChanged(uid: string): void {
     this.#lookAt(uid)
+  }
+
+  /**
+   * Gives a pod up, for good.
+   *
+   * @param seconds that its containers have
+   */
+  async fail(uid: string, failure: PodFailure, seconds: number): Promise<void> {
+    this.#graceOf.set(uid, seconds)
+    await this.#options.failures.set(uid, failure)
+    this.#tell(uid, { type: 'Warning', ...failure })
+    this.#loop.kick(uid)
+  }
+
+  /** Whether something of a pod runs. */
+  isActive(uid: string): boolean {
+    const { sandboxes, containers } = this.#view(uid)
+    return [...sandboxes, ...[...containers.values()].flat()].some(({ details }) => details.pid !== 0)
   }
 
   /** Something that the pod refers to has changed. */
@@ -200,11 +225,46 @@ export class PodRuntime implements Daemon {
   async #reconcile(uid: string): Promise<ReconcileResult> {
     const pod = this.#options.store.get(uid)
     if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return await this.#end(uid, pod)
+    // It has ended, and whatever there was of it here is gone: it is not run again.
+    if (isFinished(pod) && !this.#containersOf.has(uid)) return undefined
     try {
-      return await this.#bringUp(uid, pod)
+      const failure = await this.#failureOf(uid, pod)
+      return failure === undefined ? await this.#bringUp(uid, pod) : await this.#giveUp(uid, pod)
     } finally {
-      this.#report(uid, pod)
+      this.#reporter.report(uid, pod, this.#view(uid))
     }
+  }
+
+  /** Why the pod is given up: because it was, because it cannot be taken, or because its time is over. */
+  async #failureOf(uid: string, pod: Pod): Promise<PodFailure | undefined> {
+    const { failures, refuse } = this.#options
+    const known = failures.get(uid)
+    if (known !== undefined) return known
+    const isNew = !this.#reporter.knows(uid) && pod.status?.startTime === undefined
+    const timeLeft = timeLeftOf(pod, this.#reporter.startTime(uid, pod), Date.now())
+    const failure =
+      isNew && !this.#containersOf.has(uid) ? refuse(pod) : timeLeft === 0 ? DEADLINE_EXCEEDED : undefined
+    if (failure !== undefined && !isOver(pod, this.#view(uid))) {
+      await failures.set(uid, failure)
+      this.#tell(uid, { type: 'Warning', ...failure })
+      return failure
+    }
+    if (timeLeft !== undefined && timeLeft > 0) this.#loop.kickAfter(uid, timeLeft)
+    return undefined
+  }
+
+  /** Nothing of the pod runs any more in the end, and its volumes are gone; its containers stay, for their logs. */
+  async #giveUp(uid: string, pod: Pod): Promise<ReconcileResult> {
+    const { maker } = this.#options
+    maker.unfollow(uid)
+    this.#waiting.forget(uid)
+    this.#volumes.forget(uid)
+    const seconds = this.#graceOf.get(uid) ?? gracePeriodOf(pod)
+    const requeueAfter = await this.#ender.giveUp(uid, pod, this.#view(uid), seconds)
+    await this.#reporter.readMessages(uid, pod, this.#view(uid))
+    if (requeueAfter !== undefined) return { requeueAfter }
+    await maker.discardVolumes(uid)
+    return undefined
   }
 
   async #bringUp(uid: string, pod: Pod): Promise<ReconcileResult> {
@@ -217,7 +277,7 @@ export class PodRuntime implements Daemon {
     }
     const refreshIn = await this.#followInputs(uid, pod)
     if (refreshIn !== undefined) requeueAfter = Math.min(requeueAfter ?? refreshIn, refreshIn)
-    await this.#readMessages(uid, pod)
+    await this.#reporter.readMessages(uid, pod, this.#view(uid))
     if (stuck.length > 0) {
       if (requeueAfter !== undefined) this.#loop.kickAfter(uid, requeueAfter)
       throw stuck[0]
@@ -302,24 +362,6 @@ export class PodRuntime implements Daemon {
     return sandbox?.status === 'running' ? await this.#volumes.look(uid, pod, sandbox.id) : undefined
   }
 
-  #startTime(uid: string, pod: Pod): string {
-    const known = this.#startTimes.get(uid) ?? pod.status?.startTime ?? now()
-    this.#startTimes.set(uid, known)
-    return known
-  }
-
-  async #readMessages(uid: string, pod: Pod): Promise<void> {
-    const { messages, store } = this.#options
-    const view = this.#view(uid)
-    for (const container of allContainers(pod)) {
-      for (const run of view.containers.get(container.name) ?? []) {
-        if (run.details.status !== 'exited') continue
-        this.#life.hasEnded(run.details.id)
-        await messages.read(store.directoryOf(uid), container, run)
-      }
-    }
-  }
-
   /** Ends a pod. Also one of which nothing but containers is left. */
   async #end(uid: string, pod: Pod | undefined): Promise<ReconcileResult> {
     const { store, events, maker } = this.#options
@@ -331,7 +373,9 @@ export class PodRuntime implements Daemon {
     this.#volumes.forget(uid)
     this.#crashes.forget([...view.containers.keys()].map(name => `${uid}/${name}`))
     if (pod === undefined) {
-      this.#startTimes.delete(uid)
+      this.#reporter.forget(uid)
+      this.#graceOf.delete(uid)
+      this.#options.failures.forget(uid)
       await maker.forget(uid)
       await store.clear(uid)
     } else {
@@ -355,27 +399,5 @@ export class PodRuntime implements Daemon {
   #tell(uid: string, happening: Happening): void {
     const pod = this.#options.store.get(uid)
     if (pod !== undefined) this.#options.events.onHappening(pod, happening)
-  }
-
-  #report(uid: string, pod: Pod): void {
-    const { sandboxes, hostIp, events, messages } = this.#options
-    const view = this.#view(uid)
-    const sandbox = view.sandboxes[0]
-    const podIp =
-      sandbox?.details.status === 'running' ? sandboxes.address(pod, sandbox.details.id, hostIp) : undefined
-    events.onStatus(
-      pod,
-      podStatus(pod, view, {
-        hostIp,
-        podIp,
-        waiting: this.#waiting.of(uid),
-        initialized: isInitialized(pod, view, run => this.#life.started(pod, run)),
-        started: run => this.#life.started(pod, run),
-        ready: run => this.#life.ready(pod, run),
-        message: id => messages.get(id),
-        startTime: this.#startTime(uid, pod),
-        now: now(),
-      }),
-    )
   }
 }

@@ -9,6 +9,7 @@ import type {
   PodStatus,
 } from '../../protocol/kubernetes/index.ts'
 import type { ContainerDetails } from '../docker/index.ts'
+import type { PodFailure } from './pod-failures.ts'
 import { initFailed } from './pod-plan.ts'
 import type { ContainerView, PodView } from './pod-view.ts'
 import { qosClassOf } from './quality-of-service.ts'
@@ -34,6 +35,8 @@ export interface StatusContext {
   readonly message: (dockerId: string) => string | undefined
   /** ISO 8601; when the agent first saw the pod. */
   readonly startTime: string
+  /** Why the pod was given up. */
+  readonly failure: PodFailure | undefined
   /** ISO 8601. */
   readonly now: string
 }
@@ -135,6 +138,14 @@ function condition(
   }
 }
 
+/** What says that the pod did not end by itself. */
+function disruption({ message }: PodFailure, before: readonly Condition[], now: string): Condition {
+  return {
+    ...condition('DisruptionTarget', true, before, now),
+    ...{ reason: 'TerminationByKubelet', message },
+  }
+}
+
 /** The status of a pod, with the conditions that its node owns. */
 export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodStatus {
   const statusOf = (specification: Container) =>
@@ -157,7 +168,8 @@ export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodS
     ready: false,
     started: false,
   }))
-  const phase = phaseOf(pod, containerStatuses, initFailed(pod, view))
+  const { failure } = context
+  const phase = failure === undefined ? phaseOf(pod, containerStatuses, initFailed(pod, view)) : 'Failed'
   const before = pod.status?.conditions ?? []
   const sidecars = initContainerStatuses.filter(
     (_, index) => pod.spec.initContainers?.[index]?.restartPolicy === 'Always',
@@ -171,6 +183,7 @@ export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodS
   const { podIp, hostIp, now } = context
   return {
     phase,
+    ...failure,
     hostIP: hostIp,
     hostIPs: [{ ip: hostIp }],
     startTime: context.startTime,
@@ -190,6 +203,7 @@ export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodS
         containersReady ? 'ReadinessGatesNotReady' : over,
       ),
       condition('ContainersReady', containersReady, before, now, over),
+      ...(failure?.reason === 'Evicted' ? [disruption(failure, before, now)] : []),
     ],
   }
 }

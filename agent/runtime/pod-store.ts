@@ -1,4 +1,5 @@
 /** The pods that this host should run, on disk: they are run also when no server can be asked. */
+import { rmSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import {
@@ -31,6 +32,7 @@ export class PodStore {
   readonly #log: Logger
   readonly #pods = new Map<string, Pod>()
   readonly #written = new Map<string, string>()
+  readonly #remains: string[] = []
 
   /** @param directory one directory per pod is kept in it, also for the files that its containers see */
   constructor(directory: string, log: Logger) {
@@ -44,7 +46,10 @@ export class PodStore {
     for (const uid of await readdir(this.#directory)) {
       try {
         const pod = (await readJsonFile(this.#file(uid), stored)) as Pod | undefined
-        if (pod === undefined) continue
+        if (pod === undefined) {
+          this.#remains.push(uid)
+          continue
+        }
         this.#pods.set(uid, pod)
         this.#written.set(uid, essence(pod))
       } catch (error) {
@@ -83,9 +88,16 @@ export class PodStore {
     if (pod !== undefined) this.#pods.set(uid, { ...pod, status })
   }
 
-  /** The pod is not wanted any more. Its files stay until `clear`. */
+  /** Pods of which only files were left at the start. */
+  remains(): readonly string[] {
+    return this.#remains
+  }
+
+  /** The pod is not wanted any more, also after a crash. Its other files stay until `clear`. */
   delete(uid: string): void {
     this.#pods.delete(uid)
+    this.#written.delete(uid)
+    rmSync(this.#file(uid), { force: true })
   }
 
   /** Removes everything kept of a pod. */

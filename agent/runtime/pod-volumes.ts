@@ -1,6 +1,6 @@
 /** The volumes of pods on this host: made before containers that mount them, kept up to date, and removed with the pod. */
 import { createHash } from 'node:crypto'
-import { chmod, chown, lstat, mkdir, readdir } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { isDroverError } from '../../kit/index.ts'
 import {
@@ -134,6 +134,12 @@ export class PodVolumes {
     this.#digests.delete(uid)
     await unmountBelow(path.join(this.#options.diskOf(uid), 'volumes'))
     await releaseMemory(this.memoryOf(uid))
+  }
+
+  /** As `remove`; what is in them on disk goes, too. */
+  async discard(uid: string): Promise<void> {
+    await this.remove(uid)
+    await rm(path.join(this.#options.diskOf(uid), 'volumes'), { recursive: true, force: true })
   }
 
   #placeOf(volume: Volume, { pod, inputs }: ContentContext): string {

@@ -231,6 +231,9 @@ export interface PodSpec {
   tolerations?: Toleration[]
   restartPolicy?: 'Always' | 'OnFailure' | 'Never'
   terminationGracePeriodSeconds?: number
+  /** Seconds that it may be active. */
+  activeDeadlineSeconds?: number
+  priority?: number
   hostname?: string
   subdomain?: string
   hostNetwork?: boolean

@@ -25,7 +25,9 @@ const logs: unknown[] = []
 const api = new NodeApi({
   engine: {
     usage: async id =>
-      id === 'gone' ? undefined : { processorNanoseconds: 2.5e9, memory: 3000, workingSet: 2000 },
+      id === 'gone'
+        ? undefined
+        : { processorNanoseconds: 2.5e9, memory: 3000, workingSet: 2000, processes: 1 },
   },
   inventory: {
     all: () =>

@@ -131,6 +131,7 @@ t.test('containers that the pod does not have (any more) are removed', async t =
 })
 
 const statusContext: StatusContext = {
+  failure: undefined,
   hostIp: 'h',
   podIp: '10.42.0.5',
   initialized: true,

@@ -5,6 +5,7 @@ import path from 'node:path'
 import t from 'tap'
 import type { ContainerDetails } from '../../../../agent/docker/index.ts'
 import { DOCKER_LABEL } from '../../../../agent/runtime/docker-labels.ts'
+import type { PodFailure } from '../../../../agent/runtime/pod-failures.ts'
 import { PodRuntime, type PodRuntimeOptions } from '../../../../agent/runtime/pod-runtime.ts'
 import { createLogger } from '../../../../kit/index.ts'
 import type { Pod, PodStatus } from '../../../../protocol/kubernetes/index.ts'
@@ -42,7 +43,15 @@ function container(id: string, type: 'podsandbox' | 'container', fields: object)
 }
 
 /** A Docker of which only containers are known, and a runtime upon it. */
-function makeWorld(overrides: { remove?: () => Promise<void>; makeSandbox?: () => Promise<void> }) {
+function makeWorld(overrides: {
+  remove?: () => Promise<void>
+  makeSandbox?: () => Promise<void>
+  refuse?: PodRuntimeOptions['refuse']
+  pod?: Pod
+}) {
+  const failures = new Map<string, PodFailure>()
+  const discarded: string[] = []
+  const happenings: string[] = []
   const containers = new Map<string, ContainerDetails>()
   let changed: (container: ContainerDetails | undefined, previous: ContainerDetails | undefined) => void
   const put = (id: string, details: ContainerDetails | undefined) => {
@@ -87,27 +96,45 @@ function makeWorld(overrides: { remove?: () => Promise<void>; makeSandbox?: () =
       forget: async () => {},
       follow: () => {},
       unfollow: () => {},
+      discardVolumes: async (uid: string) => discarded.push(uid),
     },
     messages: { read: async () => {}, get: () => undefined },
-    ender: { end: async () => 100, forget: () => {} },
-    store: { get: () => pod, uids: () => ['u'], directoryOf: () => DIRECTORY },
+    ender: {
+      end: async ({ details }: { details: ContainerDetails }) => {
+        put(details.id, { ...details, status: 'exited', pid: 0 } as ContainerDetails)
+        return 100
+      },
+      forget: () => {},
+      isEnding: () => false,
+    },
+    store: {
+      get: () => overrides.pod ?? pod,
+      uids: () => ['u'],
+      remains: () => [],
+      directoryOf: () => DIRECTORY,
+    },
     events: {
       onStatus: (_: Pod, status: PodStatus) => statuses.push(status),
       onEnded: () => {},
       onProblemsChanged: () => {},
-      onHappening: () => {},
+      onHappening: (_: Pod, { reason }: { reason: string }) => happenings.push(reason),
     },
   }
   const options = {
     ...parts,
     log: createLogger('test', 'silent'),
     owner: 'host',
-
+    failures: {
+      get: (uid: string) => failures.get(uid),
+      set: async (uid: string, failure: PodFailure) => void failures.set(uid, failure),
+      forget: () => {},
+    },
+    refuse: overrides.refuse ?? (() => undefined),
     hostIp: '192.0.2.1',
     place: () => ({}),
   }
   const runtime = new PodRuntime(options as unknown as PodRuntimeOptions)
-  return { runtime, containers, put, statuses }
+  return { runtime, containers, put, statuses, discarded, happenings }
 }
 
 function labelsOf(sandbox: string, attempt: string) {
@@ -149,4 +176,44 @@ t.test('a pod that fails does not wake itself', async t => {
   await world.runtime.stop()
   // Its own containers came and went while it was looked at for the first time; that is one more look.
   t.ok(tries <= 2, `${tries} tries`)
+})
+
+async function turns(check: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 10_000 && !check(); turn += 1) await new Promise(resolve => setImmediate(resolve))
+}
+
+t.test('a pod that cannot be taken fails, and nothing of it is made', async t => {
+  const failure = { reason: 'Evicted', message: 'The node had condition: [MemoryPressure]. ' }
+  const world = makeWorld({ refuse: () => failure })
+  await world.runtime.start()
+  await turns(() => world.statuses.length > 0)
+  await world.runtime.stop()
+  t.match(world.statuses.at(-1), { phase: 'Failed', ...failure })
+  t.equal(world.containers.size, 0)
+  t.strictSame(world.happenings, ['Evicted'])
+})
+
+t.test('a pod that is given up ends, and its containers stay for their logs', async t => {
+  const world = makeWorld({})
+  await world.runtime.start()
+  await turns(() => world.runtime.isActive('u') && world.containers.size === 2)
+  await world.runtime.fail('u', { reason: 'Evicted', message: 'm' }, 1)
+  await turns(() => world.discarded.length > 0)
+  t.notOk(world.runtime.isActive('u'))
+  t.strictSame([...world.containers.keys()], ['c2'])
+  await turns(() => world.statuses.at(-1)?.containerStatuses?.[0]?.state !== undefined)
+  t.match(world.statuses.at(-1), { phase: 'Failed', reason: 'Evicted', message: 'm' })
+  world.runtime.podChanged('u')
+  await turns(() => world.discarded.length > 1)
+  await world.runtime.stop()
+  t.strictSame([...world.containers.keys()], ['c2'], 'it is not started again')
+})
+
+t.test('a pod that has ended is not run again when its containers are gone', async t => {
+  const world = makeWorld({ pod: { ...pod, status: { phase: 'Succeeded' } } })
+  await world.runtime.start()
+  for (let turn = 0; turn < 100; turn += 1) await new Promise(resolve => setImmediate(resolve))
+  await world.runtime.stop()
+  t.equal(world.containers.size, 0)
+  t.equal(world.statuses.length, 0, 'what is known of it stays')
 })

@@ -1,0 +1,7 @@
+export { Eviction } from './eviction.ts'
+export { ImageCollector } from './image-collector.ts'
+export { ImageRecords } from './image-records.ts'
+export { measureHost, measureSpace } from './measurements.ts'
+export { PodUsages } from './pod-usage.ts'
+export { type PressureSettings, readPressureSettings } from './settings.ts'
+export type { PressureCondition } from './signals.ts'
