@@ -7,7 +7,7 @@ import {
   type TableSubresource,
 } from '../schema/index.ts'
 import { pathNotFound } from '../status.ts'
-import { ENABLED, type EnabledResource } from './enabled.ts'
+import { ENABLED, type EnabledResource, SHOW_DELETED } from './enabled.ts'
 import {
   apiVersionOf,
   type GroupVersionKind,
@@ -161,6 +161,7 @@ class TableReader {
       face: enabled.face,
       custom: undefined,
       warning: undefined,
+      showsDeleted: SHOW_DELETED.has(`${group}/${name}`),
       review: enabled.review === true,
     })
   }

@@ -193,3 +193,17 @@ export const ENABLED: readonly EnabledResource[] = [
     subresources: STATUS,
   },
 ]
+
+/** Group and resource of kinds of which the answer to a delete shows what there was. */
+export const SHOW_DELETED: ReadonlySet<string> = new Set([
+  ...['persistentvolumeclaims', 'persistentvolumes', 'pods', 'podtemplates', 'resourcequotas'].map(
+    name => `/${name}`,
+  ),
+  ...['serviceaccounts', 'services'].map(name => `/${name}`),
+  ...['deviceclasses', 'resourceclaims', 'resourceclaimtemplates', 'resourceslices'].map(
+    name => `resource.k8s.io/${name}`,
+  ),
+  ...['csidrivers', 'csinodes', 'storageclasses', 'volumeattachments', 'volumeattributesclasses'].map(
+    name => `storage.k8s.io/${name}`,
+  ),
+])

@@ -43,6 +43,8 @@ export interface Resource extends GroupVersionKind {
   readonly listSchema: ObjectSchema | undefined
   readonly strategy: KindStrategy
   readonly kept: KeptForm
+  /** Whether the answer to a delete shows the object, not a bare success. */
+  readonly showsDeleted: boolean
   /** A question that is answered and not kept. */
   readonly review: boolean
   /** Undefined when objects are kept in this resource's own form. */

@@ -115,6 +115,7 @@ class Definer {
       subresources: this.#subresources(version, schema),
       schema,
       listSchema: list,
+      showsDeleted: false,
       strategy: customStrategy(version, node, this.#isTerminating),
       kept: Object.freeze({
         storeKind: `${group}/${plural}`,

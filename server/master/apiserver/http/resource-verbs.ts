@@ -38,7 +38,7 @@ import {
 import { negotiate, Presenter } from '../presentation/index.ts'
 import { answerReview, type Identify } from '../reviews/index.ts'
 import { decodeObject } from '../schema/index.ts'
-import { Selection } from '../selection/index.ts'
+import { Selection, type SelectorTexts } from '../selection/index.ts'
 import { badRequest, StatusError, successObject } from '../status.ts'
 import { answerProxy, type ProxyRequest } from '../streams/index.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
@@ -100,11 +100,21 @@ function verbOf({ answer, target, query }: ResourceRequest): Verb {
   const method = answer.request.method ?? ''
   let verb = name === '' ? COLLECTION_VERBS[method] : ITEM_VERBS[method]
   if (verb === 'list' && flag(query, 'watch') === true) verb = 'watch'
+  if (target.watched === true) verb = method === 'GET' ? 'watch' : undefined
   if (verb === undefined || !(subresource ?? resource).verbs.includes(verb)) throw methodNotAllowed()
   if (verb === 'create' && name !== '' && subresource === undefined) throw methodNotAllowed()
   // Only inside of a namespace can something be created.
   if (verb === 'create' && resource.namespaced && namespace === '') throw methodNotAllowed()
   return verb
+}
+
+/** One object is watched as the one of its name. */
+function selectorsOf({ name, watched }: ResourceTarget, query: URLSearchParams): SelectorTexts {
+  if (name === '') return selectorTexts(query)
+  if (watched !== true) return NO_SELECTORS
+  const { labelSelector, fieldSelector } = selectorTexts(query)
+  const named = `metadata.name=${name.replaceAll(/[\\,=]/g, '\\$&')}`
+  return { labelSelector, fieldSelector: fieldSelector ? `${named},${fieldSelector}` : named }
 }
 
 export interface ResourceVerbsParts {
@@ -132,10 +142,7 @@ export class ResourceVerbs {
     const { answer, cluster, identity, target, query } = request
     const verb = verbOf(request)
     const { resource, subresource, namespace, name } = target
-    const selection = new Selection(
-      name === '' ? selectorTexts(query) : NO_SELECTORS,
-      resource.strategy.selectable,
-    )
+    const selection = new Selection(selectorsOf(target, query), resource.strategy.selectable)
     const attributes: Attributes = {
       identity,
       verb,
@@ -310,7 +317,7 @@ export class ResourceVerbs {
     const { namespace, name, resource } = request.target
     const { options, context } = await this.#deletion(request)
     const outcome = await deleteObject(context, namespace, name, options)
-    const gone = outcome.type === 'removed' && !resource.strategy.showsDeleted
+    const gone = outcome.type === 'removed' && !resource.showsDeleted
     await request.answer.send(200, gone ? deletedStatus(request, outcome) : presenter.object(outcome.stored))
   }
 

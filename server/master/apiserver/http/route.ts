@@ -10,6 +10,8 @@ export interface ResourceTarget {
   readonly namespace: string
   /** Empty for the collection. */
   readonly name: string
+  /** A watch by its old path, `/api/v1/watch/…`, which clients of long ago use; what is at the path is as without it. */
+  readonly watched?: boolean
   /** Of `proxy`, what follows it: percent-encoded, without the query; starts with `/`. */
   readonly proxied?: string
 }
@@ -52,8 +54,19 @@ function decode(segment: string): string {
   }
 }
 
-/** The target inside a group version: `[namespaces/NS/]RESOURCE[/NAME[/SUBRESOURCE]]`. */
+/** The target inside a group version: `[watch/][namespaces/NS/]RESOURCE[/NAME[/SUBRESOURCE]]`. */
 function resourceTarget(
+  catalog: Catalog,
+  group: string,
+  version: string,
+  segments: readonly string[],
+): ResourceTarget | undefined {
+  if (segments[0] !== 'watch') return plainTarget(catalog, group, version, segments)
+  const target = plainTarget(catalog, group, version, segments.slice(1))
+  return target === undefined || target.subresource !== undefined ? undefined : { ...target, watched: true }
+}
+
+function plainTarget(
   catalog: Catalog,
   group: string,
   version: string,

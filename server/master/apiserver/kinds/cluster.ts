@@ -73,7 +73,6 @@ export const nodeStrategy = defineStrategy<Node>({
 
 export const serviceAccountStrategy = defineStrategy<ServiceAccount>({
   printer: serviceAccountPrinter,
-  showsDeleted: true,
 })
 
 export const leaseStrategy = defineStrategy<Lease>({

@@ -88,7 +88,6 @@ function gracePeriod(pod: Frozen<Pod>, options: DeleteOptions): number {
 export const podStrategy = defineStrategy<Pod>({
   printer: podPrinter,
   countsGenerations: true,
-  showsDeleted: true,
   selectable: selectableFields<Pod>({
     'spec.nodeName': pod => pod.spec.nodeName,
     'spec.restartPolicy': pod => pod.spec.restartPolicy,

@@ -119,7 +119,6 @@ function validateUpdate(service: Service, old: Frozen<Service>): FieldProblem[] 
 export const serviceStrategy = defineStrategy<Service>({
   checkName: checkDns1035Label,
   printer: servicePrinter,
-  showsDeleted: true,
   selectable: selectableFields<Service>({
     'spec.clusterIP': service => service.spec.clusterIP,
     'spec.type': service => service.spec.type,

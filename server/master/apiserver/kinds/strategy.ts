@@ -53,8 +53,6 @@ export interface KindStrategy<T extends KubernetesObject = KubernetesObject> {
   readonly unconditionalUpdate: boolean
   /** Whether an update of an absent object creates it. */
   readonly createOnUpdate: boolean
-  /** Whether the answer to a delete shows the object, not a bare success. */
-  readonly showsDeleted: boolean
 
   /** How the scale subresource sees objects; undefined for kinds that are not scaled. */
   readonly scale: ScaleAccess | undefined
@@ -95,7 +93,6 @@ const DEFAULTS: KindStrategy = {
   countsGenerations: false,
   unconditionalUpdate: true,
   createOnUpdate: false,
-  showsDeleted: false,
   scale: undefined,
   parts: new Map(),
   prepareCreate: () => undefined,

@@ -1,14 +1,13 @@
 /** OpenAPI v2 and v3 documents of what is served, for validation, explain and apply in clients. */
 import { createHash } from 'node:crypto'
-import type { Catalog, GroupVersion, GroupVersionKind } from '../catalog/index.ts'
+import type { Catalog, GroupVersion } from '../catalog/index.ts'
 import { toSecondVersion } from '../custom/index.ts'
 import type { JsonObject } from '../json.ts'
 import type { ObjectSchema } from '../schema/index.ts'
-import { groupVersionPath, type Operation, operationsOf } from './paths.ts'
+import { groupOperation, groupsOf, resourceListOperation, serverOperations } from './discovery-paths.ts'
+import { groupVersionPath, type Operation, operationsOf, type ProtocolSchemas } from './paths.ts'
 import { type Dialect, documentName, schemasOf } from './schemas.ts'
 import { encodeSecondVersion } from './second-version-protobuf.ts'
-
-const JSON_MEDIA = 'application/json'
 
 const V2: Dialect = {
   reference: name => ({ $ref: `#/definitions/${name}` }),
@@ -22,8 +21,14 @@ const V3: Dialect = {
   published: schema => schema,
 }
 
-function kindExtension({ group, version, kind }: GroupVersionKind) {
-  return { 'x-kubernetes-group-version-kind': { group, kind, version } }
+/** What of an operation is the same in both versions. */
+function described({ operationId, tag, action, kind }: Operation) {
+  return {
+    operationId,
+    tags: [tag],
+    ...(action === undefined ? {} : { 'x-kubernetes-action': action }),
+    ...(kind === undefined ? {} : { 'x-kubernetes-group-version-kind': kind }),
+  }
 }
 
 function byPath(operations: readonly Operation[], describe: (operation: Operation) => unknown) {
@@ -36,64 +41,88 @@ function byPath(operations: readonly Operation[], describe: (operation: Operatio
   return paths
 }
 
-function v2Operation(operation: Operation) {
-  const reference = (schema: ObjectSchema) => V2.reference(documentName(schema))
-  const body =
-    operation.body === undefined && operation.method !== 'patch'
+const REFUSED = { 401: { description: 'Unauthorized' } }
+const SUCCESSES: Readonly<Record<number, string>> = { 200: 'OK', 201: 'Created', 202: 'Accepted' }
+
+function v2Operation({ body, answer, statuses, consumes, produces, parameters, ...operation }: Operation) {
+  const schemaOf = (schema: ObjectSchema | 'object' | 'string') =>
+    typeof schema === 'string' ? { type: schema } : V2.reference(documentName(schema))
+  const sent =
+    body === undefined
       ? []
       : [
           {
-            in: 'body',
-            name: 'body',
-            required: true,
-            schema: operation.body === undefined ? { type: 'object' } : reference(operation.body),
+            ...{ in: 'body', name: 'body', schema: schemaOf(body.schema) },
+            ...(body.required ? { required: true } : {}),
           },
         ]
+  const success = (status: number) => ({
+    description: SUCCESSES[status],
+    ...(answer === undefined ? {} : { schema: schemaOf(answer) }),
+  })
   return {
-    operationId: operation.operationId,
-    consumes: operation.method === 'patch' ? operation.patchMedia : ['*/*'],
-    produces: [JSON_MEDIA, 'application/yaml'],
+    ...described({ ...operation, statuses, consumes, produces, parameters }),
+    ...{ consumes, produces },
     parameters: [
-      ...operation.inPath.map(name => ({
-        in: 'path',
-        name,
-        required: true,
-        type: 'string',
-        uniqueItems: true,
-      })),
-      ...body,
-      ...operation.query.map(name => ({ in: 'query', name, type: 'string', uniqueItems: true })),
+      ...parameters
+        .filter(parameter => parameter.in === 'path')
+        .map(parameter => ({ ...parameter, required: true, uniqueItems: true })),
+      ...sent,
+      ...parameters
+        .filter(parameter => parameter.in === 'query')
+        .map(parameter => ({ ...parameter, uniqueItems: true })),
     ],
-    responses: { 200: { description: 'OK', schema: reference(operation.answer) } },
-    'x-kubernetes-action': operation.action,
-    ...kindExtension(operation.kind),
+    responses: {
+      ...Object.fromEntries(statuses.map(status => [status, success(status)])),
+      ...REFUSED,
+    },
   }
 }
 
 function v3Operation(operation: Operation) {
-  const reference = (schema: ObjectSchema) => ({
-    $ref: `#/components/schemas/${documentName(schema)}`,
+  const { body, answer, statuses, consumes, produces, parameters } = operation
+  const schemaOf = (schema: ObjectSchema | 'object' | 'string') =>
+    typeof schema === 'string' ? { type: schema } : { $ref: `#/components/schemas/${documentName(schema)}` }
+  const success = (status: number) => ({
+    description: SUCCESSES[status],
+    ...(answer === undefined
+      ? {}
+      : { content: Object.fromEntries(produces.map(media => [media, { schema: schemaOf(answer) }])) }),
   })
-  const patch = Object.fromEntries(operation.patchMedia.map(media => [media, { schema: { type: 'object' } }]))
-  const content =
-    operation.method === 'patch'
-      ? patch
-      : operation.body === undefined
-        ? undefined
-        : { '*/*': { schema: reference(operation.body) } }
-  return {
-    operationId: operation.operationId,
-    parameters: [
-      ...operation.inPath.map(name => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
-      ...operation.query.map(name => ({ name, in: 'query', schema: { type: 'string' } })),
-    ],
-    ...(content === undefined ? {} : { requestBody: { content } }),
-    responses: {
-      200: { description: 'OK', content: { [JSON_MEDIA]: { schema: reference(operation.answer) } } },
-    },
-    'x-kubernetes-action': operation.action,
-    ...kindExtension(operation.kind),
+  const requestBody = body && {
+    content: Object.fromEntries(consumes.map(media => [media, { schema: schemaOf(body.schema) }])),
+    ...(body.required ? { required: true } : {}),
   }
+  return {
+    ...described(operation),
+    parameters: parameters.map(({ name, in: place, type }) => ({
+      ...{ name, in: place, schema: { type, uniqueItems: true } },
+      ...(place === 'path' ? { required: true } : {}),
+    })),
+    ...(requestBody === undefined ? {} : { requestBody }),
+    responses: {
+      ...Object.fromEntries(statuses.map(status => [status, success(status)])),
+      ...REFUSED,
+    },
+  }
+}
+
+function protocolOf({ schemas }: Catalog): ProtocolSchemas {
+  const named = (name: string) => schemas.byName(`apimachinery.pkg.apis.meta.v1.${name}`)
+  return {
+    status: named('Status'),
+    watchEvent: named('WatchEvent'),
+    deleteOptions: named('DeleteOptions'),
+  }
+}
+
+/** Operations on the resources of group versions. */
+function operationsIn(catalog: Catalog, groupVersions: readonly GroupVersion[]): Operation[] {
+  const protocol = protocolOf(catalog)
+  return groupVersions.flatMap(groupVersion => [
+    resourceListOperation(groupVersion),
+    ...groupVersion.resources.flatMap(resource => operationsOf(resource, protocol)),
+  ])
 }
 
 function rootsOf(catalog: Catalog, group: string, version: string): ObjectSchema[] {
@@ -108,7 +137,11 @@ function rootsOf(catalog: Catalog, group: string, version: string): ObjectSchema
 
 /** The OpenAPI v2 document of group versions. */
 function secondVersion(catalog: Catalog, groupVersions: readonly GroupVersion[]) {
-  const operations = groupVersions.flatMap(({ resources }) => resources.flatMap(operationsOf))
+  const operations = [
+    ...(catalog.base === undefined ? serverOperations() : []),
+    ...groupsOf(groupVersions).map(groupOperation),
+    ...operationsIn(catalog, groupVersions),
+  ]
   const roots = groupVersions.flatMap(({ group, version }) => rootsOf(catalog, group, version))
   return {
     swagger: '2.0',
@@ -134,14 +167,25 @@ export function openApiV3(
   groupVersions: readonly GroupVersion[],
 ): ReadonlyMap<string, string> {
   const documents = new Map<string, string>()
-  for (const { group, version, resources } of groupVersions) {
+  const add = (path: string, operations: readonly Operation[], roots: readonly ObjectSchema[]) => {
     const document = JSON.stringify({
       openapi: '3.0.0',
       info: { title: 'Kubernetes', version: `v${catalog.version}.0` },
-      paths: byPath(resources.flatMap(operationsOf), v3Operation),
-      components: { schemas: schemasOf(catalog, rootsOf(catalog, group, version), V3) },
+      paths: byPath(operations, v3Operation),
+      components: { schemas: schemasOf(catalog, roots, V3) },
     })
-    documents.set(groupVersionPath({ group, version }).slice(1), document)
+    documents.set(path, document)
+  }
+  for (const operation of [
+    ...(catalog.base === undefined ? serverOperations() : []),
+    ...groupsOf(groupVersions).map(groupOperation),
+  ]) {
+    add(operation.path.slice(1, -1), [operation], [])
+  }
+  for (const groupVersion of groupVersions) {
+    const { group, version } = groupVersion
+    const path = groupVersionPath(groupVersion).slice(1)
+    add(path, operationsIn(catalog, [groupVersion]), rootsOf(catalog, group, version))
   }
   return documents
 }

@@ -50,6 +50,46 @@ t.test('changes', async t => {
     await remove('b')
   })
 
+  t.test('by the paths that watches had once', async t => {
+    const start = await now()
+    const old = (rest: string, query = '') =>
+      openWatch(port, `/api/v1/watch/${rest}?resourceVersion=${start}${query}`)
+    const one = await old('namespaces/default/configmaps/old-2')
+    const narrowed = await old('namespaces/default/configmaps/old-2', '&labelSelector=a%3Db')
+    const many = await Promise.all(['configmaps', 'namespaces/default/configmaps'].map(rest => old(rest)))
+    for (const name of ['old-1', 'old-2']) await create(name)
+    for (const watch of many) {
+      for (const name of ['old-1', 'old-2']) {
+        t.match(await watch.next(), { type: 'ADDED', object: { metadata: { name } } })
+      }
+      watch.close()
+    }
+    await patch('old-2', { metadata: { labels: { a: 'b' } } })
+    t.match(await one.next(), { type: 'ADDED', object: { metadata: { name: 'old-2' } } })
+    t.match(await one.next(), { type: 'MODIFIED' })
+    t.match(await narrowed.next(), { type: 'ADDED', object: { metadata: { labels: { a: 'b' } } } })
+    one.close()
+    narrowed.close()
+    const cluster = await openWatch(port, '/api/v1/watch/namespaces/default')
+    t.match(await cluster.next(), { type: 'ADDED', object: { kind: 'Namespace' } })
+    cluster.close()
+    for (const name of ['old-1', 'old-2']) await remove(name)
+    const path = '/api/v1/watch/namespaces/default/configmaps'
+    t.equal((await ask(path, { method: 'POST', body: map('x') })).status, 405)
+    t.equal((await ask(`${path}/x`, { method: 'DELETE' })).status, 405)
+    for (const unknown of [
+      '/api/v1/watch',
+      '/api/v1/watch/nothing',
+      `/api/v1/watch/namespaces/default/pods/x/status`,
+    ]) {
+      t.equal((await ask(unknown)).status, 404, unknown)
+    }
+    t.match(await ask(`${path}/x`, { token: 'group|others|c1' }), {
+      status: 403,
+      body: { message: /cannot watch resource "configmaps"/ },
+    })
+  })
+
   t.test('resumes where it was, from memory and from the log', async t => {
     const start = Number(await now())
     for (const name of ['r1', 'r2', 'r3']) await create(name)
