@@ -9,7 +9,7 @@ type CelList = readonly unknown[]
 /** Matches of one call: a text has no more places than that. */
 const MOST_MATCHES = 10_000
 /** Characters of a text that is put together. */
-const LONGEST_TEXT = 64 * 1024
+export const LONGEST_TEXT = 64 * 1024
 
 class Quantity {
   readonly amount: number
@@ -108,13 +108,18 @@ function containsAll(list: CelList, others: CelList): boolean {
 /** `%s` and `%d`, which are all that people use. */
 function format(pattern: string, values: CelList): string {
   let next = 0
-  const text = pattern.replaceAll(/%(.)/g, (_, verb: string) => {
+  let room = LONGEST_TEXT
+  const text = pattern.slice(0, LONGEST_TEXT).replaceAll(/%(.)/g, (_, verb: string) => {
     if (verb === '%') return '%'
     const value = values[next]
     next += 1
-    return typeof value === 'object' && value !== null
-      ? JSON.stringify(value, (__, inner) => (typeof inner === 'bigint' ? Number(inner) : inner))
-      : String(value)
+    const shown = (
+      typeof value === 'object' && value !== null
+        ? JSON.stringify(value, (__, inner) => (typeof inner === 'bigint' ? Number(inner) : inner))
+        : String(value)
+    ).slice(0, room)
+    room -= shown.length
+    return shown
   })
   return text.slice(0, LONGEST_TEXT)
 }

@@ -15,7 +15,8 @@ const LIMITS = {
 }
 /** Comprehensions inside of comprehensions. */
 const DEEPEST_NESTING = 3
-const REMEMBERED = 512
+/** Characters of all rules that are remembered parsed. */
+const REMEMBERED = 1024 * 1024
 
 const COMPREHENSIONS = new Set([
   'all',
@@ -48,8 +49,6 @@ function walk(node: ASTNode, visit: (node: ASTNode, nesting: number) => void, ne
 
 export interface ParsedRule {
   readonly run: ParseResult
-  readonly nodes: number
-  readonly nesting: number
   readonly usesOldSelf: boolean
 }
 
@@ -67,32 +66,40 @@ function withLinearMatches(source: string, ast: ASTNode): string {
     }, source)
 }
 
+/** In order of last use. */
 const parsed = new Map<string, ParsedRule>()
+let remembered = 0
 
 /** @throws what the library finds wrong with it, or `RangeError` for one that is too large */
 export function parseRule(source: string): ParsedRule {
   const present = parsed.get(source)
-  if (present !== undefined) return present
+  if (present !== undefined) {
+    parsed.delete(source)
+    parsed.set(source, present)
+    return present
+  }
   if (source.length > LONGEST_RULE) throw new RangeError(`rules may have ${LONGEST_RULE} characters`)
   shared ??= ruleEnvironment(LIMITS)
   const first = shared.parse(source)
   const linear = withLinearMatches(source, first.ast)
   const run = linear === source ? first : shared.parse(linear)
-  let nodes = 0
   let nesting = 0
   let usesOldSelf = false
   walk(run.ast, (node, depth) => {
     // A comment may have stood where the name was looked for.
     if (node.op === 'rcall' && node.args[0] === 'matches')
       throw new RangeError('a call of matches cannot be read')
-    nodes += 1
     nesting = Math.max(nesting, depth)
     if (node.op === 'id' && node.args === 'oldSelf') usesOldSelf = true
   })
   if (nesting > DEEPEST_NESTING) throw new RangeError(`comprehensions may be nested ${DEEPEST_NESTING} deep`)
-  const made = { run, nodes, nesting, usesOldSelf }
-  const [oldest] = parsed.keys()
-  if (parsed.size >= REMEMBERED && oldest !== undefined) parsed.delete(oldest)
+  const made = { run, usesOldSelf }
   parsed.set(source, made)
+  remembered += source.length
+  for (const oldest of parsed.keys()) {
+    if (remembered <= REMEMBERED) break
+    parsed.delete(oldest)
+    remembered -= oldest.length
+  }
   return made
 }

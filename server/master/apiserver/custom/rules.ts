@@ -1,14 +1,15 @@
 /**
  * Rules of schemas (`x-kubernetes-validations`): checked where a kind is defined, run on every object.
  *
- * What a rule may cost is bounded before it runs: its size when the kind is defined, and its size times the lists that
- * it goes through, nested as deep as it nests them, for every object. All clusters share this process.
+ * What a rule may cost is bounded before it runs: its size when the kind is defined, and what it does with what it reads
+ * and makes (`rule-cost.ts`) for every object. All clusters share this process.
  */
 import { Optional, type ParseResult } from '@marcbachmann/cel-js'
 import { equalJson, isJsonObject, type JsonValue, memberOf } from '../json.ts'
 import { type FieldProblem, forbiddenField, invalid, required } from '../problems.ts'
 import { oldItems, oldMember } from './correlation.ts'
 import { childPath, itemPath } from './field-path.ts'
+import { CostEstimate, measureOf } from './rule-cost.ts'
 import { parseRule } from './rule-language.ts'
 import type { SchemaNode, ValidationRule } from './schema-node.ts'
 
@@ -127,21 +128,17 @@ function toCel(value: JsonValue, node: SchemaNode): unknown {
   return Object.fromEntries(entries)
 }
 
-/** The largest list or map in a value, which a comprehension may go through; strings may be split into lists. */
-function breadthOf(value: JsonValue): number {
-  if (typeof value === 'string') return Math.ceil(value.length / 32)
-  if (typeof value !== 'object' || value === null) return 1
-  const members = Object.values(value) as JsonValue[]
-  return members.reduce<number>(
-    (most, member) => Math.max(most, breadthOf(member)),
-    Math.max(members.length, 8),
-  )
+/** The name of a field that a rule's name stands for. */
+function fieldNamed(name: string, value: JsonValue): string {
+  if (!isJsonObject(value) || Object.hasOwn(value, name)) return name
+  return Object.keys(value).find(each => escapeName(each) === name) ?? name
 }
 
 class RuleRun {
   readonly problems: FieldProblem[] = []
   /** Spent by all rules on this object. */
   #cost = 0
+  readonly #estimate = new CostEstimate(fieldNamed)
 
   value(value: JsonValue, node: SchemaNode, path: string, old: JsonValue | undefined): void {
     if (this.problems.length >= MOST_TOLD) return
@@ -170,10 +167,14 @@ class RuleRun {
   ): void {
     const self = toCel(value, node)
     const oldSelf = old === undefined ? undefined : toCel(old, node)
+    const measures = new Map([
+      ['self', measureOf(value)],
+      ['oldSelf', measureOf(old ?? null)],
+    ])
     for (const rule of node.rules) {
-      const { run, nodes, nesting, usesOldSelf } = parseRule(rule.rule)
+      const { run, usesOldSelf } = parseRule(rule.rule)
       if (usesOldSelf ? old === undefined && !rule.optionalOldSelf : unchanged) continue
-      this.#cost += nodes * breadthOf(value) ** nesting
+      this.#cost += this.#estimate.of(run.ast, measures)
       if (this.#cost > COST_LIMIT) {
         this.problems.push(
           invalid(path, node.type, 'the rules of this kind would take too long on this object'),

@@ -17,7 +17,7 @@ import {
 import { itemKey, oldItems, oldMember } from './correlation.ts'
 import { childPath, itemPath } from './field-path.ts'
 import { hasFormat } from './formats.ts'
-import { matchesPattern } from './pattern.ts'
+import { matchesPattern, searchSteps } from './pattern.ts'
 import type { SchemaNode } from './schema-node.ts'
 
 /** Enough for one answer; an object may have millions. */
@@ -43,15 +43,38 @@ function lengthOf(text: string): number {
   return length
 }
 
+/** Steps of some nanoseconds that one check may take: a schema of a megabyte on an object of three has far more. */
+const MOST_STEPS = 50_000_000
+
+/** What is left of the time for one object, its combinations included. */
+class Effort {
+  #left = MOST_STEPS
+
+  /** @returns whether there was enough left */
+  spend(steps: number): boolean {
+    this.#left -= steps
+    return this.#left >= 0
+  }
+
+  get exhausted(): boolean {
+    return this.#left < 0
+  }
+}
+
 class Validation {
   readonly problems: FieldProblem[] = []
+  readonly #effort: Effort
+
+  constructor(effort: Effort) {
+    this.#effort = effort
+  }
 
   add(problem: FieldProblem): void {
     if (this.problems.length < MOST_TOLD) this.problems.push(problem)
   }
 
   value(value: JsonValue, node: SchemaNode, path: string, old: JsonValue | undefined): void {
-    if (this.problems.length >= MOST_TOLD) return
+    if (this.problems.length >= MOST_TOLD || !this.#effort.spend(1 + (node.enum?.length ?? 0))) return
     if (old !== undefined && equalJson(value, old)) return
     if (value === null && node.nullable) return
     if (!hasType(value, node)) {
@@ -81,7 +104,11 @@ class Validation {
       this.add(tooLong(path, `may not be more than ${maxLength} bytes`))
     if (minLength !== undefined && lengthOf(value) < minLength)
       this.add(invalid(path, value, `${path} in body should be at least ${minLength} chars long`))
-    if (pattern !== undefined && !matchesPattern(pattern, value))
+    if (
+      pattern !== undefined &&
+      this.#effort.spend(searchSteps(pattern, value)) &&
+      !matchesPattern(pattern, value)
+    )
       this.add(invalid(path, value, `${path} in body should match '${pattern}'`))
     if (format !== '' && !hasFormat(value, format))
       this.add(
@@ -164,12 +191,18 @@ class Validation {
       )
   }
 
+  #accepts(value: JsonValue, node: SchemaNode): boolean {
+    const validation = new Validation(this.#effort)
+    validation.value(value, node, '', undefined)
+    return validation.problems.length === 0
+  }
+
   #combinations(value: JsonValue, { allOf, anyOf, oneOf, not }: SchemaNode, path: string): void {
     for (const each of allOf) this.value(value, each, path, undefined)
-    if (anyOf.length > 0 && !anyOf.some(each => accepts(value, each)))
+    if (anyOf.length > 0 && !anyOf.some(each => this.#accepts(value, each)))
       this.add(invalid(path, shownValue(value), `"${path}" must validate at least one schema (anyOf)`))
     if (oneOf.length > 0) {
-      const found = oneOf.filter(each => accepts(value, each)).length
+      const found = oneOf.filter(each => this.#accepts(value, each)).length
       if (found !== 1) {
         const what = found === 0 ? 'Found none valid' : `Found ${found} valid alternatives`
         this.add(
@@ -181,19 +214,13 @@ class Validation {
         )
       }
     }
-    if (not !== undefined && accepts(value, not))
+    if (not !== undefined && this.#accepts(value, not))
       this.add(invalid(path, shownValue(value), `"${path}" must not validate the schema (not)`))
   }
 }
 
 function shownValue(value: JsonValue): JsonValue {
   return typeof value === 'object' && value !== null ? typeOf(value) : value
-}
-
-function accepts(value: JsonValue, node: SchemaNode): boolean {
-  const validation = new Validation()
-  validation.value(value, node, '', undefined)
-  return validation.problems.length === 0
 }
 
 /**
@@ -208,7 +235,9 @@ export function validateValue(
   path: string,
   old: JsonValue | undefined,
 ): FieldProblem[] {
-  const validation = new Validation()
+  const effort = new Effort()
+  const validation = new Validation(effort)
   validation.value(value, schema, path, old)
-  return validation.problems
+  if (!effort.exhausted) return validation.problems
+  return [invalid(path, typeOf(value), 'checking it against its schema would take too long')]
 }
