@@ -1,4 +1,4 @@
-export { difference, type FieldSet } from './field-set.ts'
+export { difference, type FieldSet, union } from './field-set.ts'
 export {
   afterApply,
   afterUpdate,

@@ -1,5 +1,5 @@
 /** Brings what somebody applies together with what is there. */
-import { cloneJson, isJsonObject, type JsonObject, type JsonValue, setMember } from '../json.ts'
+import { cloneJson, isJsonObject, type JsonObject, type JsonValue, memberOf, setMember } from '../json.ts'
 import { fieldOf, type ObjectSchema } from '../schema/index.ts'
 import type { FieldSet } from './field-set.ts'
 import { keyStep, type Topology, topologyOfField, valueStep } from './typed.ts'
@@ -9,7 +9,7 @@ function mergeObject(live: JsonObject, applied: JsonObject, schema: ObjectSchema
   for (const [name, value] of Object.entries(applied)) {
     const field = fieldOf(schema, name)
     const topology: Topology = field === undefined ? { kind: 'atomic' } : topologyOfField(field)
-    setMember(merged, name, mergeValue(live[name], value as JsonValue, topology))
+    setMember(merged, name, mergeValue(memberOf(live, name), value as JsonValue, topology))
   }
   return merged
 }
@@ -39,7 +39,7 @@ function mergeValue(live: JsonValue | undefined, applied: JsonValue, topology: T
       if (!isJsonObject(live) || !isJsonObject(applied)) return cloneJson(applied)
       const merged: JsonObject = { ...live }
       for (const [name, value] of Object.entries(applied)) {
-        setMember(merged, name, mergeValue(live[name], value as JsonValue, topology.values))
+        setMember(merged, name, mergeValue(memberOf(live, name), value as JsonValue, topology.values))
       }
       return merged
     }
@@ -112,7 +112,7 @@ function locate(value: JsonValue, topology: Topology, step: string) {
  * Takes out of an object, which it changes, what its applier no longer wants and nobody else has.
  *
  * @param gone what the applier had and does not name any more
- * @param kept what others have
+ * @param kept what others have, and what the applier names
  */
 export function prune(object: JsonObject, schema: ObjectSchema, gone: FieldSet, kept: FieldSet): void {
   removeFrom(object, { kind: 'object', schema }, gone, kept)

@@ -1,5 +1,5 @@
 /** Objects along their definitions: which fields they have, and where two of them differ. */
-import { equalJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+import { equalJson, type Frozen, isJsonObject, type JsonObject, type JsonValue, memberOf } from '../json.ts'
 import { type FieldSchema, fieldOf, type ObjectSchema, type SchemaType } from '../schema/index.ts'
 import { EMPTY, type FieldSet, isEmptySet, LEAF } from './field-set.ts'
 
@@ -72,7 +72,7 @@ export function keyStep(
   if (!isJsonObject(item)) return undefined
   const key: JsonObject = {}
   for (const name of keys) {
-    const value = item[name] ?? schema.fields.get(name)?.default
+    const value = memberOf(item, name) ?? schema.fields.get(name)?.default
     // Optional keys without a default are not part of the key.
     if (value !== undefined) key[name] = value as JsonValue
   }

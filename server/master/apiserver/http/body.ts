@@ -1,6 +1,6 @@
 /** Bodies of requests: JSON, YAML or protobuf, bounded. */
 import type { IncomingMessage } from 'node:http'
-import { parseDocument } from 'yaml'
+import { isScalar, parseDocument, visit } from 'yaml'
 import { atMost, DEFAULT_BODY_LIMIT, explainError, isDroverError, readBody } from '../../../../kit/index.ts'
 import { isDeeperThan, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import type { PatchType } from '../operations/index.ts'
@@ -51,13 +51,29 @@ function parseJson(text: string): JsonValue {
   }
 }
 
+/** @throws `RangeError` for a map that has a key twice */
+function requireUniqueKeys(document: ReturnType<typeof parseDocument>): void {
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>()
+      for (const { key } of items) {
+        const value = isScalar(key) ? key.value : key
+        if (seen.has(value)) throw new RangeError(`Map keys must be unique: ${String(value).slice(0, 80)}`)
+        seen.add(value)
+      }
+    },
+  })
+}
+
 function parseYaml(text: string): JsonValue {
   if (text.length > YAML_LIMIT) throw tooLarge(YAML_LIMIT)
   let expanded: string | undefined
   try {
-    const document = parseDocument(text)
+    // The library would compare every key with all before it: with tens of thousands of them, that takes half a minute.
+    const document = parseDocument(text, { uniqueKeys: false })
     const [error] = document.errors
     if (error !== undefined) throw error
+    requireUniqueKeys(document)
     // Through JSON: aliases become copies, and what JSON cannot say is gone.
     expanded = JSON.stringify(document.toJS({ maxAliasCount: YAML_ALIAS_LIMIT }))
   } catch (cause) {

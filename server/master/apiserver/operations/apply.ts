@@ -9,6 +9,7 @@ import {
   mergeApplied,
   prune,
   readManagers,
+  union,
   withoutSystemFields,
 } from '../apply/index.ts'
 import { apiVersionOf } from '../catalog/index.ts'
@@ -158,7 +159,8 @@ async function applyOnce(
       merged,
       schema,
       difference(fieldsOfManager(managers, manager), fields),
-      fieldsOfOthers(managers, manager),
+      // An empty map that was wanted holds now what is wanted in it.
+      union(fieldsOfOthers(managers, manager), fields),
     )
     return finishUpdate(context, decodeToKept(context, merged), old, part)
   })

@@ -42,6 +42,31 @@ t.test('apply', async t => {
     t.strictSame(yaml.body.data, { a: '3' })
   })
 
+  t.test('an empty map that was wanted is filled', async t => {
+    const place = '/apis/apps/v1/namespaces/default/deployments/filled'
+    const web = (labels: object, annotations: object) => ({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'filled', annotations },
+      spec: {
+        selector: { matchLabels: { a: 'b' } },
+        template: {
+          metadata: { labels: { a: 'b', ...labels } },
+          spec: { containers: [{ name: 'a', image: 'a:1' }], volumes: [] },
+        },
+      },
+    })
+    t.equal((await apply(place, web({}, {}), 'fieldManager=me')).status, 201)
+    const filled = await apply(place, web({}, { note: 'x' }), 'fieldManager=me')
+    t.equal(filled.body.metadata.annotations.note, 'x')
+    const map0 = await apply(`${MAPS}/filled`, { ...map('filled'), data: {} }, 'fieldManager=me')
+    t.equal(map0.status, 201)
+    const map1 = await apply(`${MAPS}/filled`, map('filled', { a: '1' }), 'fieldManager=me')
+    t.strictSame(map1.body.data, { a: '1' })
+    const map2 = await apply(`${MAPS}/filled`, { ...map('filled'), data: {} }, 'fieldManager=me')
+    t.notOk(map2.body.data?.a)
+  })
+
   t.test('conflicts name manager and field, and yield to force', async t => {
     await ask(`${MAPS}?fieldManager=other`, { method: 'POST', body: map('two', { a: '1', b: '2' }) })
     const refused = await apply(`${MAPS}/two`, map('two', { a: '5' }), 'fieldManager=me')

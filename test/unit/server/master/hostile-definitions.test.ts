@@ -178,6 +178,8 @@ const USUAL: readonly (readonly [string, unknown])[] = [
   ['cel.bind(first, self.l[0], self.l.exists(x, x == first))', { l: numbers(1000) }],
 ]
 
+t.setTimeout(120_000)
+
 t.test('hostile definitions', { timeout: 120_000 }, async t => {
   const { ask } = await temporaryMaster(t)
   let made = 0
