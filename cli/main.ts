@@ -131,9 +131,10 @@ cluster
   .addOption(
     new Option('--kubernetes-version <version>', 'what its API speaks').choices([...KUBERNETES_VERSIONS]),
   )
+  .option('--port <port>', 'where its API is at the root, too', port)
   .action(
-    withApi(async ({ api, json }, name: string, options: { kubernetesVersion?: string }) =>
-      createCluster(api, name, options.kubernetesVersion, json),
+    withApi(async ({ api, json }, name: string, options: { kubernetesVersion?: string; port?: number }) =>
+      createCluster(api, name, options, json),
     ),
   )
 cluster

@@ -43,7 +43,7 @@ import { KubernetesMaster } from './master/index.ts'
 import { MetadataPublisher } from './metadata/index.ts'
 import { Model } from './model/index.ts'
 import { KubernetesPodWriter } from './netes/index.ts'
-import { AgentLinks, FrontDoor, HostStreams, NodeGateway } from './proxy/index.ts'
+import { AgentLinks, ClusterPorts, FrontDoor, HostStreams, NodeGateway } from './proxy/index.ts'
 import { openStore, parseSpaceId } from './store/index.ts'
 
 /** Raised when an older server would misread what a newer one wrote into the data directory. */
@@ -176,18 +176,19 @@ async function run(settings: ServerSettings): Promise<void> {
     onRequest: (request, response) => door.request(request, response, false),
     onUpgrade: (request, socket, head) => door.upgrade(request, socket, head, false),
   })
+  const encryption = {
+    cert: certificates.server.certificate,
+    key: certificates.server.privateKey,
+    minVersion: 'TLSv1.2',
+    // Certificates that clusters gave to their clients: whether one is good, only its cluster can say.
+    requestCert: true,
+    rejectUnauthorized: false,
+  } as const
   const tls = new HttpListener({
     name: 'https',
     host: '0.0.0.0',
     port: settings.tlsPort,
-    tls: {
-      cert: certificates.server.certificate,
-      key: certificates.server.privateKey,
-      minVersion: 'TLSv1.2',
-      // Certificates that clusters gave to their clients: whether one is good, only its cluster can say.
-      requestCert: true,
-      rejectUnauthorized: false,
-    },
+    tls: encryption,
     onRequest: (request, response) => door.request(request, response, true),
     onUpgrade: (request, socket, head) => door.upgrade(request, socket, head, true),
   })
@@ -197,6 +198,7 @@ async function run(settings: ServerSettings): Promise<void> {
   await supervisor.start(links)
   await supervisor.start(plain)
   await supervisor.start(tls)
+  await supervisor.start(new ClusterPorts({ model, kubernetes: master, tls: encryption, log }))
   await supervisor.start(pods)
   await supervisor.start(clusters)
   await supervisor.start(hostController)

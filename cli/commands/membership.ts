@@ -16,16 +16,21 @@ export async function findCluster(api: ApiClient, name: string | undefined): Pro
   return clusters.find(cluster => cluster.name === 'default') ?? first
 }
 
-/** `drover cluster create NAME`. @param version of Kubernetes; undefined for the server's default */
+/**
+ * `drover cluster create NAME`.
+ *
+ * @param options version of Kubernetes, the server's default when absent; a port of the cluster's own
+ */
 export async function createCluster(
   api: ApiClient,
   name: string,
-  version: string | undefined,
+  { kubernetesVersion, port }: { readonly kubernetesVersion?: string; readonly port?: number },
   json: boolean,
 ): Promise<void> {
   const cluster = await api.create('clusters', {
     name,
-    ...(version === undefined ? {} : { kubernetesVersion: version }),
+    ...(kubernetesVersion === undefined ? {} : { kubernetesVersion }),
+    ...(port === undefined ? {} : { kubernetesPort: port }),
   })
   if (json) printJson(cluster)
   else print(`created cluster ${cluster.name} (${cluster.id})`)
@@ -91,6 +96,14 @@ export async function issueToken(
   progress(`on the host: ${token.hostCommand}`)
 }
 
+/** At the root of the cluster's own port, if it has one and the server is spoken to by TLS. */
+function urlOf({ id, kubernetesPort }: Resource, url: string): string {
+  if (typeof kubernetesPort !== 'number' || !url.startsWith('https:')) return `${url}/k8s/clusters/${id}`
+  const own = new URL(url)
+  own.port = String(kubernetesPort)
+  return own.origin
+}
+
 /** The kubeconfig of one cluster. */
 export async function printKubeconfig(
   api: ApiClient,
@@ -101,7 +114,7 @@ export async function printKubeconfig(
   const { url, accessKey, secretKey, authority } = connection
   const text = formatKubeconfig({
     clusterName: cluster.name,
-    url: `${url}/k8s/clusters/${cluster.id}`,
+    url: urlOf(cluster, url),
     bearerToken: `${accessKey}:${secretKey}`,
     ...(authority === undefined ? {} : { authority }),
   })

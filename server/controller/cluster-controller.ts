@@ -55,7 +55,7 @@ export class ClusterController implements Daemon {
   /** Makes a cluster that is usable when this returns. */
   async create(
     name: string,
-    more: Pick<Cluster, 'description' | 'kubernetesVersion'> = {},
+    more: Pick<Cluster, 'description' | 'kubernetesVersion' | 'kubernetesPort'> = {},
   ): Promise<Cluster> {
     const cluster = await this.#model.clusters.create({
       name,

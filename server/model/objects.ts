@@ -34,6 +34,8 @@ export interface Cluster extends ModelObject {
   readonly embedded: boolean
   /** Of its API; the server's default as long as nobody chose. */
   readonly kubernetesVersion?: KubernetesVersion
+  /** Where its API is at the root, beside its path on the server's own port. */
+  readonly kubernetesPort?: number
   /** All containers of the cluster have addresses in this block. */
   readonly clusterBlock: string
   /** The environment that owns hosts and networks. */

@@ -35,7 +35,7 @@ export interface FrontDoorParts {
 const STREAM = /^\/v1\/(exec|logs)\/?$/
 
 /** A browser says where the page is from that asks; only pages of this very server may. */
-function originAllowed(request: IncomingMessage): boolean {
+export function originAllowed(request: IncomingMessage): boolean {
   const { origin, host } = request.headers
   if (origin === undefined) return true
   try {

@@ -1,4 +1,5 @@
 export { AgentLinks } from './agent-links.ts'
+export { ClusterPorts } from './cluster-ports.ts'
 export { FrontDoor, type KubernetesFace } from './front-door.ts'
 export { HostStreams } from './host-streams.ts'
 export type { MetadataSource, MetadataSubscriber, MetadataSubscription } from './metadata-source.ts'

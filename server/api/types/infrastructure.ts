@@ -45,6 +45,16 @@ export function clusterType({ model, clusters }: ApiContext): ResourceType<'clus
     if (other !== undefined && other.id !== except)
       throw modelErrors.NotUnique({ object: `cluster ${name}`, field: 'name' })
   }
+  const requireFreePort = (port: unknown, except?: string) => {
+    if (typeof port !== 'number') return
+    const other = [...model.clusters.all()].find(each => each.kubernetesPort === port)
+    if (other !== undefined && other.id !== except) {
+      throw modelErrors.NotUnique({
+        object: `port ${port} of cluster ${other.name}`,
+        field: 'kubernetesPort',
+      })
+    }
+  }
   return {
     type: 'cluster',
     kind: 'cluster',
@@ -54,6 +64,7 @@ export function clusterType({ model, clusters }: ApiContext): ResourceType<'clus
       embedded: { type: 'boolean' },
       orchestration: { type: 'enum', options: ['kubernetes'] },
       kubernetesVersion: { type: 'enum', options: [...KUBERNETES_VERSIONS], create: true, update: true },
+      kubernetesPort: { type: 'int', create: true, update: true, nullable: true, min: 1, max: 65_535 },
       defaultNetworkId: { type: 'reference[network]' },
       defaultProjectId: { type: 'reference[project]' },
       systemProjectId: { type: 'reference[project]' },
@@ -63,6 +74,7 @@ export function clusterType({ model, clusters }: ApiContext): ResourceType<'clus
       embedded: cluster.embedded,
       orchestration: 'kubernetes',
       kubernetesVersion: cluster.kubernetesVersion ?? DEFAULT_KUBERNETES_VERSION,
+      kubernetesPort: cluster.kubernetesPort ?? null,
       defaultNetworkId: cluster.defaultNetworkId ?? null,
       defaultProjectId: cluster.defaultProjectId ?? null,
       systemProjectId: cluster.systemProjectId ?? null,
@@ -70,15 +82,22 @@ export function clusterType({ model, clusters }: ApiContext): ResourceType<'clus
     }),
     create: async input => {
       requireFree(input.name)
-      const { kubernetesVersion } = input
+      requireFreePort(input.kubernetesPort)
+      const { kubernetesVersion, kubernetesPort } = input
       return await clusters.create(String(input.name), {
         ...descriptionOf(input),
         ...(isKubernetesVersion(kubernetesVersion) ? { kubernetesVersion } : {}),
+        ...(typeof kubernetesPort === 'number' ? { kubernetesPort } : {}),
       })
     },
     update: async (cluster, input) => {
       if (input.name !== undefined) requireFree(input.name, cluster.id)
-      return await model.clusters.update(cluster.id, current => changed(current, input))
+      requireFreePort(input.kubernetesPort, cluster.id)
+      return await model.clusters.update(cluster.id, current => {
+        const { kubernetesPort, ...rest } = changed(current, input)
+        // null takes it away.
+        return typeof kubernetesPort === 'number' ? { ...rest, kubernetesPort } : rest
+      })
     },
     remove: async cluster =>
       await model.clusters.update(cluster.id, current => ({ ...current, state: 'removing' as const })),
