@@ -23,6 +23,7 @@ export {
   VERDICTS_PATH,
 } from './host-exchange.ts'
 export {
+  CLIENT_AUTHORITY,
   CONTAINER_LABELS_ANNOTATION,
   HOST_VOLUME,
   LABEL,

@@ -65,3 +65,10 @@ export const HOST_VOLUME = {
   /** Where the directories are, each with the name of its volume, unless the storage class says otherwise. */
   root: '/var/lib/drover/volumes',
 } as const
+
+/** ConfigMap with the authority of a cluster's clients, as Kubernetes publishes it: certificates in PEM under `key`. */
+export const CLIENT_AUTHORITY = {
+  namespace: 'kube-system',
+  name: 'extension-apiserver-authentication',
+  key: 'client-ca-file',
+} as const

@@ -198,7 +198,11 @@ export class Clusters {
     this.#running.set(id, running)
     this.#suspension.forget(id)
     try {
-      await ensureDefaultObjects(componentClient(cluster, authorizer, 'bootstrap'), authority, endpoint)
+      await ensureDefaultObjects(componentClient(cluster, authorizer, 'bootstrap'), {
+        authority,
+        clientAuthority: await clients.certificate(id),
+        endpoint,
+      })
       await workers.start()
     } catch (error) {
       await this.#close(id)

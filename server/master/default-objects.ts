@@ -1,10 +1,11 @@
 /** What every cluster holds from the start. */
-import { HOST_VOLUME } from '../../protocol/index.ts'
+import { CLIENT_AUTHORITY, HOST_VOLUME } from '../../protocol/index.ts'
 import {
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
   type ClusterClient,
   CONFIG_MAPS,
+  type ConfigMap,
   type Draft,
   ENDPOINT_SLICES,
   type EndpointSlice,
@@ -142,22 +143,32 @@ function leadsTo(
   return endpoints.length === 1 && endpoints[0]?.addresses[0] === address && ports[0]?.port === port
 }
 
-/**
- * Makes what is missing. What is there is left as it is: it may have been changed on purpose.
- *
- * @param authority certificates in PEM that clients of the API have to believe
- * @param endpoint undefined where none is known
- */
+/** What kubelets and extensions know the cluster's clients by. */
+function clientAuthorityMap(authority: string): Draft<ConfigMap> {
+  const { namespace, name, key } = CLIENT_AUTHORITY
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data: { [key]: authority } }
+}
+
+export interface ClusterFacts {
+  /** Certificates in PEM that clients of the API have to believe. */
+  readonly authority: string
+  /** The certificate in PEM of the authority that signs the cluster's clients. */
+  readonly clientAuthority: string
+  /** Undefined where none is known. */
+  readonly endpoint: ApiEndpoint | undefined
+}
+
+/** Makes what is missing. What is there is left as it is: it may have been changed on purpose. */
 export async function ensureDefaultObjects(
   client: ClusterClient,
-  authority: string,
-  endpoint: ApiEndpoint | undefined,
+  { authority, clientAuthority, endpoint }: ClusterFacts,
 ): Promise<void> {
   await Promise.all(namespaces.map(namespace => ensure(client, NAMESPACES, namespace)))
   await Promise.all([
     ensure(client, SERVICES, kubernetesService),
     endpoint === undefined ? undefined : ensureEndpoint(client, endpoint),
     ...DEFAULT_NAMESPACES.map(name => ensure(client, CONFIG_MAPS, authorityMap(name, authority))),
+    ensure(client, CONFIG_MAPS, clientAuthorityMap(clientAuthority)),
     ...serviceAccounts.map(account => ensure(client, SERVICE_ACCOUNTS, account)),
     ...DEFAULT_ROLES.map(role => ensure(client, CLUSTER_ROLES, role)),
     ...DEFAULT_ROLE_BINDINGS.map(binding => ensure(client, CLUSTER_ROLE_BINDINGS, binding)),

@@ -3,12 +3,14 @@
  * Certificate Signing Requests"). Pure; times are milliseconds since 1970.
  */
 import type { SigningRequest } from '../../../kit/x509/index.ts'
-import type { CertificateSigningRequest, Frozen } from '../apiserver/index.ts'
+import type { CertificateSigningRequest, Frozen, Node } from '../apiserver/index.ts'
 
 type Request = Frozen<CertificateSigningRequest>
 
 export const KUBELET_CLIENT = 'kubernetes.io/kube-apiserver-client-kubelet'
+export const KUBELET_SERVING = 'kubernetes.io/kubelet-serving'
 const CLIENT = 'kubernetes.io/kube-apiserver-client'
+const SIGNERS: ReadonlySet<string> = new Set([KUBELET_CLIENT, KUBELET_SERVING, CLIENT])
 const NODES = 'system:nodes'
 const NODE_PREFIX = 'system:node:'
 const MASTERS = 'system:masters'
@@ -24,18 +26,66 @@ function has({ status }: Request, type: string): boolean {
   return status?.conditions?.some(condition => condition.type === type) === true
 }
 
-/** Whether it is a kubelet's request for what it needs to speak to the API, and for nothing else. */
-export function isKubeletClient(request: Request, parsed: SigningRequest): boolean {
-  const usages = (request.spec.usages ?? []).toSorted().join()
+/** Whether it is about a node, for these uses alone. @param use besides those of every certificate */
+function isOfNode(request: Request, parsed: SigningRequest, use: string): boolean {
+  const usages = new Set(request.spec.usages)
   return (
-    request.spec.signerName === KUBELET_CLIENT &&
     parsed.organizations.length === 1 &&
     parsed.organizations[0] === NODES &&
     parsed.commonName.startsWith(NODE_PREFIX) &&
     parsed.commonName.length > NODE_PREFIX.length &&
-    parsed.alternativeNames.length === 0 &&
-    ['client auth,digital signature', 'client auth,digital signature,key encipherment'].includes(usages)
+    usages.delete(use) &&
+    usages.delete('digital signature') &&
+    [...usages].every(usage => usage === 'key encipherment')
   )
+}
+
+/** Whether it is a kubelet's request for what it needs to speak to the API, and for nothing else. */
+export function isKubeletClient(request: Request, parsed: SigningRequest): boolean {
+  return (
+    request.spec.signerName === KUBELET_CLIENT &&
+    isOfNode(request, parsed, 'client auth') &&
+    parsed.alternativeNames.length === 0
+  )
+}
+
+/** Whether it is a kubelet's request for what it proves itself by to those who ask it, sent by that kubelet. */
+export function isKubeletServing(request: Request, parsed: SigningRequest): boolean {
+  const { signerName, username, groups = [] } = request.spec
+  return (
+    signerName === KUBELET_SERVING &&
+    isOfNode(request, parsed, 'server auth') &&
+    parsed.alternativeNames.length > 0 &&
+    parsed.alternativeNames.every(name => /^(dns|ip):/.test(name)) &&
+    username === parsed.commonName &&
+    groups.includes(NODES)
+  )
+}
+
+/**
+ * Whether every name that a kubelet asks for is its node's own, and no other node's.
+ *
+ * @param name of the node
+ */
+export function mayServe(
+  parsed: SigningRequest,
+  name: string,
+  nodes: readonly Frozen<Pick<Node, 'metadata' | 'status'>>[],
+): boolean {
+  const namesOf = ({ metadata, status }: Frozen<Pick<Node, 'metadata' | 'status'>>) =>
+    new Set([metadata.name, ...(status?.addresses ?? []).map(({ address }) => address)])
+  const own = nodes.find(({ metadata }) => metadata.name === name)
+  if (own === undefined) return false
+  const others = nodes.filter(node => node !== own).map(namesOf)
+  return parsed.alternativeNames.every(each => {
+    const text = each.replace(/^(dns|ip):/, '')
+    return namesOf(own).has(text) && !others.some(names => names.has(text))
+  })
+}
+
+/** The node that a request is about. */
+export function nodeNameOf({ commonName }: SigningRequest): string {
+  return commonName.slice(NODE_PREFIX.length)
 }
 
 /** What a signer does not sign, in words; undefined for what it does. */
@@ -43,6 +93,8 @@ function objection(request: Request, parsed: SigningRequest): string | undefined
   const { signerName, usages = [] } = request.spec
   if (signerName === KUBELET_CLIENT)
     return isKubeletClient(request, parsed) ? undefined : 'it is not what a kubelet asks for'
+  if (signerName === KUBELET_SERVING)
+    return isKubeletServing(request, parsed) ? undefined : 'it is not what a kubelet asks for'
   const mighty = parsed.organizations.find(each => each === MASTERS || each.startsWith(OWN_PREFIX))
   if (mighty !== undefined) return `no certificate is signed for the group ${mighty}`
   const strange = usages.find(
@@ -69,9 +121,11 @@ export function planRequest(request: Request, parsed: SigningRequest | undefined
   const until = created + (decided || has(request, 'Approved') ? KEPT.decided : KEPT.pending)
   if (now >= until) return { type: 'remove' }
   const keep: RequestPlan = { type: 'keep', lookAt: until }
-  if (decided || (signerName !== KUBELET_CLIENT && signerName !== CLIENT)) return keep
+  if (decided || !SIGNERS.has(signerName)) return keep
   if (!has(request, 'Approved')) {
-    return parsed !== undefined && isKubeletClient(request, parsed) ? { type: 'ask', lookAt: until } : keep
+    const ofKubelet =
+      parsed !== undefined && (isKubeletClient(request, parsed) || isKubeletServing(request, parsed))
+    return ofKubelet ? { type: 'ask', lookAt: until } : keep
   }
   if (parsed === undefined)
     return { type: 'fail', message: 'the request cannot be read, or its signature is not its own' }

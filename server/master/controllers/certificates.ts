@@ -1,6 +1,6 @@
-/** Approves kubelets' requests for client certificates, signs what is approved, and forgets old requests. */
+/** Approves kubelets' requests for certificates, signs what is approved, and forgets old requests. */
 import type { ReconcileResult } from '../../../kit/index.ts'
-import { readSigningRequest, type SigningOptions } from '../../../kit/x509/index.ts'
+import { readSigningRequest, type SigningOptions, type SigningRequest } from '../../../kit/x509/index.ts'
 import {
   CERTIFICATE_REQUESTS,
   type CertificateSigningRequest,
@@ -8,12 +8,16 @@ import {
   formatTime,
   type Identity,
   type JsonValue,
+  NODES,
   type ObjectName,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
-import { planRequest } from './certificate-plan.ts'
+import { KUBELET_SERVING, mayServe, nodeNameOf as nodeOf, planRequest } from './certificate-plan.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
+
+/** Milliseconds after which a request is looked at again whose node has not said yet where it is. */
+const ADDRESSES_RETRY = 10_000
 
 type Request = Frozen<CertificateSigningRequest>
 
@@ -64,15 +68,17 @@ export class CertificateController implements Controller {
         await unlessAbsent(() => client.delete(CERTIFICATE_REQUESTS, target))
         return undefined
       case 'ask':
-        if (await this.#isAllowed(request, parsed?.commonName ?? ''))
+        if (parsed !== undefined && (await this.#isAllowed(request, parsed)))
           await this.#condition(request, 'Approved')
+        else if (request.spec.signerName === KUBELET_SERVING) return { requeueAfter: ADDRESSES_RETRY }
         return { requeueAfter: Math.max(1, plan.lookAt - now) }
       case 'fail':
         await this.#condition(request, 'Failed', plan.message)
         return undefined
       case 'sign': {
         const { validMilliseconds } = plan
-        const certificate = await sign(pem, { usage: 'client', from: now, validMilliseconds })
+        const usage = request.spec.signerName === KUBELET_SERVING ? 'server' : 'client'
+        const certificate = await sign(pem, { usage, from: now, validMilliseconds })
         const body = { status: { certificate: Buffer.from(certificate).toString('base64') } }
         await unlessAbsent(() =>
           client.patch(CERTIFICATE_REQUESTS, target, { type: 'merge', part: 'status', body }),
@@ -82,8 +88,15 @@ export class CertificateController implements Controller {
     }
   }
 
-  /** A node renews its own certificate; others need the right to those of any node. */
-  async #isAllowed({ spec }: Request, commonName: string): Promise<boolean> {
+  /**
+   * A node renews its own certificate; others need the right to those of any node. As what others reach may a node prove
+   * itself that is nobody else's.
+   */
+  async #isAllowed({ spec }: Request, parsed: SigningRequest): Promise<boolean> {
+    if (spec.signerName === KUBELET_SERVING) {
+      return mayServe(parsed, nodeOf(parsed), await this.#options.client.list(NODES))
+    }
+    const { commonName } = parsed
     const { username: user = '', groups = [], uid } = spec
     const identity: Identity = { user, groups, ...(uid === undefined ? {} : { uid }) }
     const { mayHave } = this.#options
@@ -98,7 +111,7 @@ export class CertificateController implements Controller {
       type,
       status: 'True',
       reason: type === 'Approved' ? 'AutoApproved' : 'SignerValidationFailure',
-      message: why ?? 'Auto approving kubelet client certificate after SubjectAccessReview.',
+      message: why ?? 'Auto approving a certificate of a kubelet.',
       lastUpdateTime: time,
       lastTransitionTime: time,
     }

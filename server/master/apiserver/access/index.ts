@@ -21,7 +21,8 @@ export {
   serviceAccountUser,
 } from './identity.ts'
 export { impersonate } from './impersonation.ts'
-export { nodeRules, restrictNode } from './nodes.ts'
+export { restrictNode } from './node-writes.ts'
+export { nodeRules } from './nodes.ts'
 export { RBAC_KINDS, rbacRules, rulesFor } from './rbac.ts'
 export { requireAccess } from './require-access.ts'
 export { COMPONENT_GROUPS, groupRules } from './rules.ts'

@@ -1,18 +1,16 @@
 /**
  * What the agent of a host may do: what a kubelet needs, for its own node and the pods bound to it
- * (Kubernetes "Using Node Authorization" and the NodeRestriction admission).
+ * (Kubernetes "Using Node Authorization"). What is in its writes: `node-writes.ts`.
  */
-import { HOST_VOLUME } from '../../../../protocol/index.ts'
+import { CLIENT_AUTHORITY, HOST_VOLUME } from '../../../../protocol/index.ts'
 import {
   type PersistentVolumeClaim as Claim,
-  isMirror,
   type PodSpec,
   podReferences,
 } from '../../../../protocol/kubernetes/index.ts'
 import type { StoredObject } from '../../../store/index.ts'
 import type { Frozen } from '../json.ts'
-import type { KubernetesObject, Pod } from '../objects.ts'
-import { forbidden } from '../status.ts'
+import type { Pod } from '../objects.ts'
 import {
   type AccessView,
   ALLOWED,
@@ -22,7 +20,7 @@ import {
   NO_OPINION,
   type Verb,
 } from './attributes.ts'
-import { type Identity, nodeNameOf } from './identity.ts'
+import { nodeNameOf } from './identity.ts'
 
 const LEASE_NAMESPACE = 'kube-node-lease'
 
@@ -96,8 +94,26 @@ const ownLease: NodeRule = (node, { verb, namespace, name }) => {
   return verb === 'create' || name === node ? ALLOWED : deny('can only access the lease of its own node')
 }
 
+/** What drivers of storage are on the node: an object of its name. */
+const ownDrivers: NodeRule = (node, { verb, name }) => {
+  if (verb === 'create') return ALLOWED
+  if (verb !== 'get' && verb !== 'update' && verb !== 'patch' && verb !== 'delete') return NO_OPINION
+  return name === node ? ALLOWED : deny('can only access the CSINode of its own node')
+}
+
 /** Every namespace has it, every pod reads it, and it is no secret. */
 const AUTHORITY = 'kube-root-ca.crt'
+
+/** What a kubelet knows clients by. */
+function isClientAuthority({
+  namespace,
+  name,
+}: {
+  readonly namespace: string
+  readonly name: string
+}): boolean {
+  return namespace === CLIENT_AUTHORITY.namespace && name === CLIENT_AUTHORITY.name
+}
 
 /** Of the referring pods that were found: by cluster, then by node and object. Each is looked at again before it counts. */
 const referring = new WeakMap<AccessView, Map<string, string>>()
@@ -146,7 +162,8 @@ const referenced: NodeRule = (node, { verb, namespace, name, resource, requiredF
   if (verb !== 'get' && !follows) return NO_OPINION
   const wanted = verb === 'get' ? name : (requiredField('metadata.name') ?? '')
   if (wanted === '' || namespace === '') return deny('can only read individual resources of this type')
-  if (resource === 'configmaps' && wanted === AUTHORITY) return ALLOWED
+  if (resource === 'configmaps' && (wanted === AUTHORITY || isClientAuthority({ namespace, name: wanted })))
+    return ALLOWED
   return isReferenced(node, resource, namespace, wanted, view)
     ? ALLOWED
     : deny(`no relationship found between node '${node}' and this object`)
@@ -203,6 +220,12 @@ const RULES = new Map<string, NodeRule>([
   // Which pods' tokens is in the body; the operation compares it.
   ['/serviceaccounts/token', verbs('create')],
   ['/secrets', referenced],
+  ['node.k8s.io/runtimeclasses', verbs('get', 'list', 'watch')],
+  ['storage.k8s.io/csidrivers', verbs('get', 'list', 'watch')],
+  ['storage.k8s.io/csinodes', ownDrivers],
+  // Whom a kubelet lets in, and to what: it asks about others, and learns what they may.
+  ['authentication.k8s.io/tokenreviews', verbs('create')],
+  ['authorization.k8s.io/subjectaccessreviews', verbs('create')],
   ['certificates.k8s.io/certificatesigningrequests', verbs('create', 'get', 'list', 'watch')],
   // Its own next certificate: what is asked for is compared before it is approved.
   ['certificates.k8s.io/certificatesigningrequests/selfnodeclient', verbs('create')],
@@ -217,76 +240,4 @@ export const nodeRules: Authorizer = {
     const rule = RULES.get(`${group}/${resource}${subresource === '' ? '' : `/${subresource}`}`)
     return rule?.(node, attributes, view) ?? NO_OPINION
   },
-}
-
-type Refuse = (why: string) => Error
-
-/** What a pod may be that a node makes: the mirror of a static pod, which has nothing of the cluster's. @throws `Forbidden` */
-function requireMirror(
-  node: string,
-  { metadata, spec }: Frozen<Pod>,
-  view: AccessView,
-  refuse: Refuse,
-): void {
-  if (!isMirror({ metadata })) throw refuse(`node "${node}" can only create mirror pods`)
-  if (spec.nodeName !== node)
-    throw refuse(`node "${node}" can only create pods with spec.nodeName set to itself`)
-  const [owner, ...others] = metadata.ownerReferences ?? []
-  const isItself =
-    owner?.apiVersion === 'v1' && owner.kind === 'Node' && owner.name === node && owner.controller === true
-  if (!isItself || others.length > 0 || owner.blockOwnerDeletion === true) {
-    throw refuse(
-      `node "${node}" can only create pods with a single owner reference, to itself as their controller`,
-    )
-  }
-  if (uidOf(view, node) !== owner.uid) {
-    throw refuse(`node "${node}" can only create pods whose owner has its UID`)
-  }
-  const account = spec.serviceAccountName ?? spec.serviceAccount ?? ''
-  if (account !== '') throw refuse(`node "${node}" can not create pods that reference a service account`)
-  const [reference] = podReferences(spec as unknown as PodSpec)
-  if (reference !== undefined)
-    throw refuse(`node "${node}" can not create pods that reference ${reference.kind}`)
-}
-
-function uidOf(view: AccessView, node: string): string | undefined {
-  const stored = view.find('nodes', '', node)
-  return stored === undefined ? undefined : view.read(stored).metadata.uid
-}
-
-interface NodeWrite {
-  readonly resource: { readonly group: string; readonly resource: string }
-  /** What is there now; undefined for a new object. */
-  readonly current: Frozen<KubernetesObject> | undefined
-  /** What shall be there; undefined for a deletion. */
-  readonly next: Frozen<KubernetesObject> | undefined
-  readonly view: AccessView
-}
-
-/**
- * Looks at what an agent writes, where authorization could only see names. Called with the version that the write
- * replaces, so nothing can slip in between.
- *
- * @throws `Forbidden`
- */
-export function restrictNode(identity: Identity, { resource, current, next, view }: NodeWrite): void {
-  const node = nodeNameOf(identity)
-  if (node === undefined) return
-  const name = (next ?? current)?.metadata.name ?? ''
-  const refuse = (why: string) => forbidden(resource, name, why)
-  switch (resource.resource) {
-    case 'nodes':
-    case 'leases':
-      if (name !== node)
-        throw refuse(`node "${node}" is not allowed to modify ${resource.resource} "${name}"`)
-      break
-    case 'pods':
-      if (current === undefined) {
-        if (next !== undefined) requireMirror(node, next as Frozen<Pod>, view, refuse)
-        break
-      }
-      if ((current as Frozen<Pod>).spec.nodeName !== node) {
-        throw refuse(`node "${node}" can only modify pods with spec.nodeName set to itself`)
-      }
-  }
 }

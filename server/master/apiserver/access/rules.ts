@@ -229,6 +229,8 @@ const RULES = new Map<string, readonly Rule[]>([
     COMPONENT_GROUPS.certificateController,
     [
       { verbs: [...READ, 'delete'], resources: ['certificates.k8s.io/certificatesigningrequests'] },
+      // Whether a kubelet's addresses are its own.
+      { verbs: READ, resources: ['/nodes'] },
       {
         verbs: ['patch'],
         resources: [

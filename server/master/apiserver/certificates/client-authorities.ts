@@ -27,6 +27,11 @@ export class ClientAuthorities {
     this.#keys = new SigningKeys(secret, PURPOSE)
   }
 
+  /** The authority's certificate in PEM: who has it believes the cluster's clients, and its kubelets. */
+  async certificate(cluster: string): Promise<string> {
+    return (await this.#pairOf(cluster)).certificate
+  }
+
   /** Signs a request that was read before. @returns PEM */
   async sign(cluster: string, request: string, options: SigningOptions): Promise<string> {
     return await signRequest(await this.#pairOf(cluster), request, options)

@@ -1,6 +1,6 @@
 /** Requests for certificates of clients: approved, signed, believed, forgotten. */
 import 'reflect-metadata'
-import { webcrypto } from 'node:crypto'
+import { webcrypto, X509Certificate } from 'node:crypto'
 import { createServer } from 'node:https'
 import { connect } from 'node:tls'
 import {
@@ -17,7 +17,7 @@ import {
 } from '../../../../server/master/apiserver/index.ts'
 import { planRequest } from '../../../../server/master/controllers/certificate-plan.ts'
 import { ManualClock } from './manual-clock.ts'
-import { eventually, temporaryMaster } from './temporary-master.ts'
+import { eventually, node, temporaryMaster } from './temporary-master.ts'
 
 const REQUESTS = '/apis/certificates.k8s.io/v1/certificatesigningrequests'
 const KUBELET = 'kubernetes.io/kube-apiserver-client-kubelet'
@@ -88,6 +88,40 @@ t.test('requests', async t => {
     await of('renews', 'n2', 'node|n2|c1')
     t.match(await issued('renews'), /BEGIN CERTIFICATE/)
     t.strictSame((await ask(`${REQUESTS}/other`)).body.status, {}, 'a node has no word in those of others')
+  })
+
+  t.test('what a kubelet proves itself by is signed for the addresses of its own node', async t => {
+    const serving = async (name: string, who: string, names: JsonGeneralNames, extra: object = {}) => {
+      const { pem } = await requestOf('system:node:s1', ['system:nodes'], names)
+      const { metadata, spec } = body(name, pem, 'kubernetes.io/kubelet-serving')
+      const usages = ['key encipherment', 'digital signature', 'server auth']
+      const object = { metadata, spec: { ...spec, usages, ...extra } }
+      const answer = await ask(REQUESTS, { method: 'POST', body: object, token: who })
+      t.equal(answer.status, 201, answer.text)
+    }
+    const machine = (name: string, address: string) => ({
+      ...node(name),
+      status: { ...node(name).status, addresses: [{ type: 'InternalIP', address }] },
+    })
+    await ask('/api/v1/nodes', { method: 'POST', body: machine('s1', '192.0.2.31') })
+    await ask('/api/v1/nodes', { method: 'POST', body: machine('s2', '192.0.2.32') })
+    const own: JsonGeneralNames = [
+      { type: 'dns', value: 's1' },
+      { type: 'ip', value: '192.0.2.31' },
+    ]
+    await serving('own', 'node|s1|c1', own)
+    const certificate = new X509Certificate(await issued('own'))
+    t.match(certificate.subjectAltName, 'DNS:s1, IP Address:192.0.2.31')
+    t.strictSame(certificate.keyUsage, ['1.3.6.1.5.5.7.3.1'])
+    await serving('of-another', 'node|s1|c1', [{ type: 'ip', value: '192.0.2.32' }])
+    await serving('by-another', 'node|s2|c1', own)
+    await serving('for-clients', 'node|s1|c1', own, { usages: ['digital signature', 'client auth'] })
+    await serving('of-nothing', 'node|s1|c1', [])
+    // What was said later is decided later.
+    await serving('last', 'node|s1|c1', own)
+    await issued('last')
+    for (const name of ['of-another', 'by-another', 'for-clients', 'of-nothing'])
+      t.strictSame((await ask(`${REQUESTS}/${name}`)).body.status, {}, name)
   })
 
   t.test('others wait for somebody, or for good', async t => {
