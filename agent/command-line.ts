@@ -11,7 +11,8 @@ export interface AgentSettings {
   readonly dockerSocket: string
   /** The address by which other hosts reach this one; found out when absent. */
   readonly address: string | undefined
-  readonly runtime: 'builtin' | 'kubelet'
+  /** What runs pods; as before when absent. */
+  readonly runtime: 'builtin' | 'kubelet' | undefined
   readonly uninstall: boolean
 }
 
@@ -37,7 +38,10 @@ export function parseAgentCommandLine(argv: readonly string[]): AgentSettings {
     .option('--docker <socket>', "Docker's socket", process.env.DOCKER_HOST ?? '/var/run/docker.sock')
     .option('--address <ip>', 'the address by which other hosts reach this one', ipv4)
     .addOption(
-      new Option('--runtime <name>', 'what runs pods').choices(['builtin', 'kubelet']).default('builtin'),
+      new Option('--runtime <name>', 'what runs pods: builtin, unless another was chosen before').choices([
+        'builtin',
+        'kubelet',
+      ]),
     )
     .option('--uninstall', 'remove everything of the agent from this host')
     .exitOverride(error => process.exit(error.exitCode === 0 ? 0 : 2))
@@ -48,7 +52,7 @@ export function parseAgentCommandLine(argv: readonly string[]): AgentSettings {
     data: string
     docker: string
     address?: string
-    runtime: 'builtin' | 'kubelet'
+    runtime?: 'builtin' | 'kubelet'
     uninstall?: boolean
   }>()
   return {

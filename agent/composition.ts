@@ -6,7 +6,7 @@ import { explainError, type Logger, type Supervisor } from '../kit/index.ts'
 import { type MetricsRegistry, MetricsServer } from '../kit/metrics/index.ts'
 import { buildPlugin, type CniRuntime } from '../netplugins/cni/index.ts'
 import { METADATA_ADDRESS, type NetworkAssignment } from '../protocol/index.ts'
-import { isStatic, KubernetesClient } from '../protocol/kubernetes/index.ts'
+import { KubernetesClient } from '../protocol/kubernetes/index.ts'
 import { agentMetrics } from './agent-metrics.ts'
 import { BalancerDuty, CertificateKeeper } from './balancer/index.ts'
 import { balancerCertificatesFile, balancerContainer, balancersDirectory } from './balancer-parts.ts'
@@ -26,6 +26,7 @@ import {
   METADATA_HTTP_PORT,
   METRICS_PORT,
   PLUGIN_FILE,
+  type PodRunner,
 } from './host-parts.ts'
 import { AgentLink, ContainerReporter, type Membership } from './link/index.ts'
 import {
@@ -41,23 +42,10 @@ import {
   SignalBoard,
 } from './metadata/index.ts'
 import { type HostNetwork, NetworkReporter, ServiceProxy } from './network/index.ts'
+import { type PodDuty, podDuty } from './pod-parts.ts'
+import { changeRunner } from './pod-runner.ts'
 import { HostPolicies } from './policy-parts.ts'
-import { type PressureParts, pressureParts } from './pressure-parts.ts'
-import {
-  CniPodNetwork,
-  DOCKER_LABEL,
-  ManagedContainers,
-  type NodeFacts,
-  NodeRegistration,
-  PodEvents,
-  PodFailures,
-  PodSource,
-  PodStatusWriter,
-  PodStore,
-  type Readiness,
-} from './runtime/index.ts'
-import { podRuntime } from './runtime-parts.ts'
-import { type StaticParts, staticParts } from './static-parts.ts'
+import { CniPodNetwork, DOCKER_LABEL, ManagedContainers, type Readiness } from './runtime/index.ts'
 import { HostVolumes } from './volumes/index.ts'
 
 export interface AgentContext {
@@ -67,6 +55,8 @@ export interface AgentContext {
   readonly membership: Membership
   /** By which other hosts reach this one. */
   readonly address: string
+  /** What runs the pods here. */
+  readonly runner: PodRunner
   readonly supervisor: Supervisor
   readonly log: Logger
 }
@@ -82,77 +72,42 @@ const NAME_SERVER_FILES = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf
 
 /** Starts everything; what was started can be stopped by the supervisor. */
 export async function startAgent(context: AgentContext): Promise<void> {
-  const { dataDirectory, engine, machine, membership, address, supervisor, log } = context
+  const { dataDirectory, engine, machine, membership, address, runner, supervisor, log } = context
   const { hostId, nodeName, serverUrl, clusterId, accessKey, secretKey, authority } = membership
+  const isNew = await changeRunner(runner, { dataDirectory, engine, hostId, log })
   await ensureImage(engine, pauseImage)
   await buildPlugin(PLUGIN_FILE)
 
   const inventory = new ContainerInventory(engine, log)
-  const network = hostNetwork(
-    dataDirectory,
-    log,
-    () => certificateProof(hostCredentials.present, membership.hostUuid, peers.uuids()),
-    processId => services.isOwnProcess(processId),
-  )
-  const cni = cniRuntime(dataDirectory, log)
+  const network = hostNetwork(dataDirectory, log, {
+    runner,
+    certificate: () => certificateProof(hostCredentials.present, membership.hostUuid, peers.uuids()),
+    isOwnProcess: processId => services.isOwnProcess(processId),
+  })
+  const cni = cniRuntime(dataDirectory, log, runner)
   const podNetwork = new CniPodNetwork(cni, network)
+  const clusterUrl = `${serverUrl}/k8s/clusters/${clusterId}`
   const client = new KubernetesClient({
-    url: `${serverUrl}/k8s/clusters/${clusterId}`,
+    url: clusterUrl,
     bearerToken: `${accessKey}:${secretKey}`,
     authority,
   })
-  const store = new PodStore(path.join(dataDirectory, 'pods'), log)
-  const statuses = new PodStatusWriter(client, log)
-  const happenings = new PodEvents(client, nodeName, log)
   const cluster = new ClusterSource({ client, directory: path.join(dataDirectory, 'cluster'), log })
-  const failures = new PodFailures(uid => store.directoryOf(uid), log)
-  const pressure: PressureParts = await pressureParts({
-    ...{ dataDirectory, engine, inventory, store, happenings, log },
-    dockerDirectory: machine.engine.rootDirectory,
-    runtime: () => runtime,
-    onConditions: () => node.readinessChanged(),
-  })
-  const { runtime, volumes, objects } = podRuntime({
-    ...{ dataDirectory, engine, inventory, client, cluster, store, hostId, nodeName, machine, log },
+  const pods: PodDuty = await podDuty(runner, {
+    ...{ dataDirectory, engine, inventory, machine, membership, address, client, clusterUrl, cluster, log },
     network: podNetwork,
-    hostIp: address,
-    pulls: pressure.records,
-    failures,
-    refuse: pod => pressure.eviction.refuse(pod),
+    readiness: () => readinessOf(inventory, network),
     balancerDirectory: uuid => path.join(balancersDirectory(dataDirectory), uuid),
-    events: {
-      onStatus: (pod, status) => (isStatic(pod) ? statics.report(pod, status) : statuses.report(pod, status)),
-      onEnded: pod => (isStatic(pod) ? statics.pods.ended(pod) : statuses.ended(pod)),
-      onProblemsChanged: () => reporter.changed(),
-      onHappening: (pod, happening) => happenings.record(pod, happening),
+    onProblemsChanged: () => {
+      reporter.changed()
+      reportRunner()
     },
   })
   const managed = new ManagedContainers(inventory, podNetwork, log)
-  const pods = new PodSource({
-    ...{ client, nodeName, store, log },
-    onChange: uid => {
-      if (store.get(uid) === undefined) statuses.forget(uid)
-      runtime.podChanged(uid)
-    },
-    onMirror: (mirror, previous) => {
-      if (mirror === undefined) statuses.forget(previous?.metadata.uid ?? '')
-      statics.mirrors.observed(mirror, previous)
-    },
-  })
-  const statics: StaticParts = staticParts({
-    ...{ dataDirectory, nodeName, client, store, statuses, happenings, log },
-    onChange: uid => runtime.podChanged(uid),
-  })
-  const node: NodeRegistration = new NodeRegistration({
-    ...{ client, log },
-    facts: nodeFacts(nodeName, address, machine),
-    readiness: () => readinessOf(inventory, network),
-    pressures: () => pressure.eviction.conditions(),
-  })
   const reporter: ContainerReporter = new ContainerReporter({
     containers: () => inventory.all(),
     managedAddress: id => podNetwork.attachment(id),
-    problems: () => runtime.problems(),
+    problems: () => pods.problems(),
     load: currentLoad,
     send: message => link.send(message),
     podLabels: DOCKER_LABEL,
@@ -160,11 +115,11 @@ export async function startAgent(context: AgentContext): Promise<void> {
   const consoles = new ConsoleStreams({
     ...{ engine, inventory, log },
     attemptLabel: DOCKER_LABEL.attempt,
-    localUid: uid => statics.mirrors.localUid(uid),
+    localUid: uid => pods.localUid(uid),
   })
   const nodeApi = new NodeApi({
     ...{ engine, inventory, nodeName, log },
-    pods: () => store.uids().flatMap(uid => store.get(uid) ?? []),
+    pods: () => pods.known(),
     metrics: () => metrics.text(),
     sendLog: (params, sink) => consoles.sendPodLog(params, sink),
   })
@@ -182,9 +137,8 @@ export async function startAgent(context: AgentContext): Promise<void> {
   })
   const networkReady = () => {
     services.networkChanged()
-    runtime.podsChanged()
+    pods.networkChanged()
     managed.containersChanged()
-    node.readinessChanged()
   }
   let blocks = 0
   const configure = (assignment: NetworkAssignment) => {
@@ -199,6 +153,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
       onWelcome: welcome => {
         configure(welcome.network)
         reporter.sendFull()
+        reportRunner()
         networkReporter.sendAgain()
         health.sendAgain()
         certificates.connected()
@@ -218,6 +173,15 @@ export async function startAgent(context: AgentContext): Promise<void> {
       onDisconnected: () => replica.connectionLost(),
     },
   })
+
+  const reportRunner = () => {
+    const failure = pods.failure()
+    link.send({
+      type: 'runtime.report',
+      kind: runner,
+      ...(failure === undefined ? {} : { failure: failure.slice(0, 1024) }),
+    })
+  }
 
   const peers: PeerHosts = new PeerHosts(replica.model, membership.hostUuid)
   peers.onChange(list => network.setPeers(list))
@@ -276,30 +240,20 @@ export async function startAgent(context: AgentContext): Promise<void> {
       .catch(error => log.error({ err: error }, 'the network was not looked at'))
   })
 
-  await store.load()
-  await failures.load(store.uids())
+  await pods.load()
   await supervisor.start(inventory)
   // Before the network is looked at, which takes a moment: containers that run ask all the time.
   const metrics = await startMetadata(replica, cluster, network, balancers, context)
   await supervisor.start(network)
-  await forgetGoneContainers(cni, inventory, network, log)
+  // Those that a kubelet has made are its runtime's to take care of; it may be another one than Docker.
+  if (runner === 'builtin' || isNew) await forgetGoneContainers(cni, inventory, network, log)
   network.setPeers(peers.list())
   await supervisor.start(policies)
   await supervisor.start(services)
   await supervisor.start(networkReporter)
-  await supervisor.start(statuses)
-  await supervisor.start(happenings)
-  await volumes.start()
-  await supervisor.start(objects)
   await supervisor.start(new HostVolumes({ client, nodeName, log }))
-  await supervisor.start(runtime)
+  for (const daemon of pods.daemons) await supervisor.start(daemon)
   await supervisor.start(managed)
-  await supervisor.start(statics.pods)
-  await supervisor.start(statics.mirrors)
-  await supervisor.start(pods)
-  await supervisor.start(node)
-  await supervisor.start(pressure.eviction)
-  await supervisor.start(pressure.images)
   await supervisor.start(reporter)
   await supervisor.start(exchange)
   await supervisor.start(edge)
@@ -349,16 +303,6 @@ async function startMetadata(
   const metrics = new MetricsServer({ host: '127.0.0.1', port: METRICS_PORT, registry })
   await supervisor.start(new LateListener({ daemon: metrics, log }))
   return registry
-}
-
-function nodeFacts(nodeName: string, address: string, machine: MachineFacts): NodeFacts {
-  const { hostname, milliCpu, memory, storage, bootId, machineId, engine } = machine
-  return {
-    ...{ nodeName, hostname, address, labels: {}, milliCpu, memory, storage, bootId, machineId },
-    kernelVersion: engine.kernelVersion,
-    operatingSystem: engine.operatingSystem,
-    dockerVersion: engine.version,
-  }
 }
 
 /** Whether pods can run here now. */

@@ -11,11 +11,6 @@ export const agentErrors = defineErrors({
     message: 'belongs to another server',
     mend: 'remove it from that one first: drover agent --uninstall, or name another directory with --data',
   },
-  RuntimeUnsupported: {
-    status: 501,
-    message: 'is not a runtime of this version',
-    mend: 'use --runtime builtin',
-  },
   NoAddress: {
     status: 400,
     message: 'no address was found by which other hosts can reach this one',

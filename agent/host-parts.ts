@@ -2,6 +2,7 @@
 import path from 'node:path'
 import type { Logger } from '../kit/index.ts'
 import { CniRuntime } from '../netplugins/cni/index.ts'
+import { NetworkDriver } from '../netplugins/driver/index.ts'
 import { FLAT_BRIDGE } from '../netplugins/flat/index.ts'
 import { type Credentials, type HostCertificate, IpsecOverlay } from '../netplugins/ipsec/index.ts'
 import type { Overlay } from '../netplugins/overlay/index.ts'
@@ -27,7 +28,16 @@ export function isContainerBridge(link: string): boolean {
 /** The CNI plugin, as it is built from this source tree. */
 export const PLUGIN_FILE = path.resolve(import.meta.dirname, '../build/cni/drover')
 
-function cniDirectories(dataDirectory: string): { configurationDirectory: string; binaryDirectory: string } {
+/** What runs the pods of a host: the agent itself, on Docker, or a real kubelet. */
+export type PodRunner = 'builtin' | 'kubelet'
+
+/** Where container runtimes look for networks: the agent itself, or those that kubelets use. */
+function cniDirectories(
+  dataDirectory: string,
+  runner: PodRunner,
+): { configurationDirectory: string; binaryDirectory: string } {
+  if (runner === 'kubelet')
+    return { configurationDirectory: '/etc/cni/net.d', binaryDirectory: '/opt/cni/bin' }
   return {
     configurationDirectory: path.join(dataDirectory, 'cni/net.d'),
     binaryDirectory: path.join(dataDirectory, 'cni/bin'),
@@ -92,21 +102,24 @@ function createOverlay(kind: OverlayKind, context: OverlayContext, certificate: 
   }
 }
 
-/**
- * @param certificate absent where nothing is built any more
- * @param isOwnProcess whether rules were changed by a process of another part of the agent
- */
+export interface HostNetworkParts {
+  readonly runner: PodRunner
+  /** Absent where nothing is built any more. */
+  readonly certificate?: CertificateSource
+  /** Whether rules were changed by a process of another part of the agent. */
+  readonly isOwnProcess?: (processId: number) => boolean
+}
+
 export function hostNetwork(
   dataDirectory: string,
   log: Logger,
-  certificate: CertificateSource = () => undefined,
-  isOwnProcess: (processId: number) => boolean = () => false,
+  { runner, certificate = () => undefined, isOwnProcess = () => false }: HostNetworkParts,
 ): HostNetwork {
   return new HostNetwork({
     dataDirectory,
     bridgeName: BRIDGE,
     cniSocket: path.join(dataDirectory, 'cni.sock'),
-    ...cniDirectories(dataDirectory),
+    ...cniDirectories(dataDirectory, runner),
     pluginFile: PLUGIN_FILE,
     isOwnProcess,
     createOverlay: (kind, context) => createOverlay(kind, context, certificate),
@@ -114,10 +127,21 @@ export function hostNetwork(
   })
 }
 
-export function cniRuntime(dataDirectory: string, log: Logger): CniRuntime {
+export function cniRuntime(dataDirectory: string, log: Logger, runner: PodRunner): CniRuntime {
   return new CniRuntime({
-    ...cniDirectories(dataDirectory),
+    ...cniDirectories(dataDirectory, runner),
     cacheDirectory: path.join(dataDirectory, 'cni/cache'),
     log,
   })
+}
+
+/** Takes the network off the directories where the runtime of a kubelet looked for it, and puts back what was there. */
+export async function removeNetworkOfKubelet(dataDirectory: string): Promise<void> {
+  await new NetworkDriver({
+    ...cniDirectories(dataDirectory, 'kubelet'),
+    pluginFile: PLUGIN_FILE,
+    socket: path.join(dataDirectory, 'cni.sock'),
+    networkName: '',
+    hostLabels: () => ({}),
+  }).uninstall()
 }

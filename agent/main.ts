@@ -14,6 +14,7 @@ import { agentErrors } from './errors.ts'
 import { ownAddress, readMachineFacts } from './host/index.ts'
 import { loadMembership, type Membership, register } from './link/index.ts'
 import { ownMemoryRelease } from './memory-release.ts'
+import { presentRunner } from './pod-runner.ts'
 import { uninstall } from './uninstall.ts'
 
 /** Raised when an older agent would misread what a newer one wrote into the data directory. */
@@ -34,7 +35,6 @@ async function membershipOf(settings: AgentSettings, hostname: string): Promise<
 }
 
 async function run(settings: AgentSettings): Promise<void> {
-  if (settings.runtime !== 'builtin') throw agentErrors.RuntimeUnsupported({ object: settings.runtime })
   const { dataDirectory } = settings
   const lock = await openDataDirectory(dataDirectory, 'agent', DATA_FORMAT)
   const engine = new DockerEngine(settings.dockerSocket)
@@ -47,7 +47,8 @@ async function run(settings: AgentSettings): Promise<void> {
   const address = settings.address ?? ownAddress(membership.localAddress)
   if (address === undefined) throw agentErrors.NoAddress()
   const supervisor = new Supervisor(log)
-  await startAgent({ dataDirectory, engine, machine, membership, address, supervisor, log })
+  const runner = settings.runtime ?? (await presentRunner(dataDirectory))
+  await startAgent({ dataDirectory, engine, machine, membership, address, runner, supervisor, log })
   await supervisor.start(ownMemoryRelease(log))
   await announceReady()
   const signal = await untilAskedToStop()

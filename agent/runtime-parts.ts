@@ -1,4 +1,5 @@
 /** The parts of the pod runtime. */
+import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { pauseImage } from '../images/index.ts'
 import type { Logger } from '../kit/index.ts'
@@ -23,10 +24,19 @@ import {
   serviceEnvironment,
   TerminationMessages,
 } from './runtime/index.ts'
+import { releaseMemory, unmountBelow } from './volumes/index.ts'
 
 /** The file system in memory for what must not be on a disk. */
 export function podMemory(dataDirectory: string): string {
   return path.join(dataDirectory, 'memory')
+}
+
+/** Removes what pods have on disk and in memory. */
+export async function removePodFiles(dataDirectory: string): Promise<void> {
+  const pods = path.join(dataDirectory, 'pods')
+  await unmountBelow(pods)
+  await releaseMemory(podMemory(dataDirectory))
+  await rm(pods, { recursive: true, force: true })
 }
 
 export interface RuntimeContext {

@@ -6,10 +6,10 @@ import { removeBalancers } from './balancer-parts.ts'
 import type { DockerEngine } from './docker/index.ts'
 import { endHealthChecks } from './health-parts.ts'
 import { cniRuntime, hostNetwork } from './host-parts.ts'
+import { removeKubelet } from './kubelet/index.ts'
 import { loadMembership } from './link/index.ts'
-import { DOCKER_LABEL } from './runtime/index.ts'
-import { podMemory } from './runtime-parts.ts'
-import { releaseMemory, unmountBelow } from './volumes/index.ts'
+import { kubeletDirectory, presentRunner, removePodContainers } from './pod-runner.ts'
+import { removePodFiles } from './runtime-parts.ts'
 
 export interface UninstallContext {
   readonly dataDirectory: string
@@ -19,7 +19,7 @@ export interface UninstallContext {
 
 /** What the data directory holds besides the lock. */
 const CONTENTS = [
-  'pods',
+  'runner.json',
   'cluster',
   'network',
   'cni',
@@ -37,21 +37,21 @@ const CONTENTS = [
  */
 export async function uninstall({ dataDirectory, engine, log }: UninstallContext): Promise<void> {
   const membership = await loadMembership(dataDirectory)
-  const network = hostNetwork(dataDirectory, log)
-  const cni = cniRuntime(dataDirectory, log)
+  const runner = await presentRunner(dataDirectory)
+  const network = hostNetwork(dataDirectory, log, { runner })
+  const cni = cniRuntime(dataDirectory, log, runner)
+  if (runner === 'kubelet') await removeKubelet(kubeletDirectory(dataDirectory), log)
   await network.start()
-  for (const id of await engine.listContainers()) {
-    const details = await engine.inspect(id)
-    if (membership !== undefined && details?.labels[DOCKER_LABEL.owner] === membership.hostId)
-      await engine.remove(id)
+  if (membership !== undefined) {
+    const { hostId } = membership
+    await removePodContainers(runner, { dataDirectory, engine, hostId, log })
   }
   for (const { containerId, interfaceName } of network.attachments())
     await cni.delete({ containerId, interfaceName })
   await endHealthChecks(dataDirectory, log)
   await removeBalancers(dataDirectory)
   await network.uninstall()
-  await unmountBelow(path.join(dataDirectory, 'pods'))
-  await releaseMemory(podMemory(dataDirectory))
+  await removePodFiles(dataDirectory)
   for (const name of CONTENTS) await rm(path.join(dataDirectory, name), { recursive: true, force: true })
   await removeFileDurably(path.join(dataDirectory, 'agent.lock'))
   await rmdir(dataDirectory).catch(() => log.debug('the data directory holds more than the agent put there'))

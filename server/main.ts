@@ -153,7 +153,7 @@ async function run(settings: ServerSettings): Promise<void> {
       registrationTokens: tokens,
       compose: new ComposeExecutor(model),
       hostAccess: streams,
-      hostNetworks: links,
+      hostReports: links,
       balancers,
       sealKey: certificateKeys.seal,
       health,

@@ -20,6 +20,10 @@ export interface EngineFacts {
   readonly memory: number
   readonly cpus: number
   readonly rootDirectory: string
+  /** `cgroupfs` or `systemd`. */
+  readonly cgroupDriver: string
+  /** `1` or `2`. */
+  readonly cgroupVersion: string
 }
 
 export interface LogOptions {
@@ -71,6 +75,8 @@ export class DockerEngine {
       memory: info.MemTotal,
       cpus: info.NCPU,
       rootDirectory: info.DockerRootDir,
+      cgroupDriver: info.CgroupDriver,
+      cgroupVersion: info.CgroupVersion ?? '1',
     }
   }
 

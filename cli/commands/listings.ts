@@ -37,6 +37,13 @@ export async function listContainers(api: ApiClient, json: boolean): Promise<voi
   )
 }
 
+/** `kubelet`, and what stands in its way. */
+function describeRuntime(report: unknown): string {
+  if (report === null || report === undefined) return '-'
+  const { kind, failure } = report as { kind: string; failure: string | null }
+  return failure === null ? kind : `${kind} (${failure})`
+}
+
 /** `drover hosts`. */
 export async function listHosts(api: ApiClient, json: boolean): Promise<void> {
   const [hosts, clusters] = await Promise.all([api.list('hosts'), api.list('clusters')])
@@ -47,7 +54,19 @@ export async function listHosts(api: ApiClient, json: boolean): Promise<void> {
   const clusterById = byId(clusters)
   print(
     formatTable(
-      ['NAME', 'ID', 'STATE', 'AGENT', 'ADDRESS', 'CLUSTER', 'CONTAINERS', 'DOCKER', 'BLOCKS', 'NETWORK'],
+      [
+        'NAME',
+        'ID',
+        'STATE',
+        'AGENT',
+        'ADDRESS',
+        'CLUSTER',
+        'CONTAINERS',
+        'DOCKER',
+        'BLOCKS',
+        'NETWORK',
+        'RUNTIME',
+      ],
       hosts.map(host => [
         host.name,
         host.id,
@@ -59,6 +78,7 @@ export async function listHosts(api: ApiClient, json: boolean): Promise<void> {
         (host.info as { osInfo: { dockerVersion: string } }).osInfo.dockerVersion,
         (host.blocks as string[]).join(' '),
         describeNetwork(host.network),
+        describeRuntime(host.runtime),
       ]),
     ),
   )

@@ -82,5 +82,6 @@ export async function signRequest(
       ...(names === undefined ? [] : [names]),
     ],
   })
-  return certificate.toString('pem')
+  // Whole lines: kubelets put their key right behind it.
+  return `${certificate.toString('pem')}\n`
 }

@@ -9,7 +9,14 @@ import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { access, open, readdir, readFile, rm } from 'node:fs/promises'
-import { kitErrors, type Logger, sleep, systemErrorCode, writeFileDurably } from '../../kit/index.ts'
+import {
+  kitErrors,
+  type Logger,
+  processStart,
+  sleep,
+  systemErrorCode,
+  writeFileDurably,
+} from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
 import type { CharonFiles } from './charon-settings.ts'
 import { ViciClient } from './vici/index.ts'
@@ -44,18 +51,6 @@ writeFileSync(record, process.pid + ' ' + start + '\\n', { mode: 0o600 })
 process.execve(program, [program], { PATH: process.env.PATH, STRONGSWAN_CONF: process.env.STRONGSWAN_CONF })
 `
 
-/** When a process was started, in the kernel's ticks: tells it from a later one with the same number. */
-async function startOf(pid: number): Promise<string | undefined> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ')
-    // A process that nobody has waited for yet does not run.
-    return fields[0] === 'Z' ? undefined : fields[19]
-  } catch {
-    return undefined
-  }
-}
-
 export class CharonProcess {
   readonly #files: CharonFiles
   readonly #program: string
@@ -71,7 +66,7 @@ export class CharonProcess {
   async pid(): Promise<number | undefined> {
     const record = await readFile(this.#files.processRecord, 'utf8').catch(() => '')
     const [, pid, start] = /^(\d+) (\d+)\n$/.exec(record) ?? []
-    return pid !== undefined && (await startOf(Number(pid))) === start ? Number(pid) : undefined
+    return pid !== undefined && (await processStart(Number(pid))) === start ? Number(pid) : undefined
   }
 
   /** Connects to the one that runs; undefined when none does, or it does not answer. */

@@ -9,6 +9,7 @@ export {
   type MessageOfType,
   type NetworkAssignment,
   type NetworkReport,
+  type RuntimeReport,
   type ServerMessage,
   STATUS_INTERVAL,
   serverMessage,

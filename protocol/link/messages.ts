@@ -100,6 +100,16 @@ const networkReportSchema = message('network.report', {
 
 export type NetworkReport = Static<typeof networkReportSchema>
 
+/** What runs the host's pods; sent when that changes. */
+const runtimeReportSchema = message('runtime.report', {
+  /** `builtin` or `kubelet`. */
+  kind: text(32),
+  /** Why it does not run as it should; absent when it does. */
+  failure: Type.Optional(text(1024)),
+})
+
+export type RuntimeReport = Static<typeof runtimeReportSchema>
+
 /** What the host found out about containers that it checks: what changed, and all of it before it expires. */
 const healthReportSchema = message('health.report', {
   verdicts: Type.Array(healthVerdictSchema, { maxItems: HEALTH_REPORT_LIMIT }),
@@ -181,6 +191,7 @@ const agentMessageSchema = Type.Union([
   statusSchema,
   resyncSchema,
   networkReportSchema,
+  runtimeReportSchema,
   healthReportSchema,
   balancerReportsSchema,
   requestSchema,

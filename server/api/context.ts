@@ -1,6 +1,6 @@
 /** What the types of the API work with. */
 
-import type { BalancerStatistics, NetworkReport } from '../../protocol/index.ts'
+import type { BalancerStatistics, NetworkReport, RuntimeReport } from '../../protocol/index.ts'
 import type { RegistrationTokens } from '../auth/index.ts'
 import type { ComposeExecutor } from '../compose/index.ts'
 import type { CheckerState, ClusterController } from '../controller/index.ts'
@@ -19,10 +19,10 @@ export interface HostAccessIssuer {
   grant(kind: 'exec' | 'logs', container: Container, params: Readonly<Record<string, unknown>>): HostAccess
 }
 
-/** What hosts say about their networks. */
-export interface HostNetworks {
-  /** Undefined while the host is not connected, or has not said anything yet. */
+/** What hosts say about themselves; undefined while a host is not connected, or has not said anything yet. */
+export interface HostReports {
   networkReport(hostId: string): NetworkReport | undefined
+  runtimeReport(hostId: string): RuntimeReport | undefined
 }
 
 /** What those who check containers say. */
@@ -41,7 +41,7 @@ export interface ApiContext {
   readonly registrationTokens: RegistrationTokens
   readonly compose: ComposeExecutor
   readonly hostAccess: HostAccessIssuer
-  readonly hostNetworks: HostNetworks
+  readonly hostReports: HostReports
   readonly health: ContainerChecks
   readonly balancers: BalancerMeasures
   /** Encrypts the private key of a certificate for the store. */

@@ -4,7 +4,12 @@ import type { Duplex } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import { WebSocketServer } from 'ws'
 import { type Daemon, explainError } from '../../kit/index.ts'
-import { LINK_MESSAGE_LIMIT, type NetworkReport, protocolErrors } from '../../protocol/index.ts'
+import {
+  LINK_MESSAGE_LIMIT,
+  type NetworkReport,
+  protocolErrors,
+  type RuntimeReport,
+} from '../../protocol/index.ts'
 import type { Authenticator } from '../auth/index.ts'
 import type { HostController } from '../controller/index.ts'
 import { AgentSession, type AgentSessionContext } from './agent-session.ts'
@@ -60,6 +65,11 @@ export class AgentLinks implements Daemon {
   /** How a host's network is, as its agent said last; undefined while it is not connected. */
   networkReport(hostId: string): NetworkReport | undefined {
     return this.#sessions.get(hostId)?.networkReport
+  }
+
+  /** What runs a host's pods; undefined while it is not connected. */
+  runtimeReport(hostId: string): RuntimeReport | undefined {
+    return this.#sessions.get(hostId)?.runtimeReport
   }
 
   /** The connection of a host. @throws `HostNotConnected` */

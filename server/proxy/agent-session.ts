@@ -13,6 +13,7 @@ import {
   type NetworkReport,
   type OwnMessage,
   protocolErrors,
+  type RuntimeReport,
   type ServerMessage,
 } from '../../protocol/index.ts'
 import type { HostCertificates } from '../auth/index.ts'
@@ -67,6 +68,7 @@ export class AgentSession {
   #metadata: MetadataSubscription | undefined
   #greeted = false
   #networkReport: NetworkReport | undefined
+  #runtimeReport: RuntimeReport | undefined
 
   constructor(
     socket: WebSocket,
@@ -97,6 +99,11 @@ export class AgentSession {
   /** How this host's network is, as its agent said last. */
   get networkReport(): NetworkReport | undefined {
     return this.#networkReport
+  }
+
+  /** What the agent said last about what runs its host's pods. */
+  get runtimeReport(): RuntimeReport | undefined {
+    return this.#runtimeReport
   }
 
   openStream(kind: string, params: unknown): Duplex {
@@ -133,6 +140,9 @@ export class AgentSession {
         return
       case 'network.report':
         this.#networkReport = message
+        return
+      case 'runtime.report':
+        this.#runtimeReport = message
         return
       case 'health.report':
         health.take(this.hostId, message.verdicts)

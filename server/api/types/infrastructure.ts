@@ -1,6 +1,6 @@
 /** Clusters, environments, hosts and the tokens that hosts join with. */
 
-import type { NetworkReport } from '../../../protocol/index.ts'
+import type { NetworkReport, RuntimeReport } from '../../../protocol/index.ts'
 import {
   DEFAULT_KUBERNETES_VERSION,
   isKubernetesVersion,
@@ -166,7 +166,11 @@ function showNetworkReport(report: NetworkReport | undefined): Record<string, un
   return { kind, up, down, problems, failure: failure ?? null }
 }
 
-export function hostType({ model, hostNetworks }: ApiContext): ResourceType<'host'> {
+function showRuntimeReport(report: RuntimeReport | undefined): Record<string, unknown> | null {
+  return report === undefined ? null : { kind: report.kind, failure: report.failure ?? null }
+}
+
+export function hostType({ model, hostReports }: ApiContext): ResourceType<'host'> {
   return {
     type: 'host',
     kind: 'host',
@@ -191,6 +195,7 @@ export function hostType({ model, hostNetworks }: ApiContext): ResourceType<'hos
       instanceIds: { type: 'array[reference[container]]' },
       blocks: { type: 'array[string]' },
       network: { type: 'json', nullable: true },
+      runtime: { type: 'json', nullable: true },
     },
     show: host => ({
       clusterId: host.clusterId,
@@ -205,7 +210,8 @@ export function hostType({ model, hostNetworks }: ApiContext): ResourceType<'hos
       info: host.info,
       instanceIds: model.containers.where('host', host.id).map(({ id }) => id),
       blocks: model.addressBlocks.where('host', host.id).map(({ name }) => name),
-      network: showNetworkReport(hostNetworks.networkReport(host.id)),
+      network: showNetworkReport(hostReports.networkReport(host.id)),
+      runtime: showRuntimeReport(hostReports.runtimeReport(host.id)),
     }),
     update: async (host, input) =>
       await model.hosts.update(host.id, current => changed(notRemoving(current), input)),

@@ -1,0 +1,1 @@
+export { KubeletRuntime, type KubeletRuntimeOptions, removeKubelet } from './kubelet-runtime.ts'
