@@ -20,6 +20,7 @@ export interface UninstallContext {
 /** What the data directory holds besides the lock. */
 const CONTENTS = [
   'runner.json',
+  'images.json',
   'cluster',
   'network',
   'cni',
@@ -54,6 +55,8 @@ export async function uninstall({ dataDirectory, engine, log }: UninstallContext
   await removePodFiles(dataDirectory)
   for (const name of CONTENTS) await rm(path.join(dataDirectory, name), { recursive: true, force: true })
   await removeFileDurably(path.join(dataDirectory, 'agent.lock'))
+  // Files of pods that somebody put there are theirs.
+  await rmdir(path.join(dataDirectory, 'static-pods')).catch(() => log.debug('the files of static pods stay'))
   await rmdir(dataDirectory).catch(() => log.debug('the data directory holds more than the agent put there'))
   log.info('everything of the agent is removed from this host')
 }
