@@ -23,6 +23,16 @@ const WARNING_LIMIT = 20
 const WARNING_LENGTH = 200
 const GZIP_OPTIONS = { level: constants.Z_BEST_SPEED }
 
+/** Those that people type into; other programs get lines as short as can be. As in Kubernetes. */
+const TYPED_CLIENTS = /^(?:curl|Wget|Mozilla)\//
+
+/** Whether who asks reads the answer: they say so, or are known for it. */
+function isRead({ url = '', headers }: IncomingMessage): boolean {
+  const [, pretty] = /[?&]pretty=([^&]*)/.exec(url) ?? []
+  if (pretty === undefined) return TYPED_CLIENTS.test(headers['user-agent'] ?? '')
+  return pretty === '' || pretty === '1' || pretty.toLowerCase() === 'true'
+}
+
 function acceptsGzip(request: IncomingMessage): boolean {
   return /\bgzip\b/.test(request.headers['accept-encoding'] ?? '')
 }
@@ -64,7 +74,7 @@ export class Answer {
   /** Sends a body. */
   async send(status: number, body: string, contentType?: string): Promise<void> {
     const type = contentType ?? (this.media === 'yaml' ? 'application/yaml' : 'application/json')
-    const text = contentType === undefined && this.media === 'yaml' ? this.#yaml(body) : body
+    const text = contentType === undefined ? this.#written(body) : body
     this.#setHeaders(type)
     if (text.length < GZIP_THRESHOLD || !acceptsGzip(this.request)) {
       this.response.writeHead(status)
@@ -113,6 +123,16 @@ export class Answer {
     this.response.setHeader('content-encoding', 'gzip')
     this.response.writeHead(status)
     await pipeline(source, createGzip(GZIP_OPTIONS), this.response)
+  }
+
+  #written(json: string): string {
+    return this.media === 'yaml' ? this.#yaml(json) : this.readable(json)
+  }
+
+  /** With lines and indentation, for those who read it themselves. */
+  readable(json: string): string {
+    if (json.length > STREAM_THRESHOLD || !isRead(this.request)) return json
+    return `${JSON.stringify(JSON.parse(json), undefined, 2)}\n`
   }
 
   #yaml(json: string): string {

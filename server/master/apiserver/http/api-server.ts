@@ -321,7 +321,7 @@ export class ApiServer {
     if (seconds !== undefined) response.setHeader('retry-after', String(seconds))
     response.setHeader('content-type', 'application/json')
     response.writeHead(status.status)
-    response.end(JSON.stringify(statusObject(status)))
+    response.end(answer.readable(JSON.stringify(statusObject(status))))
   }
 }
 

@@ -29,8 +29,11 @@ const TYPES: Readonly<Record<string, Parameter['type']>> = {
   watch: 'boolean',
 }
 
-const WRITE = ['dryRun', 'fieldManager', 'fieldValidation']
+/** Of everything that answers with objects. */
+const SHOW = ['pretty']
+const WRITE = [...SHOW, 'dryRun', 'fieldManager', 'fieldValidation']
 const SELECT = [
+  ...SHOW,
   'continue',
   'fieldSelector',
   'labelSelector',
@@ -41,17 +44,17 @@ const SELECT = [
   'timeoutSeconds',
 ]
 const LIST = [...SELECT, 'allowWatchBookmarks', 'watch']
-const DELETE = ['dryRun', 'gracePeriodSeconds', 'orphanDependents', 'propagationPolicy']
+const DELETE = [...SHOW, 'dryRun', 'gracePeriodSeconds', 'orphanDependents', 'propagationPolicy']
 const ATTACH = ['container', 'stderr', 'stdin', 'stdout', 'tty']
 
 /** By what an operation does. */
 export const QUERY = {
-  get: [],
+  get: SHOW,
   write: WRITE,
   patch: [...WRITE, 'force'],
   list: LIST,
   delete: DELETE,
-  deleteCollection: [...SELECT, ...DELETE],
+  deleteCollection: [...new Set([...SELECT, ...DELETE])],
 } as const satisfies Record<string, readonly string[]>
 
 /** Of subresources that are streams, by their names. */
@@ -60,7 +63,7 @@ export const STREAM_QUERY: Readonly<Record<string, readonly string[]>> = {
   exec: [...ATTACH, 'command'],
   log: [
     ...['container', 'follow', 'insecureSkipTLSVerifyBackend', 'limitBytes', 'previous', 'sinceSeconds'],
-    ...['stream', 'tailLines', 'timestamps'],
+    ...[...SHOW, 'stream', 'tailLines', 'timestamps'],
   ],
   portforward: ['ports'],
   proxy: ['path'],

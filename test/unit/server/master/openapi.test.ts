@@ -35,12 +35,8 @@ interface Swagger {
   readonly parameters?: Readonly<Record<string, Parameter>>
 }
 
-/** Not of this version, or of none: printing is up to clients, and the last two are for other stores than ours. */
-const UNKNOWN_PARAMETERS = new Set([
-  'pretty',
-  'shardSelector',
-  'ignoreStoreReadErrorWithClusterBreakingPotential',
-])
+/** Of alpha features, and of other stores than ours. */
+const UNKNOWN_PARAMETERS = new Set(['shardSelector', 'ignoreStoreReadErrorWithClusterBreakingPotential'])
 
 /** Answers to who asks what there is have no schemas here. */
 const UNDESCRIBED =

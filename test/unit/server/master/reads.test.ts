@@ -175,6 +175,22 @@ t.test('lists', async t => {
   })
 })
 
+t.test('people get answers that they can read', async t => {
+  const { ask } = await temporaryMaster(t)
+  await ask(MAPS, { method: 'POST', body: map('read') })
+  const lines = async (query: string, agent: string) =>
+    (await ask(`${MAPS}/read${query}`, { headers: { 'user-agent': agent } })).text.split('\n').length
+  t.ok((await lines('', 'curl/8.5')) > 5)
+  t.ok((await lines('', 'Mozilla/5.0 (X11)')) > 5)
+  t.ok((await lines('?pretty=true', 'other')) > 5)
+  t.equal(await lines('', 'other'), 1)
+  t.equal(await lines('?pretty=false', 'curl/8.5'), 1)
+  const list = await ask(`${MAPS}?limit=1&pretty=1`)
+  t.match(list.text, '\n    {\n')
+  t.equal(list.body.items.length, 1)
+  t.match((await ask(`${MAPS}/none?pretty=true`)).text, '\n  "code": 404')
+})
+
 t.test('large lists are streamed, and compressed when asked', async t => {
   const { ask, port } = await temporaryMaster(t)
   const text = 'lorem ipsum '.repeat(8000)
