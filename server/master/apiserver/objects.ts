@@ -173,6 +173,7 @@ export interface ContainerStatus {
     running?: { startedAt?: string }
     terminated?: { reason?: string; exitCode?: number; signal?: number; finishedAt?: string }
   }
+  resources?: ResourceRequirements
   lastState?: { terminated?: { finishedAt?: string } }
 }
 

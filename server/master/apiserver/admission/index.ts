@@ -44,6 +44,16 @@ export async function completeNew(
   }
 }
 
+/** Whether containers ask for other resources than before. */
+function isResized({ spec }: Frozen<Pod>, old: Frozen<Pod>): boolean {
+  return [...spec.containers, ...(spec.initContainers ?? [])].some(({ name, resources = {} }) => {
+    const before = [...old.spec.containers, ...(old.spec.initContainers ?? [])].find(
+      each => each.name === name,
+    )
+    return !equalJson(resources as JsonValue, (before?.resources ?? {}) as JsonValue)
+  })
+}
+
 /**
  * Looks at an object that is well formed.
  *
@@ -61,7 +71,9 @@ export function review(
   switch (resource.kept.storeKind) {
     case 'pods':
       if (sameWish) return
-      if (old === undefined) requireWithinLimits(request, object as Frozen<Pod>)
+      if (old === undefined || isResized(object as Frozen<Pod>, old as Frozen<Pod>)) {
+        requireWithinLimits(request, object as Frozen<Pod>)
+      }
       requirePodSecurity(request, object as Frozen<Pod>)
       break
     case 'persistentvolumeclaims':

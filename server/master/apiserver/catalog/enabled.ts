@@ -99,7 +99,7 @@ export const ENABLED: readonly EnabledResource[] = [
     path: '/v1/pods',
     strategy: podStrategy,
     subresources: [
-      ...['status', 'ephemeralcontainers', 'binding', 'eviction'],
+      ...['status', 'ephemeralcontainers', 'resize', 'binding', 'eviction'],
       ...['log', 'exec', 'attach', 'portforward', 'proxy'],
     ],
   },

@@ -428,7 +428,13 @@ function proxiedResource(resource: string): ProxyRequest['resource'] {
 const NO_SELECTORS = { labelSelector: undefined, fieldSelector: undefined }
 
 /** Subresources that are parts of the object itself. */
-const PARTS: ReadonlySet<string> = new Set<Part>(['status', 'finalize', 'approval', 'ephemeralcontainers'])
+const PARTS: ReadonlySet<string> = new Set<Part>([
+  'status',
+  'finalize',
+  'approval',
+  'ephemeralcontainers',
+  'resize',
+])
 
 function partOf({ subresource }: ResourceTarget): Part {
   return subresource !== undefined && PARTS.has(subresource.name) ? (subresource.name as Part) : ''

@@ -77,6 +77,7 @@ export const ephemeralContainersPart = defineObjectPart<Pod>({
     if (ephemeralContainers === undefined) delete pod.spec.ephemeralContainers
     else pod.spec.ephemeralContainers = ephemeralContainers
   },
+  restrict: ({ ephemeralContainers }) => (ephemeralContainers === undefined ? {} : { ephemeralContainers }),
   validateUpdate(pod, old) {
     return isMirror(old)
       ? [forbiddenField('', 'static pods do not support ephemeral containers')]

@@ -6,32 +6,11 @@ import { podPrinter } from '../printing/index.ts'
 import { ephemeralContainersPart } from './ephemeral-containers.ts'
 import { validatePodUpdate } from './pod-updates.ts'
 import { validatePod } from './pod-validation.ts'
+import { qosClassOf } from './quality-of-service.ts'
+import { resizePart } from './resize.ts'
 import { defineStrategy, selectableFields } from './strategy.ts'
 
 const DEFAULT_GRACE_PERIOD = 30
-const QOS_RESOURCES = ['cpu', 'memory']
-
-function allContainers(spec: Frozen<PodSpec>): Frozen<Container>[] {
-  return [...spec.containers, ...(spec.initContainers ?? [])]
-}
-
-/** Quality-of-service class (Kubernetes "Pod Quality of Service Classes"). */
-export function qosClass(spec: Frozen<PodSpec>): 'Guaranteed' | 'Burstable' | 'BestEffort' {
-  const containers = allContainers(spec)
-  const wants = (container: Frozen<Container>, name: string) =>
-    container.resources?.requests?.[name] ?? container.resources?.limits?.[name]
-  if (!containers.some(container => QOS_RESOURCES.some(name => (wants(container, name) ?? '0') !== '0'))) {
-    return 'BestEffort'
-  }
-  const guaranteed = containers.every(container =>
-    QOS_RESOURCES.every(name => {
-      const limit = container.resources?.limits?.[name]
-      return limit !== undefined && (container.resources?.requests?.[name] ?? limit) === limit
-    }),
-  )
-  return guaranteed ? 'Guaranteed' : 'Burstable'
-}
-
 /** `Always` for images that may change under their name: without a tag or digest, or with the tag `latest`. */
 function defaultPullPolicy(image: string): string {
   if (image.includes('@')) return 'IfNotPresent'
@@ -100,7 +79,7 @@ export const podStrategy = defineStrategy<Pod>({
     'status.nominatedNodeName': pod => pod.status.nominatedNodeName,
   }),
   prepareCreate(pod) {
-    pod.status = { phase: 'Pending', qosClass: qosClass(pod.spec) }
+    pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) }
     if ((pod.spec.schedulingGates ?? []).length > 0) {
       pod.status.conditions = [
         {
@@ -116,6 +95,9 @@ export const podStrategy = defineStrategy<Pod>({
   complete: pod => completePodSpec(pod.spec, isMirror(pod) ? 'template' : 'pod'),
   validate: validatePod,
   validateUpdate: validatePodUpdate,
-  parts: new Map([['ephemeralcontainers', ephemeralContainersPart]]),
+  parts: new Map([
+    ['ephemeralcontainers', ephemeralContainersPart],
+    ['resize', resizePart],
+  ]),
   gracePeriod,
 })

@@ -63,23 +63,17 @@ function checkApplied(context: WriteContext, { namespace, name }: ApplyTarget, b
 /** What a request to `part` may say. */
 function restrictToPart(context: WriteContext, applied: JsonObject, part: Part): JsonObject {
   const { status, ...rest } = applied
-  // What else it may say about the specification is not taken over, and not managed.
-  if (part === 'ephemeralcontainers') return withEphemeralContainersAlone(applied)
   if (part === '') return context.resource.subresources.has('status') ? rest : applied
-  const { apiVersion, kind, metadata } = applied
+  const { apiVersion, kind, metadata, spec } = applied
+  const own = context.resource.strategy.parts.get(part)
+  if (own !== undefined) {
+    return { apiVersion, kind, metadata, spec: own.restrict(isJsonObject(spec) ? spec : {}) } as JsonObject
+  }
   return {
     apiVersion,
     kind,
     metadata,
     ...(status === undefined ? {} : { status }),
-  } as JsonObject
-}
-
-function withEphemeralContainersAlone({ apiVersion, kind, metadata, spec }: JsonObject): JsonObject {
-  const { ephemeralContainers } = isJsonObject(spec) ? spec : {}
-  return {
-    ...{ apiVersion, kind, metadata },
-    ...(ephemeralContainers === undefined ? {} : { spec: { ephemeralContainers } }),
   } as JsonObject
 }
 

@@ -17,7 +17,7 @@ import { modifyObject, type Next, type Outcome, requireVersion } from './modify.
 import { trackFields } from './tracking.ts'
 
 /** The part of an object that a request may change. */
-export type Part = '' | 'status' | 'finalize' | 'approval' | 'ephemeralcontainers'
+export type Part = '' | 'status' | 'finalize' | 'approval' | 'ephemeralcontainers' | 'resize'
 
 export type PatchType = 'json' | 'merge' | 'strategic'
 

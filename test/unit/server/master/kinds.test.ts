@@ -12,7 +12,7 @@ const reference = process.env.DROVER_KUBERNETES_REFERENCE ?? path.join(root, '..
 const skip = existsSync(path.join(reference, '1.36/discovery')) ? false : `no reference data at ${reference}`
 
 /** The room's README says why. */
-const NOT_SERVED = ['/api/v1 bindings', '/api/v1 componentstatuses', '/api/v1 pods/resize']
+const NOT_SERVED = ['/api/v1 bindings', '/api/v1 componentstatuses']
 
 const template = {
   metadata: { labels: { app: 'web' } },
