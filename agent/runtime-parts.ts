@@ -106,6 +106,7 @@ export function podRuntime(context: RuntimeContext): RuntimeParts {
     messages,
     store,
     events: context.events,
+    host: machine,
     failures: context.failures,
     refuse: context.refuse,
     owner: context.hostId,

@@ -24,6 +24,8 @@ export interface ContainerDetails {
   readonly finishedAt: string | undefined
   readonly restartCount: number
   readonly labels: Readonly<Record<string, string>>
+  /** What it may use; 0 for no limit. */
+  readonly resources: { readonly memory: number; readonly nanoCpus: number; readonly cpuShares: number }
   readonly hostname: string
   readonly command: readonly string[]
   readonly tty: boolean
@@ -91,6 +93,11 @@ export function readDetails(info: ContainerInspectInfo): ContainerDetails {
     finishedAt: running ? undefined : time(state.FinishedAt),
     restartCount: info.RestartCount,
     labels: config.Labels ?? {},
+    resources: {
+      memory: host.Memory ?? 0,
+      nanoCpus: host.NanoCpus ?? 0,
+      cpuShares: host.CpuShares ?? 0,
+    },
     hostname: config.Hostname,
     command: [info.Path, ...info.Args].filter(word => word !== ''),
     tty: config.Tty === true,

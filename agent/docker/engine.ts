@@ -108,6 +108,14 @@ export class DockerEngine {
     )
   }
 
+  /** Changes what a container may use, while it runs. @throws `DockerRefused`, for example when it uses more already */
+  async updateResources(
+    id: string,
+    resources: { Memory?: number; MemorySwap?: number; NanoCpus?: number; CpuShares?: number },
+  ): Promise<void> {
+    await this.#call(`container ${id}`, () => this.#docker.getContainer(id).update(resources))
+  }
+
   /** Sends a signal; a container that is gone or does not run is fine. */
   async kill(id: string, signal: 'SIGTERM' | 'SIGKILL' | 'SIGUSR2'): Promise<void> {
     await this.#unlessMissing(() =>

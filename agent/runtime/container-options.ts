@@ -7,7 +7,8 @@ import {
   LABEL,
   METADATA_ADDRESS,
 } from '../../protocol/index.ts'
-import { type Container, type Pod, parseQuantity } from '../../protocol/kubernetes/index.ts'
+import type { Container, Pod } from '../../protocol/kubernetes/index.ts'
+import { resourceOptions } from './container-resources.ts'
 import { DOCKER_LABEL, SANDBOX_NAME } from './docker-labels.ts'
 import { expand } from './environment.ts'
 import type { PlannedMount } from './pod-volumes.ts'
@@ -33,11 +34,6 @@ export interface PodPlace {
 const DEFAULT_TERMINATION_PATH = '/dev/termination-log'
 
 const DEFAULT_GRACE_PERIOD = 30
-/** Share of CPU time that `resources.requests.cpu: 1` stands for (Docker's `--cpu-shares`). */
-const SHARES_PER_CPU = 1024
-/** Docker's minimum. */
-const MINIMUM_SHARES = 2
-
 export function gracePeriodOf(pod: Pod): number {
   return (
     pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_PERIOD
@@ -131,35 +127,11 @@ export function sandboxOptions(place: PodPlace, attempt: number): ContainerCreat
       NetworkMode: pod.spec.hostNetwork === true ? 'host' : 'none',
       IpcMode: pod.spec.hostIPC === true ? 'host' : 'shareable',
       ...sysctlsOf(pod),
-      CpuShares: MINIMUM_SHARES,
+      ...resourceOptions(undefined),
       RestartPolicy: { Name: 'no' },
       LogConfig: { Type: 'none', Config: {} },
       ...dnsOptions(pod),
     },
-  }
-}
-
-function quantity(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : parseQuantity(text)
-}
-
-function resourceOptions(container: Container): {
-  Memory?: number
-  MemorySwap?: number
-  NanoCpus?: number
-  CpuShares: number
-} {
-  const { limits, requests } = container.resources ?? {}
-  const memory = quantity(limits?.memory)
-  const cpuLimit = quantity(limits?.cpu)
-  const cpuRequest = quantity(requests?.cpu)
-  return {
-    // Without a word of its own, Docker would let it swap as much again.
-    ...(memory === undefined || memory === 0
-      ? {}
-      : { Memory: Math.round(memory), MemorySwap: Math.round(memory) }),
-    ...(cpuLimit === undefined || cpuLimit === 0 ? {} : { NanoCpus: Math.round(cpuLimit * 1e9) }),
-    CpuShares: Math.max(MINIMUM_SHARES, Math.round((cpuRequest ?? 0) * SHARES_PER_CPU)),
   }
 }
 
@@ -252,6 +224,7 @@ export function containerOptions(place: ContainerPlace): ContainerCreateOptions 
       [DOCKER_LABEL.container]: container.name,
       [DOCKER_LABEL.attempt]: String(attempt),
       [DOCKER_LABEL.sandbox]: sandboxId,
+      [DOCKER_LABEL.resources]: JSON.stringify(container.resources ?? {}),
     },
     HostConfig: {
       NetworkMode: `container:${sandboxId}`,
@@ -272,7 +245,7 @@ export function containerOptions(place: ContainerPlace): ContainerCreateOptions 
       ...oomScore(pod, container, place.hostMemory),
       RestartPolicy: { Name: 'no' },
       LogConfig: { Type: 'json-file', Config: { 'max-size': '25m', 'max-file': '2' } },
-      ...resourceOptions(container),
+      ...resourceOptions(container.resources),
     },
   }
 }

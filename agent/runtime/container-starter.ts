@@ -6,6 +6,8 @@ import { allContainers, type ContainerLife } from './container-life.ts'
 import type { ContainerMaker, Made } from './container-maker.ts'
 import type { Happening } from './pod-events.ts'
 import type { ContainerDecision } from './pod-plan.ts'
+import type { PodResizes } from './pod-resizes.ts'
+import type { PodView } from './pod-view.ts'
 import type { WaitingReasons } from './waiting-reasons.ts'
 
 export interface ContainerStarterOptions {
@@ -14,6 +16,8 @@ export interface ContainerStarterOptions {
   readonly maker: ContainerMaker
   readonly life: ContainerLife
   readonly waiting: WaitingReasons
+  readonly resizes: PodResizes
+  readonly viewOf: (uid: string) => PodView
   /** What was waited for is there. */
   readonly onChange: (uid: string) => void
   readonly tell: (uid: string, happening: Happening) => void
@@ -36,7 +40,7 @@ export class ContainerStarter {
     decision: ContainerDecision,
     sandboxId: string,
   ): Promise<number | undefined> {
-    const { waiting, life } = this.#options
+    const { waiting, life, resizes } = this.#options
     switch (decision.kind) {
       case 'keep':
       case 'done':
@@ -55,6 +59,9 @@ export class ContainerStarter {
       case 'start-made':
         await this.#start(uid, pod, name, decision.id, sandboxId)
         return undefined
+      case 'resize':
+        waiting.clear(uid, name)
+        return await resizes.resize(uid, pod, decision.view)
       case 'stop':
         return await life.endOne(pod, decision.view)
       case 'start': {
@@ -73,9 +80,11 @@ export class ContainerStarter {
     start: ContainerStart,
     sandboxId: string,
   ): Promise<Made | undefined> {
-    const { maker, waiting, onChange } = this.#options
-    const container = allContainers(pod).find(candidate => candidate.name === name)
-    if (container === undefined) return undefined
+    const { maker, waiting, onChange, resizes, viewOf } = this.#options
+    const wanted = allContainers(pod).find(candidate => candidate.name === name)
+    if (wanted === undefined) return undefined
+    const resources = resizes.resourcesFor(pod, wanted, viewOf(uid))
+    const container = resources === undefined ? wanted : { ...wanted, resources }
     try {
       const made = await maker.make(pod, container, { ...start, sandboxId }, () => onChange(uid))
       if (made.kind === 'waiting' && made.reason !== undefined) waiting.set(uid, [name], made.reason)

@@ -17,6 +17,8 @@ export const DOCKER_LABEL = {
   attempt: 'annotation.io.kubernetes.container.restartCount',
   /** Seconds between asking the pod's containers to stop and ending them. */
   gracePeriod: 'io.drover.pod.grace-period',
+  /** What a container was given when it was made, as JSON of its pod's specification. */
+  resources: 'io.drover.pod.resources',
   /** Which agent made it: no agent touches what is another's. */
   owner: 'io.drover.agent',
 } as const

@@ -19,6 +19,8 @@ export type ContainerDecision =
   | { readonly kind: 'start-made'; readonly id: string }
   /** Start it again in so many milliseconds. */
   | { readonly kind: 'wait'; readonly milliseconds: number }
+  /** It runs, and is to have what the pod asks for now. */
+  | { readonly kind: 'resize'; readonly view: ContainerView }
   /** It ended and stays ended. */
   | { readonly kind: 'done' }
   /** Its turn comes later: others have to do their work first. */
@@ -49,6 +51,8 @@ export interface PlanContext {
   readonly started: (view: ContainerView) => boolean
   /** Whether a running container has to be ended because it does not work. */
   readonly unwell: (view: ContainerView) => boolean
+  /** Whether a running container is to have other resources, and can have them as it is. */
+  readonly resize: (view: ContainerView) => 'none' | 'in-place' | 'restart'
   /** Milliseconds left before a sandbox may take the place of one that ended. */
   readonly replaceIn: (view: SandboxView) => number
 }
@@ -64,8 +68,11 @@ function decide(
   if (newest === undefined) return { kind: 'start', attempt: 0 }
   const { status, exitCode, error, id } = newest.details
   if (newest.sandboxId === sandboxId) {
-    if (status === 'running' || status === 'paused')
-      return context.unwell(newest) ? { kind: 'stop', view: newest, unwell: true } : { kind: 'keep' }
+    if (status === 'running' || status === 'paused') {
+      const resize = context.resize(newest)
+      if (context.unwell(newest) || resize === 'restart') return { kind: 'stop', view: newest, unwell: true }
+      return resize === 'in-place' ? { kind: 'resize', view: newest } : { kind: 'keep' }
+    }
     if (status === 'created' && error === '') return { kind: 'start-made', id }
   }
   // In another sandbox it cannot go on; whether it begins anew depends on how it ended.
@@ -134,7 +141,8 @@ function decideInit(pod: Pod, view: PodView, sandboxId: string, context: PlanCon
       else {
         const decision = decide('Always', newest, sandboxId, context)
         decisions.set(container.name, decision)
-        passed = began || (decision.kind === 'keep' && newest !== undefined && context.started(newest))
+        const runs = decision.kind === 'keep' || decision.kind === 'resize'
+        passed = began || (runs && newest !== undefined && context.started(newest))
       }
       continue
     }

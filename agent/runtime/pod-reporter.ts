@@ -2,6 +2,7 @@
 import type { Pod, PodStatus } from '../../protocol/kubernetes/index.ts'
 import { allContainers, type ContainerLife } from './container-life.ts'
 import type { PodFailures } from './pod-failures.ts'
+import type { PodResizes } from './pod-resizes.ts'
 import { isInitialized, podStatus } from './pod-status.ts'
 import type { PodStore } from './pod-store.ts'
 import type { PodView } from './pod-view.ts'
@@ -15,6 +16,7 @@ export interface PodReporterOptions {
   readonly waiting: WaitingReasons
   readonly messages: TerminationMessages
   readonly failures: PodFailures
+  readonly resizes: PodResizes
   readonly store: PodStore
   readonly hostIp: string
   readonly events: { readonly onStatus: (pod: Pod, status: PodStatus) => void }
@@ -58,7 +60,7 @@ export class PodReporter {
   }
 
   report(uid: string, pod: Pod, view: PodView): void {
-    const { sandboxes, hostIp, events, messages, life, waiting, failures } = this.#options
+    const { sandboxes, hostIp, events, messages, life, waiting, failures, resizes } = this.#options
     const sandbox = view.sandboxes[0]
     const podIp =
       sandbox?.details.status === 'running' ? sandboxes.address(pod, sandbox.details.id, hostIp) : undefined
@@ -73,6 +75,8 @@ export class PodReporter {
         ready: run => life.ready(pod, run),
         message: id => messages.get(id),
         startTime: this.startTime(uid, pod),
+        resources: (container, run) => resizes.givenTo(container, run),
+        resize: resizes.state(uid, pod, view),
         failure: failures.get(uid),
         now: now(),
       }),

@@ -18,16 +18,18 @@ import type { ContainerEnder } from './container-ender.ts'
 import { allContainers, ContainerLife } from './container-life.ts'
 import type { ContainerMaker } from './container-maker.ts'
 import { gracePeriodOf, type PodPlace } from './container-options.ts'
+import type { Demand } from './container-resources.ts'
 import { ContainerStarter } from './container-starter.ts'
-import { DOCKER_LABEL } from './docker-labels.ts'
+import { PodContainers } from './pod-containers.ts'
 import { DEADLINE_EXCEEDED, timeLeftOf } from './pod-deadline.ts'
 import { PodEnder } from './pod-ender.ts'
 import type { Happening } from './pod-events.ts'
 import type { PodFailure, PodFailures } from './pod-failures.ts'
 import { isOver, planPod } from './pod-plan.ts'
 import { PodReporter } from './pod-reporter.ts'
+import { PodResizes } from './pod-resizes.ts'
 import type { PodStore } from './pod-store.ts'
-import { type ContainerView, type PodView, viewPod } from './pod-view.ts'
+import type { ContainerView, PodView } from './pod-view.ts'
 import { CrashCounter } from './restart-policy.ts'
 import type { Sandboxes } from './sandboxes.ts'
 import type { TerminationMessages } from './termination-messages.ts'
@@ -60,6 +62,8 @@ export interface PodRuntimeOptions {
   readonly owner: string
   readonly hostIp: string
   readonly place: (pod: Pod) => PodPlace
+  /** What the host has for pods. */
+  readonly host: Demand
   readonly failures: PodFailures
   /** Why a new pod cannot be taken now; undefined when it can. */
   readonly refuse: (pod: Pod) => PodFailure | undefined
@@ -92,6 +96,7 @@ export class PodRuntime implements Daemon {
   readonly #loop: ReconcileLoop
   readonly #crashes = new CrashCounter()
   readonly #life: ContainerLife
+  readonly #resizes: PodResizes
   readonly #starter: ContainerStarter
   readonly #ender: PodEnder
   readonly #waiting: WaitingReasons
@@ -99,8 +104,7 @@ export class PodRuntime implements Daemon {
   readonly #reporter: PodReporter
   /** Seconds that containers of pods have that are given up. */
   readonly #graceOf = new Map<string, number>()
-  /** Docker ids of our containers by pod. */
-  readonly #containersOf = new Map<string, Set<string>>()
+  readonly #containers: PodContainers
 
   constructor(options: PodRuntimeOptions) {
     this.#options = options
@@ -111,6 +115,13 @@ export class PodRuntime implements Daemon {
       deadline: 120_000,
       backoff: RETRY,
       reconcile: uid => this.#reconcile(uid),
+    })
+    this.#containers = new PodContainers({
+      ...options,
+      onChange: (uid, id, container) => {
+        if (container === undefined) this.#resizes.forgetContainer(id)
+        this.#lookAt(uid)
+      },
     })
     this.#life = new ContainerLife({
       ...options,
@@ -123,14 +134,26 @@ export class PodRuntime implements Daemon {
       onChange: options.events.onProblemsChanged,
       tell: (uid, happening) => this.#tell(uid, happening),
     })
+    this.#resizes = new PodResizes({
+      ...options,
+      pods: () => this.#activePods(),
+      tell: (uid, happening) => this.#tell(uid, happening),
+    })
     this.#starter = new ContainerStarter({
       ...options,
       life: this.#life,
       waiting: this.#waiting,
+      resizes: this.#resizes,
+      viewOf: uid => this.#view(uid),
       onChange: uid => this.#loop.kick(uid),
       tell: (uid, happening) => this.#tell(uid, happening),
     })
-    this.#reporter = new PodReporter({ ...options, life: this.#life, waiting: this.#waiting })
+    this.#reporter = new PodReporter({
+      ...options,
+      life: this.#life,
+      waiting: this.#waiting,
+      resizes: this.#resizes,
+    })
     this.#volumes = new VolumeRefresher({
       refresh: (pod, sandboxId) => options.maker.refresh(pod, sandboxId),
       log: options.log,
@@ -138,9 +161,8 @@ export class PodRuntime implements Daemon {
   }
 
   start(): Promise<void> {
-    const { inventory, store } = this.#options
-    inventory.onChange((container, previous) => this.#containerChanged(container, previous))
-    for (const container of inventory.all()) this.#containerChanged(container, undefined)
+    const { store } = this.#options
+    this.#containers.start()
     for (const uid of [...store.uids(), ...store.remains()]) this.#loop.kick(uid)
     this.#loop.start()
     return Promise.resolve()
@@ -182,30 +204,13 @@ export class PodRuntime implements Daemon {
 
   /** Looks at every pod again, e.g. after the network was away. */
   podsChanged(): void {
-    for (const uid of new Set([...this.#options.store.uids(), ...this.#containersOf.keys()]))
+    for (const uid of new Set([...this.#options.store.uids(), ...this.#containers.uids()]))
       this.#loop.kick(uid)
   }
 
   /** Everything that stands in the way of containers with a uuid. */
   problems(): ContainerProblem[] {
     return this.#waiting.problems()
-  }
-
-  #containerChanged(container: ContainerDetails | undefined, previous: ContainerDetails | undefined): void {
-    const details = container ?? previous
-    const uid = details?.labels[DOCKER_LABEL.podUid]
-    if (
-      details === undefined ||
-      uid === undefined ||
-      details.labels[DOCKER_LABEL.owner] !== this.#options.owner
-    )
-      return
-    const ids = this.#containersOf.get(uid) ?? new Set()
-    if (container === undefined) ids.delete(details.id)
-    else ids.add(details.id)
-    if (ids.size === 0) this.#containersOf.delete(uid)
-    else this.#containersOf.set(uid, ids)
-    this.#lookAt(uid)
   }
 
   /**
@@ -217,16 +222,24 @@ export class PodRuntime implements Daemon {
     else this.#loop.kick(uid)
   }
 
+  /** Pods that have a share of the host. */
+  #activePods(): { pod: Pod; view: PodView }[] {
+    const { store } = this.#options
+    return store.uids().flatMap(uid => {
+      const pod = store.get(uid)
+      return pod === undefined || isFinished(pod) ? [] : [{ pod, view: this.#view(uid) }]
+    })
+  }
+
   #view(uid: string): PodView {
-    const ids = this.#containersOf.get(uid) ?? new Set<string>()
-    return viewPod([...ids].flatMap(id => this.#options.inventory.get(id) ?? []))
+    return this.#containers.view(uid)
   }
 
   async #reconcile(uid: string): Promise<ReconcileResult> {
     const pod = this.#options.store.get(uid)
     if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return await this.#end(uid, pod)
     // It has ended, and whatever there was of it here is gone: it is not run again.
-    if (isFinished(pod) && !this.#containersOf.has(uid)) return undefined
+    if (isFinished(pod) && !this.#containers.has(uid)) return undefined
     try {
       const failure = await this.#failureOf(uid, pod)
       return failure === undefined ? await this.#bringUp(uid, pod) : await this.#giveUp(uid, pod)
@@ -243,7 +256,7 @@ export class PodRuntime implements Daemon {
     const isNew = !this.#reporter.knows(uid) && pod.status?.startTime === undefined
     const timeLeft = timeLeftOf(pod, this.#reporter.startTime(uid, pod), Date.now())
     const failure =
-      isNew && !this.#containersOf.has(uid) ? refuse(pod) : timeLeft === 0 ? DEADLINE_EXCEEDED : undefined
+      isNew && !this.#containers.has(uid) ? refuse(pod) : timeLeft === 0 ? DEADLINE_EXCEEDED : undefined
     if (failure !== undefined && !isOver(pod, this.#view(uid))) {
       await failures.set(uid, failure)
       this.#tell(uid, { type: 'Warning', ...failure })
@@ -303,6 +316,7 @@ export class PodRuntime implements Daemon {
       restartIn: run => this.#restartIn(uid, run),
       started: run => this.#life.started(pod, run),
       unwell: run => this.#life.unwell(run),
+      resize: run => this.#resizes.decide(pod, run, view),
       replaceIn: ({ details }) => timeLeft(details, SANDBOX_PAUSE),
     })
     for (const id of plan.kill) {
@@ -374,6 +388,7 @@ export class PodRuntime implements Daemon {
     this.#crashes.forget([...view.containers.keys()].map(name => `${uid}/${name}`))
     if (pod === undefined) {
       this.#reporter.forget(uid)
+      this.#resizes.forget(uid)
       this.#graceOf.delete(uid)
       this.#options.failures.forget(uid)
       await maker.forget(uid)

@@ -9,8 +9,10 @@ import type {
   PodStatus,
 } from '../../protocol/kubernetes/index.ts'
 import type { ContainerDetails } from '../docker/index.ts'
+import type { Resources } from './container-resources.ts'
 import type { PodFailure } from './pod-failures.ts'
 import { initFailed } from './pod-plan.ts'
+import type { ResizeState } from './pod-resizes.ts'
 import type { ContainerView, PodView } from './pod-view.ts'
 import { qosClassOf } from './quality-of-service.ts'
 import { shouldRestart } from './restart-policy.ts'
@@ -35,6 +37,10 @@ export interface StatusContext {
   readonly message: (dockerId: string) => string | undefined
   /** ISO 8601; when the agent first saw the pod. */
   readonly startTime: string
+  /** What a run has been given. */
+  readonly resources: (container: Container, view: ContainerView) => Resources
+  /** What has not been done of what the pod asks for now. */
+  readonly resize: ResizeState | undefined
   /** Why the pod was given up. */
   readonly failure: PodFailure | undefined
   /** ISO 8601. */
@@ -100,7 +106,21 @@ function containerStatus(
     restartCount: newest?.attempt ?? 0,
     image: specification.image,
     imageID: newest === undefined ? '' : `docker://${newest.details.imageId}`,
+    ...givenResources(specification, newest, context),
     ...(newest === undefined ? {} : { containerID: `docker://${newest.details.id}` }),
+  }
+}
+
+function givenResources(
+  specification: Container,
+  run: ContainerView | undefined,
+  { resources }: StatusContext,
+): Pick<ContainerStatus, 'resources' | 'allocatedResources'> {
+  if (run === undefined) return {}
+  const given = resources(specification, run)
+  return {
+    resources: given,
+    ...(given.requests === undefined ? {} : { allocatedResources: given.requests }),
   }
 }
 
@@ -135,6 +155,18 @@ function condition(
     status,
     lastTransitionTime: present?.status === status ? (present.lastTransitionTime ?? now) : now,
     ...(holds || reason === undefined ? {} : { reason }),
+  }
+}
+
+function resizing(
+  { condition: type, reason, message }: ResizeState,
+  before: readonly Condition[],
+  now: string,
+): Condition {
+  return {
+    ...condition(type, true, before, now),
+    ...(reason === '' ? {} : { reason }),
+    ...(message === '' ? {} : { message }),
   }
 }
 
@@ -203,6 +235,7 @@ export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodS
         containersReady ? 'ReadinessGatesNotReady' : over,
       ),
       condition('ContainersReady', containersReady, before, now, over),
+      ...(context.resize === undefined ? [] : [resizing(context.resize, before, now)]),
       ...(failure?.reason === 'Evicted' ? [disruption(failure, before, now)] : []),
     ],
   }

@@ -15,6 +15,9 @@ interface Report {
   readonly status: PodStatus | undefined
 }
 
+/** Conditions of a node's that are there only while they hold. */
+const PASSING: ReadonlySet<string> = new Set(['PodResizePending', 'PodResizeInProgress'])
+
 function pathOf(pod: Pod): string {
   const { namespace = '', name } = pod.metadata
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`
@@ -86,8 +89,20 @@ export class PodStatusWriter implements Daemon {
   }
 
   async #patch(uid: string, pod: Pod, status: PodStatus): Promise<void> {
-    await this.#client.patch(`${pathOf(pod)}/status`, 'strategic-merge', { metadata: { uid }, status })
+    const conditions = [...(status.conditions ?? []), ...this.#gone(uid, pod, status)]
+    await this.#client.patch(`${pathOf(pod)}/status`, 'strategic-merge', {
+      metadata: { uid },
+      status: { ...status, conditions },
+    })
     this.#sent.set(uid, status)
+  }
+
+  /** Conditions that there were and that there are no more; others' stay. */
+  #gone(uid: string, pod: Pod, status: PodStatus): object[] {
+    const before = [...(pod.status?.conditions ?? []), ...(this.#sent.get(uid)?.conditions ?? [])]
+    const types = new Set(before.map(({ type }) => type).filter(type => PASSING.has(type)))
+    for (const { type } of status.conditions ?? []) types.delete(type)
+    return [...types].map(type => ({ $patch: 'delete', type }))
   }
 
   async #delete(uid: string, pod: Pod): Promise<void> {

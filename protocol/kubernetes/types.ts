@@ -157,6 +157,7 @@ export interface Container {
   envFrom?: EnvironmentSource[]
   ports?: ContainerPort[]
   resources?: { limits?: Record<string, string>; requests?: Record<string, string> }
+  resizePolicy?: { resourceName: string; restartPolicy: string }[]
   securityContext?: SecurityContext
   volumeMounts?: VolumeMount[]
   lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler }
@@ -281,6 +282,9 @@ export interface ContainerStatus {
   image: string
   imageID: string
   containerID?: string
+  /** What it has been given. */
+  resources?: Container['resources']
+  allocatedResources?: Record<string, string>
 }
 
 export interface PodStatus {

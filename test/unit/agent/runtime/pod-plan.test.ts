@@ -41,6 +41,7 @@ function details(
     ports: [],
     resolvConfPath: '',
     labels,
+    resources: { memory: 0, nanoCpus: 0, cpuShares: 2 },
     ...fields,
   }
 }
@@ -70,6 +71,7 @@ const context: PlanContext = {
   replaceIn: () => 0,
   started: () => true,
   unwell: () => false,
+  resize: () => 'none',
 }
 const plan = (all: readonly ContainerDetails[], with_: Partial<PlanContext> = {}, of: Pod = pod) =>
   planPod(of, viewPod(all), { ...context, ...with_ })
@@ -132,6 +134,8 @@ t.test('containers that the pod does not have (any more) are removed', async t =
 
 const statusContext: StatusContext = {
   failure: undefined,
+  resources: ({ resources = {} }) => resources,
+  resize: undefined,
   hostIp: 'h',
   podIp: '10.42.0.5',
   initialized: true,

@@ -36,6 +36,7 @@ function container(id: string, type: 'podsandbox' | 'container', fields: object)
     exitCode: 0,
     error: '',
     ports: [],
+    resources: { memory: 0, nanoCpus: 0, cpuShares: 2 },
     labels,
     ...fields,
   }
