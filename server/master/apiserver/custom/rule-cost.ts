@@ -6,7 +6,7 @@
  * and the largest where it takes more.
  */
 import type { ASTNode } from '@marcbachmann/cel-js'
-import { isJsonObject, type JsonValue } from '../json.ts'
+import { isJsonObject, type JsonValue, memberOf as ownMember } from '../json.ts'
 import { compilePattern } from './pattern.ts'
 import { LONGEST_TEXT } from './rule-functions.ts'
 
@@ -19,58 +19,81 @@ const MATCHED_IN_STEP = 7
 /** Characters and members of the largest value that a rule may make. */
 const LARGEST_MADE = 2_000_000
 
+/** Values of which one stands for each turn of a comprehension: more are not looked into. */
+const MOST_VALUES = 4096
+
 /** How large a value can be: characters of its texts and number of its members, all together. */
 export interface Measure {
+  /** The mean, where it stands for one value after the other. */
   readonly size: number
-  /** The same for the largest of those that it stands for, one after the other. */
+  /** The largest of them. */
   readonly most: number
   /** Members of the largest list or map in it. */
   readonly count: number
-  /** Where it is known. */
-  readonly value?: JsonValue
+  /** What it stands for, where that is known. */
+  readonly values?: readonly JsonValue[]
 }
 
 const SMALL: Measure = { size: 1, most: 1, count: 1 }
 
-const measured = new WeakMap<object, Measure>()
+interface Extent {
+  readonly size: number
+  readonly count: number
+}
 
-/** Measures a value as it is. */
-export function measureOf(value: JsonValue): Measure {
-  if (typeof value === 'string') return { size: value.length + 1, most: value.length + 1, count: 1, value }
-  if (typeof value !== 'object' || value === null) return { ...SMALL, value }
-  const known = measured.get(value)
+const extents = new WeakMap<object, Extent>()
+
+function extentOf(value: JsonValue): Extent {
+  if (typeof value === 'string') return { size: value.length + 1, count: 1 }
+  if (typeof value !== 'object' || value === null) return { size: 1, count: 1 }
+  const known = extents.get(value)
   if (known !== undefined) return known
-  let size = 1
   const members = Object.entries(value) as [string, JsonValue][]
+  let size = 1
   let count = Math.max(1, members.length)
   for (const [name, member] of members) {
-    const inner = measureOf(member)
+    const inner = extentOf(member)
     size += inner.size + (Array.isArray(value) ? 0 : name.length)
     count = Math.max(count, inner.count)
   }
-  const made: Measure = { size, most: size, count, value }
-  measured.set(value, made)
-  return made
+  const extent = { size, count }
+  extents.set(value, extent)
+  return extent
+}
+
+/** Measures values as they are; one stands for each of them in turn. */
+export function measureOf(values: readonly JsonValue[]): Measure {
+  if (values.length === 0) return SMALL
+  let [sum, most, count] = [0, 1, 1]
+  for (const value of values) {
+    const extent = extentOf(value)
+    sum += extent.size
+    most = Math.max(most, extent.size)
+    count = Math.max(count, extent.count)
+  }
+  const known = values.length <= MOST_VALUES ? { values } : {}
+  return { size: Math.ceil(sum / values.length), most, count, ...known }
+}
+
+/** The members that a comprehension goes through: of a map, its names. */
+function membersOf(value: JsonValue): readonly JsonValue[] {
+  if (typeof value !== 'object' || value === null) return []
+  return Array.isArray(value) ? value : Object.keys(value)
 }
 
 /** What stands for each member of a list or map. */
-function memberOf({ size, most, count, value }: Measure): Measure {
-  if (typeof value !== 'object' || value === null) {
-    return { size: Math.ceil(size / Math.max(1, count)), most, count }
-  }
-  // A comprehension over a map goes through its names.
-  const members = Array.isArray(value)
-    ? value.map(measureOf)
-    : Object.keys(value).map(name => measureOf(name))
-  return {
-    size: Math.ceil(members.reduce((sum, member) => sum + member.size, 0) / Math.max(1, members.length)),
-    most: members.reduce((largest, member) => Math.max(largest, member.most), 1),
-    count: members.reduce((largest, member) => Math.max(largest, member.count), 1),
-  }
+function memberOf({ size, most, count, values }: Measure): Measure {
+  if (values === undefined) return { size: Math.ceil(size / Math.max(1, count)), most, count }
+  return measureOf(values.flatMap(membersOf))
 }
 
-function lengthOf({ value, count }: Measure): number {
-  return typeof value === 'object' && value !== null ? Object.keys(value).length : count
+/** How many members it has, in the mean. */
+function lengthOf({ values, count }: Measure): number {
+  if (values === undefined) return count
+  return Math.max(
+    1,
+    values.reduce<number>((total, value) => total + membersOf(value).length, 0) / values.length,
+  )
 }
 
 function sum(measures: readonly Measure[]): Measure {
@@ -89,10 +112,20 @@ function largest(measures: readonly Measure[]): Measure {
   }
 }
 
-function fieldOf({ value, ...rest }: Measure, read: (value: JsonValue) => JsonValue | undefined): Measure {
-  if (value === undefined) return rest
-  const member = read(value)
-  return member === undefined ? SMALL : measureOf(member)
+function fieldOf(from: Measure, read: (value: JsonValue) => JsonValue | undefined): Measure {
+  const { values, ...rest } = from
+  if (values === undefined) return rest
+  return measureOf(values.map(read).filter(value => value !== undefined))
+}
+
+/** What any one of its members is at most. */
+function someMemberOf({ most, count, values }: Measure): Measure {
+  if (values === undefined) return { size: most, most, count }
+  return measureOf(
+    values.flatMap(value =>
+      typeof value === 'object' && value !== null ? Object.values(value) : [],
+    ) as JsonValue[],
+  )
 }
 
 type Variables = ReadonlyMap<string, Measure>
@@ -131,14 +164,14 @@ export class CostEstimate {
     const visit = (inner: ASTNode) => this.#visit(inner, variables)
     switch (node.op) {
       case 'value':
-        return typeof node.args === 'string' ? measureOf(node.args) : SMALL
+        return typeof node.args === 'string' ? measureOf([node.args]) : SMALL
       case 'id':
         return variables.get(node.args) ?? SMALL
       case '.':
       case '.?': {
         const [receiver, name] = node.args
         return fieldOf(visit(receiver), value =>
-          isJsonObject(value) ? (value[this.#fieldName(name, value)] as JsonValue | undefined) : undefined,
+          isJsonObject(value) ? ownMember(value, this.#fieldName(name, value)) : undefined,
         )
       }
       case '[]':
@@ -147,11 +180,12 @@ export class CostEstimate {
         const from = visit(receiver)
         visit(index)
         const { op, args } = index
-        if (op !== 'value' || typeof from.value !== 'object' || from.value === null) {
-          const { most, count } = from
-          return { size: most, most, count }
-        }
-        return fieldOf(from, value => (value as Record<string, JsonValue>)[String(args)])
+        if (op !== 'value') return someMemberOf(from)
+        return fieldOf(from, value =>
+          typeof value === 'object' && value !== null
+            ? (value as Record<string, JsonValue>)[String(args)]
+            : undefined,
+        )
       }
       case 'list':
         return this.#make({ ...sum(node.args.map(visit)), count: Math.max(1, node.args.length) })
@@ -231,7 +265,7 @@ export class CostEstimate {
     const bodies = args.filter((arg, index) => index === args.length - 1 || arg.op !== 'id')
     const made = bodies.map(body => this.#visit(body, inner)).at(-1) ?? SMALL
     this.#times = outside
-    if (name === 'filter') return { size: from.size, most: from.most, count: from.count }
+    if (name === 'filter') return from
     if (!MAKING.has(name)) return SMALL
     const size = times * made.size
     return this.#make({ size, most: Math.max(size, made.most), count: Math.max(times, made.count) })

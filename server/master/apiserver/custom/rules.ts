@@ -168,8 +168,8 @@ class RuleRun {
     const self = toCel(value, node)
     const oldSelf = old === undefined ? undefined : toCel(old, node)
     const measures = new Map([
-      ['self', measureOf(value)],
-      ['oldSelf', measureOf(old ?? null)],
+      ['self', measureOf([value])],
+      ['oldSelf', measureOf([old ?? null])],
     ])
     for (const rule of node.rules) {
       const { run, usesOldSelf } = parseRule(rule.rule)

@@ -178,6 +178,19 @@ const USUAL: readonly (readonly [string, unknown])[] = [
   ['cel.bind(first, self.l[0], self.l.exists(x, x == first))', { l: numbers(1000) }],
 ]
 
+/** As Gateway API has it: each listener with all others, each of them large. */
+const LISTENERS = Array.from({ length: 64 }, (_, index) => ({
+  name: `n${index}`,
+  port: 1000 + index,
+  rules: Array.from({ length: 8 }, () => ({ matches: [{ path: `/${letters(60)}` }] })),
+}))
+const LISTENER_RULES = [
+  'self.all(l1, self.exists_one(l2, l1.name == l2.name))',
+  'self.all(l1, self.exists_one(l2, l1.port == l2.port && l1.name == l2.name && (has(l1.hostname) && has(l2.hostname) ? l1.hostname == l2.hostname : !has(l1.hostname) && !has(l2.hostname))))',
+  'self.all(l, l.rules.all(r, r.matches.all(m, m.path.startsWith("/"))))',
+  'self.map(l, l.rules.map(r, r.matches.size()).sum()).sum() < 1000',
+]
+
 t.setTimeout(120_000)
 
 t.test('hostile definitions', { timeout: 120_000 }, async t => {
@@ -226,6 +239,18 @@ t.test('hostile definitions', { timeout: 120_000 }, async t => {
       t.match(await create(place, spec), { status: 201 })
     })
   }
+
+  await t.test('rules about all pairs of a list of large items', async t => {
+    const rules = { type: 'array', items: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } }
+    const properties = { name: text, port: { type: 'integer' }, hostname: text, rules }
+    const { place } = await define({
+      type: 'array',
+      items: { type: 'object', properties },
+      'x-kubernetes-validations': LISTENER_RULES.map(rule => ({ rule })),
+    })
+    const answer = await create(place, LISTENERS)
+    t.equal(answer.status, 201, answer.text)
+  })
 
   t.equal((await ask('/openapi/v2')).status, 200)
   t.equal((await ask('/openapi/v3/apis/example.com/v1')).status, 200)
