@@ -32,3 +32,8 @@ export function describeFailure(error: unknown): DatabaseFailure {
   const text = error instanceof Error ? error.message : String(error)
   return { message: text, diskFull: isSqlError(error) && DISK_FULL.has(error.code ?? '') }
 }
+
+/** Whether a column that must have a value was given none. */
+export function isMissingValue(error: unknown): boolean {
+  return isSqlError(error) && error.code === 'ER_BAD_NULL_ERROR'
+}

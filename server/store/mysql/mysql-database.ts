@@ -128,6 +128,8 @@ export class MysqlDatabase extends DatabaseCalls {
       database,
       connectTimeout: CONNECT_DEADLINE,
       maxPreparedStatements: STATEMENTS,
+      // For whole transactions as one text, whose values are quoted as in any other.
+      multipleStatements: true,
       // Numbers of BIGINT columns stay below 2^53.
       supportBigNumbers: true,
     })

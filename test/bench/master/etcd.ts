@@ -62,10 +62,16 @@ async function startEtcd(directory: string): Promise<{ child: ChildProcess; port
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   )
-  child.stderr?.setEncoding('utf8')
-  for await (const text of child.stderr ?? [])
-    if (String(text).includes('serving insecure client requests')) break
-  child.stderr?.resume()
+  // Read to its end: etcd ends with the pipe that it writes its log to.
+  const serves = new Promise<void>((resolve, reject) => {
+    let text = ''
+    child.stderr?.setEncoding('utf8').on('data', chunk => {
+      text = text.slice(-200) + chunk
+      if (text.includes('serving insecure client requests')) resolve()
+    })
+    child.once('exit', code => reject(new Error(`etcd ended with ${code}`)))
+  })
+  await serves
   return { child, port }
 }
 

@@ -34,21 +34,34 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0
 }
 
+/** Tests run many servers side by side. */
+const SMALL = ['--innodb-buffer-pool-size=64M']
+
 export class MariadbServer {
   readonly #directory: string
   readonly #port: number
+  readonly #options: readonly string[]
   #process: ChildProcess | undefined
 
-  private constructor(directory: string, port: number) {
+  private constructor(directory: string, port: number, options: readonly string[]) {
     this.#directory = directory
     this.#port = port
+    this.#options = options
   }
 
-  /** Starts a server. @param atEnd takes what ends it and removes its files */
-  static async start(atEnd: (end: () => Promise<void>) => unknown): Promise<MariadbServer> {
+  /**
+   * Starts a server.
+   *
+   * @param atEnd takes what ends it and removes its files
+   * @param options of its command line
+   */
+  static async start(
+    atEnd: (end: () => Promise<void>) => unknown,
+    options: readonly string[] = SMALL,
+  ): Promise<MariadbServer> {
     // Below the system's own place for sockets, whose names may only be short.
     const directory = await mkdtemp(path.join(tmpdir(), 'mdb-'))
-    const server = new MariadbServer(directory, await freePort())
+    const server = new MariadbServer(directory, await freePort(), options)
     atEnd(async () => {
       await server.kill()
       await rm(directory, { recursive: true, force: true })
@@ -89,7 +102,7 @@ export class MariadbServer {
         `--pid-file=${path.join(this.#directory, 'pid')}`,
         `--port=${this.#port}`,
         '--bind-address=127.0.0.1',
-        '--innodb-buffer-pool-size=64M',
+        ...this.#options,
         '--skip-name-resolve',
         '--skip-log-bin',
         ...options,
