@@ -25,6 +25,9 @@ import {
 import { podRuntime } from './runtime-parts.ts'
 import { type StaticParts, staticParts } from './static-parts.ts'
 
+/** Ids of images that are remembered as told. */
+const KNOWN_IMAGES = 1_000
+
 export interface PodContext {
   readonly dataDirectory: string
   readonly engine: DockerEngine
@@ -143,6 +146,15 @@ async function builtinDuty(context: PodContext): Promise<PodDuty> {
     facts: nodeFacts(context),
     readiness: context.readiness,
     pressures: () => pressure.eviction.conditions(),
+    images: () => engine.images(),
+  })
+  // What comes is used soon; what goes is told with the next status.
+  const knownImages = new Set<string>()
+  inventory.onChange(container => {
+    if (container === undefined || knownImages.has(container.imageId)) return
+    if (knownImages.size >= KNOWN_IMAGES) knownImages.clear()
+    knownImages.add(container.imageId)
+    node.imagesChanged()
   })
   const memory: Daemon = {
     name: 'memory of pods',

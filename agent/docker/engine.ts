@@ -162,6 +162,15 @@ export class DockerEngine {
     return image === undefined ? undefined : { id: image.Id, names: image.RepoTags ?? [] }
   }
 
+  /** All images: names with tags and digests, and bytes. */
+  async images(): Promise<{ names: readonly string[]; size: number }[]> {
+    const images = await this.#call('images', () => this.#docker.listImages())
+    return images.map(({ RepoTags, RepoDigests, Size }) => ({
+      names: [...(RepoTags ?? []), ...(RepoDigests ?? [])],
+      size: Size,
+    }))
+  }
+
   /**
    * Takes a name off an image, and removes the image with its last one. One that is gone is fine.
    *

@@ -2,12 +2,14 @@
 import { arch } from 'node:os'
 import {
   type Daemon,
+  explainError,
   isDroverError,
   type Logger,
   ReconcileLoop,
   type ReconcileResult,
 } from '../../kit/index.ts'
 import type { Condition, KubernetesClient, Lease, Node } from '../../protocol/kubernetes/index.ts'
+import { type HostImage, reportedImages } from './node-images.ts'
 
 /** What the node says about its host. */
 export interface NodeFacts {
@@ -37,6 +39,8 @@ const LEASE_INTERVAL = 10_000
 const LEASE_DURATION_SECONDS = 40
 /** A node without changes writes its status this often, in milliseconds. */
 const STATUS_INTERVAL = 300_000
+/** Milliseconds for which images that come are gathered. */
+const IMAGES_DELAY = 5_000
 const MAXIMUM_PODS = 110
 /** The Kubernetes version whose node behaviour is followed; `kubectl get nodes` shows it. */
 const NODE_VERSION = 'v1.36.0+drover'
@@ -59,6 +63,7 @@ export interface NodeRegistrationOptions {
   readonly readiness: () => Readiness
   /** What the host lacks, by the names of conditions of nodes. */
   readonly pressures: () => ReadonlySet<string>
+  readonly images: () => Promise<readonly HostImage[]>
   readonly log: Logger
 }
 
@@ -87,14 +92,19 @@ export class NodeRegistration implements Daemon {
   readonly #facts: NodeFacts
   readonly #readiness: () => Readiness
   readonly #pressures: NodeRegistrationOptions['pressures']
+  readonly #hostImages: NodeRegistrationOptions['images']
+  readonly #log: Logger
   readonly #loop: ReconcileLoop<'lease' | 'status'>
   #conditions: readonly Condition[] = []
+  #images: ReturnType<typeof reportedImages> = []
 
-  constructor({ client, facts, readiness, pressures, log }: NodeRegistrationOptions) {
+  constructor({ client, facts, readiness, pressures, images, log }: NodeRegistrationOptions) {
     this.#client = client
     this.#facts = facts
     this.#readiness = readiness
     this.#pressures = pressures
+    this.#hostImages = images
+    this.#log = log
     this.#loop = new ReconcileLoop<'lease' | 'status'>({
       name: 'node',
       log,
@@ -118,6 +128,11 @@ export class NodeRegistration implements Daemon {
   /** Whether pods can run here, or what the host lacks, has changed. */
   readinessChanged(): void {
     this.#loop.kick('status')
+  }
+
+  /** There is another image; several of them are told together. */
+  imagesChanged(): void {
+    this.#loop.kickAfter('status', IMAGES_DELAY)
   }
 
   async #renewLease(): Promise<ReconcileResult> {
@@ -145,7 +160,8 @@ export class NodeRegistration implements Daemon {
   async #writeStatus(): Promise<ReconcileResult> {
     const { nodeName } = this.#facts
     const conditions = this.#currentConditions()
-    const status = { ...this.#fixedStatus(), conditions }
+    await this.#lookAtImages()
+    const status = { ...this.#fixedStatus(), images: this.#images, conditions }
     try {
       await this.#client.patch<Node>(`/api/v1/nodes/${nodeName}/status`, 'strategic-merge', { status })
       await this.#client.patch<Node>(`/api/v1/nodes/${nodeName}`, 'merge', {
@@ -165,6 +181,15 @@ export class NodeRegistration implements Daemon {
     }
     this.#conditions = conditions
     return { requeueAfter: STATUS_INTERVAL }
+  }
+
+  async #lookAtImages(): Promise<void> {
+    try {
+      this.#images = reportedImages(await this.#hostImages())
+    } catch (error) {
+      // What was there before mostly still is, and the rest of the status matters more.
+      this.#log.debug({ reason: explainError(error) }, 'the images of this host are not known')
+    }
   }
 
   #labels(): Record<string, string> {

@@ -218,6 +218,7 @@ export interface Node extends KubernetesObject {
     capacity?: Record<string, string>
     conditions?: Condition[]
     addresses?: { type: string; address: string }[]
+    images?: { names?: string[]; sizeBytes?: number }[]
     nodeInfo?: {
       kubeletVersion?: string
       osImage?: string

@@ -1,6 +1,6 @@
 /**
  * Chooses the node of a pod: of those that it fits, the one that suits its wishes best, then the one with the fewest of
- * its group, then the emptiest.
+ * its group, then the emptiest, where images that are there already count as much as room.
  */
 import type { Frozen, NodeSelectorTerm } from '../apiserver/index.ts'
 import { explainUnschedulable, meetsTerm, reasonsAgainst } from './filters.ts'
@@ -21,6 +21,8 @@ export interface Surroundings {
   readonly volumeTerms: readonly Frozen<NodeSelectorTerm[]>[]
   /** More important pods that wait for room on a node; it is theirs. */
   readonly nominated: (node: NodeState) => NodeState
+  /** From 0 to 100, by name of the nodes that have images of the pod already. */
+  readonly imageScores: ReadonlyMap<string, number>
 }
 
 /** The part of a node that would be free with the pod on it: 1 is empty, 0 is full (Kubernetes' LeastAllocated). */
@@ -73,7 +75,7 @@ export function chooseNode(
     if (against.length === 0) fitting.push(node)
     else for (const reason of against) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
   }
-  const best = bestOf(pod, fitting, wishScores(pod, fitting, surroundings.neighbourhood), random)
+  const best = bestOf(pod, fitting, surroundings, random)
   if (best !== undefined) return { type: 'node', node: best }
   return { type: 'none', message: explainUnschedulable(reasons, seen) }
 }
@@ -81,9 +83,10 @@ export function chooseNode(
 function bestOf(
   pod: PodDemand,
   nodes: readonly NodeState[],
-  scores: readonly number[] | undefined,
+  { neighbourhood, imageScores }: Surroundings,
   random: () => number,
 ): NodeState | undefined {
+  const scores = wishScores(pod, nodes, neighbourhood)
   let best: NodeState | undefined
   let bestScore = 0
   let bestGroup = 0
@@ -92,7 +95,7 @@ function bestOf(
   for (const [index, node] of nodes.entries()) {
     const score = scores?.[index] ?? 0
     const group = pod.spreadGroup === '' ? 0 : node.groupSize(pod.spreadGroup)
-    const share = freeShare(pod, node)
+    const share = freeShare(pod, node) + (imageScores.get(node.name) ?? 0) / 100
     const order = bestScore - score || group - bestGroup || bestShare - share
     if (best === undefined || order < 0) {
       best = node

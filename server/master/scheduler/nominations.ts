@@ -27,6 +27,13 @@ export class Nominations {
     if (pods?.size === 0) this.#byNode.delete(node)
   }
 
+  /** Keys of those that wait for a node and are less important. */
+  lesser(node: string, priority: number): readonly string[] {
+    return [...(this.#byNode.get(node)?.values() ?? [])]
+      .filter(pod => pod.priority < priority)
+      .map(({ key }) => key)
+  }
+
   /** A node as it is for `pod`: with those that wait for it and are no less important. */
   onNode(node: NodeState, pod: PodDemand): NodeState {
     const waiting = this.#byNode.get(node.name)

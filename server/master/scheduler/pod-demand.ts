@@ -9,6 +9,7 @@ import {
   type Toleration,
 } from '../apiserver/index.ts'
 
+import { normalizedImage } from './node-images.ts'
 import { type PodTerms, podTerms } from './pod-terms.ts'
 import { claimNames } from './volume-demand.ts'
 
@@ -58,6 +59,8 @@ export interface PodDemand {
   /** Which other pods it wants near, or far. */
   readonly terms: PodTerms
   readonly claims: readonly string[]
+  /** Of all of its containers. */
+  readonly images: readonly string[]
   readonly priority: number
   /** Whether others may have to go for it. */
   readonly preempts: boolean
@@ -159,6 +162,9 @@ export function podDemand(pod: Frozen<Pod>): PodDemand {
     preferredTerms: spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [],
     terms: podTerms(pod),
     claims: claimNames(pod),
+    images: [...(spec.initContainers ?? []), ...spec.containers].map(({ image = '' }) =>
+      normalizedImage(image),
+    ),
     priority: spec.priority ?? 0,
     preempts: spec.preemptionPolicy !== 'Never',
     spreadGroup: spreadGroupOf(pod),

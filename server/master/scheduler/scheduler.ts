@@ -17,9 +17,11 @@ import {
   type Pod,
   StatusError,
 } from '../apiserver/index.ts'
-import { chooseNode, type Surroundings } from './choose-node.ts'
+import { ClusterBudgets } from './budgets.ts'
+import { type Choice, chooseNode, type Surroundings } from './choose-node.ts'
 import { ClusterVolumes } from './cluster-volumes.ts'
 import { Neighbourhood } from './neighbourhood.ts'
+import { NodeImages } from './node-images.ts'
 import { NodeState, nodeFacts } from './node-state.ts'
 import { Nominations } from './nominations.ts'
 import { type PodDemand, podDemand } from './pod-demand.ts'
@@ -90,6 +92,8 @@ export class Scheduler {
   readonly #counts = new TopologyCounts(name => this.#namespaces.get(name))
   readonly #volumes: ClusterVolumes
   readonly #nominations = new Nominations()
+  readonly #images = new NodeImages()
+  readonly #budgets = new ClusterBudgets()
   /** Pods whose claims are being told their node. */
   readonly #placing = new Set<string>()
   /** Pods that have a node and are on their way out. */
@@ -121,6 +125,7 @@ export class Scheduler {
     }
     this.#stopObserving.push(
       ...(await this.#volumes.observe(client)),
+      await this.#budgets.observe(client),
       await client.observe(NAMESPACES, {
         sync: namespaces => namespaces.forEach(namespaceSeen),
         changed: namespaceSeen,
@@ -167,6 +172,7 @@ export class Scheduler {
 
   #nodeChanged(node: Frozen<Node>): void {
     const state = this.#node(node.metadata.name)
+    this.#images.set(node.metadata.name, node.status.images ?? [])
     const facts = nodeFacts(node)
     // Nodes report often, and mostly nothing new.
     if (sameFacts(state.facts, facts)) return
@@ -180,6 +186,7 @@ export class Scheduler {
     const state = this.#nodes.get(node.metadata.name)
     if (state === undefined) return
     state.facts = undefined
+    this.#images.set(node.metadata.name, undefined)
     this.#forgetIfEmpty(state)
   }
 
@@ -205,6 +212,12 @@ export class Scheduler {
     }
     const known = this.#pending.has(key)
     this.#pending.set(key, pod)
+    const { nominatedNodeName = '' } = pod.status
+    // By an earlier scheduler, or by somebody else: the room is its own, until that is taken back.
+    if (nominatedNodeName === '' && (previous?.status.nominatedNodeName ?? '') !== '')
+      this.#nominations.remove(key)
+    else if (nominatedNodeName !== '' && this.#nominations.nodeOf(key) === undefined)
+      this.#nominations.add(podDemand(pod), nominatedNodeName)
     // A report on the pod, such as our own that it fits nowhere, is no reason to try again.
     if (!known || previous === undefined || !sameWish(pod, previous)) this.#queue.add(podDemand(pod))
   }
@@ -288,7 +301,7 @@ export class Scheduler {
       return
     }
     const surroundings = this.#surroundings(demand, volumes)
-    const choice = chooseNode(demand, this.#nodes.values(), surroundings, this.#options.random ?? Math.random)
+    const choice = this.#choose(demand, surroundings)
     if (choice.type === 'node' && volumes.toPlace.length > 0) {
       // Its room is kept while its volumes are made.
       this.#nominations.add(demand, choice.node.name)
@@ -311,6 +324,17 @@ export class Scheduler {
     }
   }
 
+  /** The node that was made free for it, if it fits there now; or any. */
+  #choose(demand: PodDemand, surroundings: Surroundings): Choice {
+    const random = this.#options.random ?? Math.random
+    const nominated = this.#nodes.get(this.#nominations.nodeOf(demand.key) ?? '')
+    if (nominated !== undefined) {
+      const choice = chooseNode(demand, [nominated], surroundings, random)
+      if (choice.type === 'node') return choice
+    }
+    return chooseNode(demand, this.#nodes.values(), surroundings, random)
+  }
+
   /** Says for which node the volumes of claims are to be made. */
   async #placeVolumes({ namespace }: PodDemand, claims: readonly string[], node: string): Promise<void> {
     const body: JsonValue = { metadata: { annotations: { [SELECTED_NODE]: node } } }
@@ -326,6 +350,7 @@ export class Scheduler {
       neighbourhood: new Neighbourhood(demand, this.#nodes.values(), this.#counts),
       volumeTerms: terms,
       nominated: node => this.#nominations.onNode(node, demand),
+      imageScores: this.#images.scores(demand.images),
     }
   }
 
@@ -338,13 +363,29 @@ export class Scheduler {
       ({ key, priority }) => priority < demand.priority && this.#ending.has(key),
     )
     if (going) return
-    const preemption = choosePreemption(demand, this.#nodes.values(), surroundings)
+    const preemption = choosePreemption(demand, this.#nodes.values(), surroundings, this.#budgets.of)
     if (preemption === undefined) {
-      this.#nominations.remove(demand.key)
+      this.#withdraw(demand.key)
       return
     }
+    // The room that lesser ones wait for is not theirs any more: they look elsewhere.
+    for (const key of this.#nominations.lesser(preemption.node.name, demand.priority)) this.#withdraw(key)
     this.#nominations.add(demand, preemption.node.name)
     this.#track(this.#makeRoom(pod, preemption))
+  }
+
+  /** Takes back that a node is to be a pod's. */
+  #withdraw(key: string): void {
+    this.#nominations.remove(key)
+    const pod = this.#pending.get(key)
+    if ((pod?.status.nominatedNodeName ?? '') === '') return
+    const { namespace = '', name = '' } = pod?.metadata ?? {}
+    const body: JsonValue = { status: { nominatedNodeName: null } }
+    this.#track(
+      unlessGone(() =>
+        this.#options.client.patch(PODS, { namespace, name }, { type: 'merge', part: 'status', body }),
+      ),
+    )
   }
 
   async #makeRoom(pod: Frozen<Pod>, { node, victims }: Preemption): Promise<void> {

@@ -198,6 +198,16 @@ t.test('workloads on hosts', { skip, timeout: 280_000 }, async t => {
     t.match(await kubectl('logs', 'db-0'), /^db-0\nfirst/)
   })
 
+  await t.test('nodes tell which images they have', async t => {
+    for (const name of ['h1', 'h2', 'h3']) {
+      await until(`${name} tells`, 20_000, async () => {
+        const path = 'jsonpath={.status.images[*].names}'
+        return (await kubectl('get', 'node', name, '-o', path)).includes('drover/busybox:1')
+      })
+    }
+    t.pass()
+  })
+
   await t.test('a daemon set is on every host', async t => {
     await apply(workload('DaemonSet', 'agent'))
     await rolled('daemonset/agent')

@@ -80,6 +80,7 @@ const RULES = new Map<string, readonly Rule[]>([
           '/persistentvolumes',
           '/persistentvolumeclaims',
           'storage.k8s.io/storageclasses',
+          'policy/poddisruptionbudgets',
         ],
       },
       // Which node a volume is to be made for.

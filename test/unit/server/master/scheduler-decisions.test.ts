@@ -9,6 +9,7 @@ import {
   tolerates,
 } from '../../../../server/master/scheduler/filters.ts'
 import { Neighbourhood } from '../../../../server/master/scheduler/neighbourhood.ts'
+import { NodeImages } from '../../../../server/master/scheduler/node-images.ts'
 import { NodeState, nodeFacts } from '../../../../server/master/scheduler/node-state.ts'
 import { podDemand, podRequests } from '../../../../server/master/scheduler/pod-demand.ts'
 import { choosePreemption } from '../../../../server/master/scheduler/preemption.ts'
@@ -40,6 +41,7 @@ function surroundings(wanted: ReturnType<typeof demand>, nodes: readonly NodeSta
     neighbourhood: new Neighbourhood(wanted, nodes, counts),
     volumeTerms: [],
     nominated: each => each,
+    imageScores: new Map(),
   }
 }
 
@@ -325,7 +327,7 @@ t.test('preemption', async t => {
   full.add(important('low-2', 2, '2'))
   full.add(important('high', 50, '1'))
   const victims = (wanted: ReturnType<typeof demand>) => {
-    const chosen = choosePreemption(wanted, [small, full], surroundings(wanted, [small, full]))
+    const chosen = choosePreemption(wanted, [small, full], surroundings(wanted, [small, full]), () => [])
     return chosen && [chosen.node.name, ...chosen.victims.map(({ name }) => name)]
   }
   t.same(victims(important('p', 10, '1')), ['full', 'low-1'], 'no more than has to go')
@@ -333,6 +335,73 @@ t.test('preemption', async t => {
   t.equal(victims(important('p', 10, '4')), undefined, 'what is more important stays')
   t.equal(victims(important('p', 1, '2')), undefined)
   t.equal(victims(demand('p', { ...requests('1'), priority: 10, preemptionPolicy: 'Never' })), undefined)
+})
+
+t.test('fewer go whose budgets do not allow it', async t => {
+  const important = (name: string, priority: number, app: string) =>
+    demand(name, { ...requests('2'), priority }, { app })
+  const nodes = ['n1', 'n2'].map(name => state(name))
+  const [first, second] = nodes as [NodeState, NodeState]
+  first.add(important('db-1', 1, 'db'))
+  first.add(important('web-1', 2, 'web'))
+  second.add(important('db-2', 1, 'db'))
+  second.add(important('db-3', 1, 'db'))
+  const chosen = (cpu: string, allowed: number) => {
+    const wanted = demand('p', { ...requests(cpu), priority: 10 })
+    const budgetsOf = ({ labels }: Pick<typeof wanted, 'labels'>) =>
+      labels.app === 'db' ? [{ key: 'default/db', allowed }] : []
+    const found = choosePreemption(wanted, nodes, surroundings(wanted, nodes), budgetsOf)
+    return found && [found.node.name, found.violations, ...found.victims.map(({ name }) => name)]
+  }
+  t.same(chosen('2', 0), ['n1', 0, 'web-1'], 'a more important one goes, whose budget allows it')
+  t.same(chosen('4', 0), ['n1', 1, 'db-1', 'web-1'], 'where it is not to be helped, the fewest')
+  t.same(chosen('2', 1), ['n1', 0, 'db-1'], 'one is allowed')
+  t.same(chosen('4', 1), ['n1', 0, 'db-1', 'web-1'])
+  t.same(chosen('4', 2), ['n2', 0, 'db-2', 'db-3'])
+})
+
+t.test('images that are there', async t => {
+  const GIGABYTE = 1024 ** 3
+  const images = new NodeImages()
+  for (const name of ['n1', 'n2', 'n3', 'n4']) images.set(name, [])
+  t.ok(
+    images.set('n1', [
+      { names: ['registry.example:5000/big:latest', 'big@sha256:1'], sizeBytes: 4 * GIGABYTE },
+    ]),
+  )
+  t.notOk(
+    images.set('n1', [
+      { names: ['registry.example:5000/big:latest', 'big@sha256:1'], sizeBytes: 4 * GIGABYTE },
+    ]),
+  )
+  images.set('n2', [{ names: ['tiny:1'], sizeBytes: 1024 }])
+  const of = (image: string) => demand('p', { containers: [{ name: 'a', image }] }).images
+  t.strictSame([...images.scores(of('registry.example:5000/big'))], [['n1', 100]])
+  t.strictSame([...images.scores(of('tiny:1'))], [], 'not worth mentioning')
+  t.strictSame([...images.scores(of('unknown:1'))], [])
+  images.set('n3', [{ names: ['half:1'], sizeBytes: GIGABYTE }])
+  const [[, alone = 0] = []] = images.scores(['half:1'])
+  images.set('n4', [{ names: ['half:1'], sizeBytes: GIGABYTE }])
+  const both = images.scores(['half:1'])
+  t.ok((both.get('n3') ?? 0) > alone, 'more of them, more places to go: no crowd')
+  images.set('n3', undefined)
+  t.strictSame([...images.scores(['half:1']).keys()], ['n4'])
+
+  const nodes = ['a', 'b', 'c'].map(name => state(name))
+  const wanted = demand('p', { containers: [{ name: 'a', image: 'big:1' }] })
+  const around = { ...surroundings(wanted, nodes), imageScores: new Map([['c', 60]]) }
+  t.match(
+    chooseNode(wanted, nodes, around, () => 0),
+    { node: { name: 'c' } },
+  )
+  const grouped = demand('q', { containers: [{ name: 'a', image: 'big:1' }] }, {})
+  nodes[2]?.add({ ...grouped, spreadGroup: 'g' })
+  const other = { ...wanted, spreadGroup: 'g' }
+  t.notMatch(
+    chooseNode(other, nodes, around, () => 0),
+    { node: { name: 'c' } },
+    'its own kind is spread first',
+  )
 })
 
 t.test('the most important first', async t => {

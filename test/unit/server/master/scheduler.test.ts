@@ -146,6 +146,47 @@ t.test('a more important pod makes room', async t => {
   t.match(body.items[0]?.message, /^Preempted by pod \S+ on node n1$/)
 })
 
+t.test('budgets say who makes room', async t => {
+  const { ask, create, addNode, nodeOf } = await setUp(t)
+  const classes = '/apis/scheduling.k8s.io/v1/priorityclasses'
+  await ask(classes, { method: 'POST', body: { metadata: { name: 'high' }, value: 1000 } })
+  await addNode('n1', { allocatable: { cpu: '2' } })
+  await addNode('n2', { allocatable: { cpu: '2' } })
+  for (const name of ['db', 'web']) {
+    await create(pod(name, requests('2'), { labels: { app: name } }))
+    await nodeOf(name)
+  }
+  const spec = { minAvailable: 1, selector: { matchLabels: { app: 'db' } } }
+  const budgets = '/apis/policy/v1/namespaces/default/poddisruptionbudgets'
+  await ask(budgets, { method: 'POST', body: { metadata: { name: 'db' }, spec } })
+  await create(pod('high', { ...requests('1'), priorityClassName: 'high' }))
+  const going = async (name: string) => (await ask(`${PODS}/${name}`)).body.metadata?.deletionTimestamp
+  await eventually(async () => (await going('web')) !== undefined, 'the one that may go is asked to')
+  t.equal(await going('db'), undefined)
+})
+
+t.test('a pod goes to the node that somebody has chosen for it', async t => {
+  const { ask, create, addNode, nodeOf } = await setUp(t)
+  await addNode('n1')
+  await addNode('n2')
+  await create(pod('there', { ...requests('1'), nodeName: 'n2' }))
+  for (const [name, target] of [
+    ['fuller', 'n2'],
+    ['gone', 'n9'],
+  ] as const) {
+    await create(pod(name, { ...requests('1'), schedulingGates: [{ name: 'example.com/wait' }] }))
+    const body = { status: { nominatedNodeName: target } }
+    t.equal((await ask(`${PODS}/${name}/status`, { method: 'PATCH', body, headers: MERGE })).status, 200)
+    await ask(`${PODS}/${name}`, {
+      method: 'PATCH',
+      body: { spec: { schedulingGates: null } },
+      headers: MERGE,
+    })
+  }
+  t.equal(await nodeOf('fuller'), 'n2', 'although the other one is emptier')
+  t.equal(await nodeOf('gone'), 'n1', 'one that is not there is no choice')
+})
+
 t.test('pods go where their volumes are', async t => {
   const { ask, create, addNode, nodeOf, message } = await setUp(t)
   await addNode('n1')
