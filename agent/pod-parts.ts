@@ -23,7 +23,7 @@ import {
   type Readiness,
 } from './runtime/index.ts'
 import { podRuntime } from './runtime-parts.ts'
-import { type StaticParts, staticParts } from './static-parts.ts'
+import { type StaticParts, staticParts, staticPodsDirectory } from './static-parts.ts'
 
 /** Ids of images that are remembered as told. */
 const KNOWN_IMAGES = 1_000
@@ -83,6 +83,7 @@ function kubeletDuty(context: PodContext): PodDuty {
       address,
       cgroupDriver: machine.engine.cgroupDriver,
       cgroupVersion: machine.engine.cgroupVersion,
+      staticPods: staticPodsDirectory(dataDirectory),
     },
     onFailureChanged: context.onProblemsChanged,
     log,

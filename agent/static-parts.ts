@@ -5,6 +5,11 @@ import type { KubernetesClient, Pod, PodStatus } from '../protocol/kubernetes/in
 import type { PodEvents, PodStatusWriter, PodStore } from './runtime/index.ts'
 import { MirrorPods, StaticPods } from './static-pods/index.ts'
 
+/** Where users put files of static pods. */
+export function staticPodsDirectory(dataDirectory: string): string {
+  return path.join(dataDirectory, 'static-pods')
+}
+
 export interface StaticContext {
   readonly dataDirectory: string
   readonly nodeName: string
@@ -28,7 +33,7 @@ export function staticParts(context: StaticContext): StaticParts {
   const { nodeName, client, store, statuses, happenings, log } = context
   const pods: StaticPods = new StaticPods({
     ...{ nodeName, store, log },
-    directory: path.join(context.dataDirectory, 'static-pods'),
+    directory: staticPodsDirectory(context.dataDirectory),
     onChange: pod => {
       context.onChange(pod.metadata.uid ?? '')
       mirrors.podChanged(pod)

@@ -10,6 +10,7 @@ import { removeKubelet } from './kubelet/index.ts'
 import { loadMembership } from './link/index.ts'
 import { kubeletDirectory, presentRunner, removePodContainers } from './pod-runner.ts'
 import { removePodFiles } from './runtime-parts.ts'
+import { staticPodsDirectory } from './static-parts.ts'
 
 export interface UninstallContext {
   readonly dataDirectory: string
@@ -56,7 +57,7 @@ export async function uninstall({ dataDirectory, engine, log }: UninstallContext
   for (const name of CONTENTS) await rm(path.join(dataDirectory, name), { recursive: true, force: true })
   await removeFileDurably(path.join(dataDirectory, 'agent.lock'))
   // Files of pods that somebody put there are theirs.
-  await rmdir(path.join(dataDirectory, 'static-pods')).catch(() => log.debug('the files of static pods stay'))
+  await rmdir(staticPodsDirectory(dataDirectory)).catch(() => log.debug('the files of static pods stay'))
   await rmdir(dataDirectory).catch(() => log.debug('the data directory holds more than the agent put there'))
   log.info('everything of the agent is removed from this host')
 }

@@ -38,6 +38,8 @@ export interface KubeletHost {
   readonly address: string
   readonly cgroupDriver: string
   readonly cgroupVersion: string
+  /** A directory with files of static pods. */
+  readonly staticPods: string
   /** Socket of a container runtime (CRI). */
   readonly runtimeSocket: string
   /** With the host's name servers. */
@@ -59,6 +61,7 @@ export function kubeletConfiguration(host: KubeletHost, files: KubeletFiles): ob
     clusterDNS: [METADATA_ADDRESS],
     clusterDomain: 'cluster.local',
     resolvConf: host.resolvConf,
+    staticPodPath: host.staticPods,
     authentication: {
       anonymous: { enabled: false },
       webhook: { enabled: true },

@@ -58,6 +58,7 @@ export class Eviction implements Daemon {
   #scarce: ReadonlySet<Signal> = new Set()
   #conditions: ReadonlySet<PressureCondition> = new Set()
   #ending: Ending | undefined
+  readonly #announced = new Set<Resource>()
 
   constructor(options: EvictionOptions) {
     this.#options = options
@@ -100,13 +101,13 @@ export class Eviction implements Daemon {
 
   /** Looks at the host once, and ends one pod at most. */
   async look(): Promise<ReconcileResult> {
-    const { pods, onHappening, freeDisk, log } = this.#options
+    const { pods, freeDisk, log } = this.#options
     if (this.#isEnding()) return { requeueAfter: WAIT }
     let measured = await this.#measure()
     let [signal] = this.#scarce
     if (signal === undefined) return { requeueAfter: INTERVAL }
     const resource = resourceOf(signal)
-    onHappening('EvictionThresholdMet', `Attempting to reclaim ${resource}`)
+    this.#announce(resource)
     if (resource === 'ephemeral-storage') {
       await freeDisk().catch((error: unknown) =>
         log.warn({ reason: explainError(error) }, 'unused images were not removed'),
@@ -117,6 +118,13 @@ export class Eviction implements Daemon {
     }
     const ended = await this.#endOne(pods(), signal, resourceOf(signal), measured)
     return { requeueAfter: ended ? WAIT : INTERVAL }
+  }
+
+  /** Once each time that something becomes scarce. */
+  #announce(resource: Resource): void {
+    if (this.#announced.has(resource)) return
+    this.#announced.add(resource)
+    this.#options.onHappening('EvictionThresholdMet', `Attempting to reclaim ${resource}`)
   }
 
   #isEnding(): boolean {
@@ -133,6 +141,8 @@ export class Eviction implements Daemon {
     const measured = await measure()
     const scarce = scarceSignals(settings, measured, this.#scarce)
     this.#scarce = new Set(scarce)
+    const resources = new Set(scarce.map(resourceOf))
+    for (const resource of this.#announced) if (!resources.has(resource)) this.#announced.delete(resource)
     this.#memory.note(scarce, this.#clock.monotonic())
     const before = this.#conditions
     this.#conditions = this.#memory.conditions()
@@ -151,6 +161,8 @@ export class Eviction implements Daemon {
     const { settings, usageOf, evict, log } = this.#options
     const candidates = []
     for (const pod of pods) if (!isCritical(pod)) candidates.push({ pod, usage: await usageOf(pod) })
+    // While Docker does not answer nothing can be ended, and nobody knows what ought to be.
+    if (candidates.length > 0 && candidates.every(({ usage }) => usage === undefined)) return false
     const [first] = rankPods(candidates, resource)
     if (first === undefined) {
       log.warn({ signal }, 'the host has too little, and there is no pod that may be ended')

@@ -105,8 +105,7 @@ function invalid(file: string, message: string, cause?: unknown): Error {
 async function parse(content: string, file: string): Promise<unknown> {
   // Only hosts with static pods need it in memory.
   const { parseAllDocuments } = await import('yaml')
-  const documents = parseAllDocuments(content, { maxAliasCount: 100 } as object)
-  const [document, ...others] = Array.isArray(documents) ? documents : []
+  const [document, ...others] = [...parseAllDocuments(content)]
   if (document === undefined || others.length > 0) throw invalid(file, 'must have exactly one document')
   const [error] = document.errors
   if (error !== undefined) throw invalid(file, error.message.slice(0, 1_000))

@@ -5,7 +5,7 @@
  * its pod is ended and then another one begins; when the file is gone, its pod ends. A file that makes no sense is told about,
  * and what it said before runs on.
  */
-import { type FSWatcher, watch } from 'node:fs'
+import { constants, type FSWatcher, watch } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import path from 'node:path'
 import {
@@ -198,12 +198,15 @@ function nameOf({ metadata }: Pod): string {
   return `${metadata.namespace}/${metadata.name}`
 }
 
-/** @throws `InvalidManifest` for a file that is too large */
+/** @throws `InvalidManifest` for what is too large, or no file */
 async function readBounded(place: string, file: string): Promise<string> {
-  const handle = await open(place)
+  // To open a pipe would take until somebody writes to it.
+  const handle = await open(place, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
-    const { size } = await handle.stat()
-    if (size > LARGEST) {
+    const facts = await handle.stat()
+    if (!facts.isFile())
+      throw staticPodErrors.InvalidManifest({ object: file, message: 'is no regular file' })
+    if (facts.size > LARGEST) {
       throw staticPodErrors.InvalidManifest({ object: file, message: `is larger than ${LARGEST} bytes` })
     }
     return await handle.readFile('utf8')

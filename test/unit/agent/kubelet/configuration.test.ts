@@ -15,10 +15,12 @@ const host = {
   cgroupVersion: '2',
   runtimeSocket: '/run/cri-dockerd.sock',
   resolvConf: '/etc/resolv.conf',
+  staticPods: '/data/static-pods',
 }
 
 t.test('what a kubelet is told', async t => {
   t.match(kubeletConfiguration(host, files), {
+    staticPodPath: '/data/static-pods',
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
     contentType: 'application/json',

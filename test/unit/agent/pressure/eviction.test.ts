@@ -134,6 +134,20 @@ t.test('who is taken meanwhile', async t => {
   t.equal(eviction.refuse(pod('critical', 2_000_000_000)), undefined)
 })
 
+t.test('nothing is ended by guesses', async t => {
+  const { world, eviction } = setUp({ usageOf: async () => undefined })
+  world.memory = 50
+  t.match(await eviction.look(), { requeueAfter: 10_000 })
+  await eviction.look()
+  t.strictSame(world.evicted, [], 'Docker does not answer')
+  t.equal(world.happenings.length, 1, 'once is enough')
+  world.memory = 500
+  await eviction.look()
+  world.memory = 50
+  await eviction.look()
+  t.equal(world.happenings.length, 2)
+})
+
 t.test('critical pods are never ended', async t => {
   const { world, eviction } = setUp()
   world.memory = 50

@@ -1,6 +1,6 @@
 /** Which static pods run, by what is in the directory; and their mirrors. */
 import { EventEmitter, once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t, { type Test } from 'tap'
@@ -53,6 +53,7 @@ async function setUp(t: Test) {
       )
   return {
     store,
+    directory,
     problems,
     now,
     write: (file: string, text: string) => writeFile(path.join(directory, file), text),
@@ -112,6 +113,9 @@ t.test("a file that makes no sense is told about, and stands in nobody's way", a
   await world.write('large.yaml', 'x'.repeat(300_000))
   await world.untilProblem(4)
   t.match(world.problems[3], /larger than/)
+  await symlink('/dev/null', path.join(world.directory, 'device.yaml'))
+  await world.untilProblem(5)
+  t.match(world.problems[4], /no regular file/)
   t.strictSame(world.now(), ['good-h1 i:1'])
 })
 
