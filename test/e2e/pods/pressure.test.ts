@@ -163,4 +163,36 @@ t.test('a host with too little', { skip, timeout: 250_000 }, async t => {
     )
     await cluster.remove('timed')
   })
+
+  await t.test('with too little memory the pod that uses most of it beyond its request goes', async t => {
+    const hog = 'dd if=/dev/zero bs=120M count=1 | sleep 100000'
+    await cluster.apply(pod('hog', '', hog))
+    await cluster.apply(
+      pod('modest', '').replace('    command:', '    resources: {requests: {memory: 64Mi}}\n    command:'),
+    )
+    await first.run('sh', ['-c', `cat > ${AGENT}/static-pods/file.yaml`], { input: pod('file', '') })
+    await cluster.ready('hog', 'modest', 'file-h1')
+    await kill()
+    // There is always less than all of it.
+    const settings = { evictionHard: { ...SETTINGS.evictionHard, 'memory.available': '100%' } }
+    await first.run('sh', ['-c', `cat > ${AGENT}/pressure.json`], { input: JSON.stringify(settings) })
+    startAgent()
+    await cluster.until('it is evicted', 'hog', async () => (await cluster.phase('hog')) === 'Failed')
+    t.match(
+      await cluster.field('pod hog', '.status.message'),
+      /low on resource: memory\. Threshold quantity: 100%, .*Container main was using 1\d\dMi, request is 0, /,
+    )
+    await until('the node says so', SOON, async () => (await condition('MemoryPressure')) === 'True')
+    await cluster.apply(pod('late', 'nodeName: h1'))
+    await cluster.until('it is not taken', 'late', async () => (await cluster.phase('late')) === 'Failed')
+    t.match(await cluster.field('pod late', '.status.message'), /MemoryPressure/)
+    await cluster.until('even that one', 'modest', async () => (await cluster.phase('modest')) === 'Failed')
+    const [gone, next] = await Promise.all(
+      ['hog', 'modest'].map(name =>
+        cluster.field(`pod ${name}`, '.status.conditions[?(@.type=="DisruptionTarget")].lastTransitionTime'),
+      ),
+    )
+    t.ok((gone ?? '') <= (next ?? ''), 'later')
+    t.ok(await cluster.isReady('file-h1'), "never the host's own")
+  })
 })
