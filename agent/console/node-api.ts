@@ -21,8 +21,6 @@ import { type ContainerUse, type HostUse, type PodUse, usageMetrics, usageSummar
 
 /** Containers whose use Docker is asked for side by side. */
 const SIDE_BY_SIDE = 8
-/** Milliseconds that a client has for the head of its request. */
-const HEAD_DEADLINE = 10_000
 const LOG_PATH = /^\/containerLogs\/([^/]+)\/([^/]+)\/([^/]+)$/
 
 export interface NodeApiOptions {
@@ -61,7 +59,7 @@ function logOptions(query: URLSearchParams): object {
 
 export class NodeApi {
   readonly #options: NodeApiOptions
-  readonly #server = createHttpServer({ headersTimeout: HEAD_DEADLINE }, (request, response) => {
+  readonly #server = createHttpServer((request, response) => {
     this.#answer(request, response).catch(error => this.#fail(response, error))
   })
 

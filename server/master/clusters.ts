@@ -232,6 +232,7 @@ export class Clusters {
         // A worker that wrote at the last moment may want to look at what it did.
         const touched = running.activity.revision !== revision
         this.#suspension.asleep(id, touched ? Number.NEGATIVE_INFINITY : nextDue)
+        log.debug({ cluster: id }, 'the cluster left memory')
       })
     } catch (error) {
       log.warn({ cluster: id, reason: explainError(error) }, 'the cluster could not be suspended')

@@ -75,6 +75,8 @@ export interface MasterUnderTestOptions {
   readonly storeOptions?: Partial<StoreOptions>
   /** The program that talks to it: the installed one unless it is said. */
   readonly kubectl?: string
+  /** Milliseconds of quiet before a cluster leaves memory; never unless it is said. */
+  readonly suspendAfter?: number
 }
 
 export class MasterUnderTest {
@@ -83,6 +85,7 @@ export class MasterUnderTest {
   readonly #authority: KeyPair
   readonly #server: KeyPair
   readonly #storeOptions: Partial<StoreOptions>
+  readonly #suspendAfter: number
   #running: { store: RunningStore; master: KubernetesMaster; listener: HttpListener } | undefined
   #port = 0
 
@@ -90,10 +93,11 @@ export class MasterUnderTest {
     directory: string,
     authority: KeyPair,
     server: KeyPair,
-    { storeOptions = {}, kubectl = KUBECTL }: MasterUnderTestOptions,
+    { storeOptions = {}, kubectl = KUBECTL, suspendAfter = Number.POSITIVE_INFINITY }: MasterUnderTestOptions,
   ) {
     this.directory = directory
     this.#kubectl = kubectl
+    this.#suspendAfter = suspendAfter
     this.#authority = authority
     this.#server = server
     this.#storeOptions = storeOptions
@@ -149,6 +153,7 @@ export class MasterUnderTest {
       log: silentLog,
       authenticate,
       authority: this.authority,
+      suspendAfter: this.#suspendAfter,
       serviceAccounts: { secret: 'a secret of the test', issuer: cluster => this.url(cluster) },
       nodes: {
         containerLogs: async (_cluster, node, { pod, container, options }) =>

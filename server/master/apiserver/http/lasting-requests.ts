@@ -4,7 +4,7 @@
  * for everything again, at that moment and by nobody's clock, and what would be refused now is ended.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import { type Clock, type Logger, ReconcileLoop } from '../../../../kit/index.ts'
+import { type CancelTimer, type Clock, type Logger, ReconcileLoop } from '../../../../kit/index.ts'
 import type { ChangeEvent, ObjectKey } from '../../../store/index.ts'
 import { RBAC_KINDS } from '../access/index.ts'
 import type { Resource } from '../catalog/index.ts'
@@ -128,6 +128,8 @@ class ClusterRequests implements Subscriber {
 export class LastingRequests {
   readonly #clock: Clock
   readonly #clusters = new Map<string, ClusterRequests>()
+  /** Those whose clients are taking the end. */
+  readonly #ending = new Map<LastingRequest, CancelTimer>()
   readonly #loop: ReconcileLoop
 
   constructor(clock: Clock, log: Logger) {
@@ -156,6 +158,8 @@ export class LastingRequests {
     // Between the question whether it may come in and this moment nobody listened.
     requests.ask([request])
     return () => {
+      this.#ending.get(request)?.()
+      this.#ending.delete(request)
       requests.remove(request)
       if (requests.size > 0 || this.#clusters.get(cluster.id) !== requests) return
       requests.stop()
@@ -170,6 +174,8 @@ export class LastingRequests {
 
   async stop(): Promise<void> {
     await this.#loop.stop()
+    for (const cancel of this.#ending.values()) cancel()
+    this.#ending.clear()
   }
 
   #of(cluster: Cluster): ClusterRequests {
@@ -203,13 +209,13 @@ export class LastingRequests {
     }
   }
 
-  #end({ end, cut }: LastingRequest): void {
-    if (end === undefined) {
-      cut()
-      return
+  #end(request: LastingRequest): void {
+    const { end, cut } = request
+    if (end === undefined) cut()
+    else if (!this.#ending.has(request)) {
+      this.#ending.set(request, this.#clock.after(PATIENCE, cut))
+      end()
     }
-    end()
-    this.#clock.after(PATIENCE, cut)
   }
 }
 
