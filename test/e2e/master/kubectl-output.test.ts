@@ -83,6 +83,8 @@ await withEachKubectl(t, async (t, master) => {
     t.match(await master.ok('config', 'view'), /certificate-authority-data: DATA\+OMITTED/)
     t.equal(await master.ok('config', 'current-context'), 'x\n')
     t.equal(await master.ok('get', '--raw', '/readyz'), 'ok')
+    t.ok(JSON.parse(await master.ok('get', '--raw', '/')).paths.includes('/apis/apps/v1'))
+    t.match(await master.ok('get', '--raw', '/metrics'), /^apiserver_request_total\{/m)
     t.match(await master.ok('get', '--raw', '/livez?verbose'), /^\[\+\]ping ok\nlivez check passed\n$/)
     t.equal(JSON.parse(await master.ok('get', '--raw', '/api/v1/namespaces/default')).kind, 'Namespace')
     t.match(await master.fails('get', '--raw', '/api/v1/nonsense'), /could not find the requested resource/)

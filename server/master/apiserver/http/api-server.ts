@@ -37,7 +37,7 @@ import { Authentication } from './authentication.ts'
 import { credentialsOf } from './credentials.ts'
 import { Gate } from './gate.ts'
 import { healthText } from './health.ts'
-import { answerDiscovery, answerOpenApi, versionDocument } from './published.ts'
+import { answerDiscovery, answerIndex, answerOpenApi, versionDocument } from './published.ts'
 import { ResourceVerbs } from './resource-verbs.ts'
 import { findRoute, type PublicRoute, type ResourceTarget } from './route.ts'
 
@@ -210,6 +210,10 @@ export class ApiServer {
         if (LASTING.has(target.subresource?.name ?? '')) return await work()
         return await this.#seats.run(id, work).catch(retryLater)
       }
+      case 'index':
+        requireGet(request)
+        await this.#requirePath('/', identity, cluster)
+        return await answerIndex(answer, cluster.catalog)
       case 'metrics':
         requireGet(request)
         await this.#requirePath('/metrics', identity, cluster)

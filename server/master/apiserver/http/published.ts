@@ -99,6 +99,18 @@ export async function answerDiscovery(
   await sendCacheable(answer, document)
 }
 
+/** Beside what discovery knows. */
+const OTHER_PATHS = [
+  ...['/.well-known/openid-configuration', '/healthz', '/livez', '/metrics', '/openapi/v2', '/openapi/v3'],
+  ...['/openid/v1/jwks', '/readyz', '/version'],
+]
+
+/** `GET /`: the paths that there are. */
+export async function answerIndex(answer: Answer, catalog: Catalog): Promise<void> {
+  const known = [...publishedBy(catalog).discovery.legacy.keys()].map(path => `/${path}`)
+  await answer.send(200, JSON.stringify({ paths: [...known, ...OTHER_PATHS].toSorted() }))
+}
+
 /** @throws `NotFound`, `NotAcceptable` */
 export async function answerOpenApi(
   answer: Answer,

@@ -28,6 +28,8 @@ export type Route =
     }
   | { readonly type: 'discovery'; readonly path: readonly string[] }
   | { readonly type: 'metrics' }
+  /** Which paths there are. */
+  | { readonly type: 'index' }
   | { readonly type: 'openapi'; readonly path: readonly string[] }
   | { readonly type: 'issuer'; readonly document: 'configuration' | 'keys' }
   | { readonly type: 'resource'; readonly target: ResourceTarget }
@@ -98,6 +100,7 @@ export function findRoute(catalog: Catalog, path: string): Route {
   const segments = path.split('/').slice(1).map(decode)
   if (segments.at(-1) === '') segments.pop()
   const [root = ''] = segments
+  if (segments.length === 0) return { type: 'index' }
   if (HEALTH.has(root) && segments.length <= 2) {
     return { type: 'public', name: 'health', endpoint: root, check: segments[1] }
   }

@@ -159,7 +159,6 @@ t.test('lists', async t => {
       },
     })
     for (const path of [
-      '/',
       '/api/v2',
       '/apis/none/v1/x',
       '/api/v1/pods/x',
@@ -224,6 +223,11 @@ t.test('what the server tells of itself', async t => {
     t.match(await ask(path, { token: '' }), { status: 200, text: 'ok' }, path)
   }
   t.equal((await ask('/readyz?verbose', { token: '' })).text, '[+]ping ok\nreadyz check passed\n')
+  const { paths } = (await ask('/')).body
+  t.strictSame(paths, paths.toSorted())
+  for (const path of ['/api', '/api/v1', '/apis/apps/v1', '/metrics', '/version'])
+    t.ok(paths.includes(path), path)
+  t.equal((await ask('/', { token: 'group|strangers|c1' })).status, 403)
   t.equal((await ask('/livez/nonsense', { token: '' })).status, 404)
   const documents: [string, object][] = [
     ['/api', { kind: 'APIVersions', versions: ['v1'] }],
