@@ -81,7 +81,8 @@ export interface MasterUnderTestOptions {
 
 export class MasterUnderTest {
   readonly directory: string
-  readonly #kubectl: string
+  /** The program that talks to it. */
+  readonly kubectl: string
   readonly #authority: KeyPair
   readonly #server: KeyPair
   readonly #storeOptions: Partial<StoreOptions>
@@ -96,7 +97,7 @@ export class MasterUnderTest {
     { storeOptions = {}, kubectl = KUBECTL, suspendAfter = Number.POSITIVE_INFINITY }: MasterUnderTestOptions,
   ) {
     this.directory = directory
-    this.#kubectl = kubectl
+    this.kubectl = kubectl
     this.#suspendAfter = suspendAfter
     this.#authority = authority
     this.#server = server
@@ -263,7 +264,7 @@ export class MasterUnderTest {
     } = {},
   ): Promise<CommandOutput> {
     const { config = 'admin', input, environment, acceptedExitCodes = [0, 1] } = options
-    return await runCommand(this.#kubectl, args, {
+    return await runCommand(this.kubectl, args, {
       ...(input === undefined ? {} : { input }),
       environment: { ...this.environment(config), ...environment },
       acceptedExitCodes,
@@ -291,7 +292,7 @@ export class MasterUnderTest {
 
   /** Starts kubectl and reads what it prints as it comes. */
   follow(t: Test, args: readonly string[]): RunningKubectl {
-    const child = spawn(this.#kubectl, args, {
+    const child = spawn(this.kubectl, args, {
       env: { ...process.env, ...this.environment() },
       stdio: ['ignore', 'pipe', 'ignore'],
     })

@@ -6,9 +6,7 @@ import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { WebSocket } from 'ws'
-import { KUBECTL, MasterUnderTest, missingKubectl } from './kubectl.ts'
-
-const skip = await missingKubectl()
+import { withEachKubectl } from './each-kubectl.ts'
 
 /** What makes kubectl speak which protocol. */
 const PROTOCOLS = {
@@ -22,8 +20,7 @@ async function ask(port: number, question: string): Promise<string> {
   return await text(socket)
 }
 
-t.test('streams', { skip, timeout: 240_000 }, async t => {
-  const master = await MasterUnderTest.start(t)
+await withEachKubectl(t, async (t, master) => {
   const manifest = await master.writeManifest('pods.yaml', {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -82,7 +79,7 @@ t.test('streams', { skip, timeout: 240_000 }, async t => {
       })
 
       await t.test('port-forward', async t => {
-        const child = spawn(KUBECTL, ['port-forward', 'pod/web', ':80', ':1'], {
+        const child = spawn(master.kubectl, ['port-forward', 'pod/web', ':80', ':1'], {
           env: { ...process.env, ...master.environment(), ...environment },
           stdio: ['ignore', 'pipe', 'pipe'],
         })
@@ -107,7 +104,7 @@ t.test('streams', { skip, timeout: 240_000 }, async t => {
     })
   }
 
-  t.test('over channels of a websocket, as other clients do', async t => {
+  await t.test('over channels of a websocket, as other clients do', async t => {
     const url = master.url().replace('https', 'wss')
     const open = (path: string, protocols: string[], token = master.token) =>
       new WebSocket(`${url}/api/v1/namespaces/default/pods/web/${path}`, protocols, {
