@@ -4,6 +4,7 @@ import type { Logger } from '../kit/index.ts'
 import type { Pod } from '../protocol/kubernetes/index.ts'
 import type { ContainerInventory, DockerEngine } from './docker/index.ts'
 import {
+  countedFor,
   Eviction,
   ImageCollector,
   ImageRecords,
@@ -11,6 +12,7 @@ import {
   measureSpace,
   PodUsages,
   readPressureSettings,
+  shareSpace,
 } from './pressure/index.ts'
 import { type PodEvents, type PodRuntime, type PodStore, qosClassOf } from './runtime/index.ts'
 
@@ -49,18 +51,24 @@ export async function pressureParts(context: PressureContext): Promise<PressureP
     space: () => measureSpace(dockerDirectory),
     inUse: () => new Set([...inventory.all()].map(({ imageId }) => imageId)),
   })
+  const nodefs = path.join(dataDirectory, 'pods')
   const usages = new PodUsages({ engine, inventory, directoryOf: uid => store.directoryOf(uid), log })
   const eviction = new Eviction({
     ...{ settings, onHappening, log },
-    measure: () => measureHost({ nodefs: path.join(dataDirectory, 'pods'), imagefs: dockerDirectory }, log),
+    measure: () => measureHost({ nodefs, imagefs: dockerDirectory }, log),
     pods: () =>
       store.uids().flatMap((uid): Pod[] => {
         const pod = store.get(uid)
         return pod !== undefined && runtime().isActive(uid) ? [pod] : []
       }),
-    usageOf: pod => usages.of(pod),
+    usageOf: async (pod, signal) =>
+      usages.of(pod, countedFor(signal, await shareSpace(nodefs, dockerDirectory))),
     evict: (pod, reason, message) => runtime().fail(pod.metadata.uid ?? '', { reason, message }, GRACE),
-    freeDisk: () => images.removeUnused(),
+    async freeDisk(signal) {
+      // Images are not where volumes are, and would go for nothing.
+      const helps = signal.startsWith('imagefs') || (await shareSpace(nodefs, dockerDirectory))
+      if (helps) await images.removeUnused()
+    },
     onConditions: context.onConditions,
     isBestEffort: pod => qosClassOf(pod) === 'BestEffort',
   })

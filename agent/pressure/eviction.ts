@@ -13,7 +13,7 @@ import {
 } from '../../kit/index.ts'
 import type { Pod } from '../../protocol/kubernetes/index.ts'
 import { evictionMessage, refusalMessage } from './messages.ts'
-import { isCritical, type PodUsage, type Resource, rankPods, resourceOf } from './ranking.ts'
+import { type Candidate, isCritical, type PodUsage, type Resource, rankPods, resourceOf } from './ranking.ts'
 import type { PressureSettings, Signal } from './settings.ts'
 import { type Measurements, type PressureCondition, PressureMemory, scarceSignals } from './signals.ts'
 
@@ -22,11 +22,12 @@ export interface EvictionOptions {
   readonly measure: () => Promise<Measurements>
   /** Pods of which something runs. */
   readonly pods: () => readonly Pod[]
-  readonly usageOf: (pod: Pod) => Promise<PodUsage | undefined>
+  /** What it uses of what is scarce. */
+  readonly usageOf: (pod: Pod, signal: Signal) => Promise<PodUsage | undefined>
   /** Gives a pod up. */
   readonly evict: (pod: Pod, reason: string, message: string) => Promise<void>
   /** Gives disk space back that nobody needs. */
-  readonly freeDisk: () => Promise<void>
+  readonly freeDisk: (signal: Signal) => Promise<void>
   /** What the node has to say of itself has changed. */
   readonly onConditions: () => void
   readonly onHappening: (reason: string, message: string) => void
@@ -40,6 +41,9 @@ const INTERVAL = 10_000
 const WAIT = 500
 /** Milliseconds that a pod has to be gone; then the next one is looked for. */
 const PATIENCE = 30_000
+
+/** Pods that are measured side by side. */
+const SIDE_BY_SIDE = 4
 
 const EVICTED = 'Evicted'
 
@@ -109,7 +113,7 @@ export class Eviction implements Daemon {
     const resource = resourceOf(signal)
     this.#announce(resource)
     if (resource === 'ephemeral-storage') {
-      await freeDisk().catch((error: unknown) =>
+      await freeDisk(signal).catch((error: unknown) =>
         log.warn({ reason: explainError(error) }, 'unused images were not removed'),
       )
       measured = await this.#measure()
@@ -159,8 +163,14 @@ export class Eviction implements Daemon {
     measured: Measurements,
   ): Promise<boolean> {
     const { settings, usageOf, evict, log } = this.#options
-    const candidates = []
-    for (const pod of pods) if (!isCritical(pod)) candidates.push({ pod, usage: await usageOf(pod) })
+    const candidates: Candidate[] = []
+    const waiting = pods.filter(pod => !isCritical(pod))
+    const measure = async () => {
+      for (let pod = waiting.pop(); pod !== undefined; pod = waiting.pop()) {
+        candidates.push({ pod, usage: await usageOf(pod, signal) })
+      }
+    }
+    await Promise.all(Array.from({ length: SIDE_BY_SIDE }, measure))
     // While Docker does not answer nothing can be ended, and nobody knows what ought to be.
     if (candidates.length > 0 && candidates.every(({ usage }) => usage === undefined)) return false
     const [first] = rankPods(candidates, resource)

@@ -1,5 +1,5 @@
 /** Reads from the kernel what there is on this host. */
-import { readFile, statfs } from 'node:fs/promises'
+import { readFile, stat, statfs } from 'node:fs/promises'
 import { explainError, type Logger } from '../../kit/index.ts'
 import type { Signal } from './settings.ts'
 import type { Measurements, Observation } from './signals.ts'
@@ -32,6 +32,12 @@ async function processes(): Promise<Observation> {
 export async function measureSpace(place: string): Promise<Observation> {
   const { bavail, blocks, bsize } = await statfs(place)
   return { available: bavail * bsize, capacity: blocks * bsize }
+}
+
+/** Whether two directories are on one file system. */
+export async function shareSpace(first: string, second: string): Promise<boolean> {
+  const [one, other] = await Promise.all([stat(first), stat(second)])
+  return one.dev === other.dev
 }
 
 async function inodes(place: string): Promise<Observation | undefined> {

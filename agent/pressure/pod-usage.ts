@@ -6,6 +6,7 @@ import { LABEL } from '../../protocol/index.ts'
 import type { Pod } from '../../protocol/kubernetes/index.ts'
 import type { ContainerInventory, DockerEngine } from '../docker/index.ts'
 import type { PodUsage } from './ranking.ts'
+import type { Signal } from './settings.ts'
 
 export interface PodUsageOptions {
   readonly engine: Pick<DockerEngine, 'usage' | 'diskUsage'>
@@ -13,6 +14,26 @@ export interface PodUsageOptions {
   /** What is kept of a pod on disk. */
   readonly directoryOf: (uid: string) => string
   readonly log: Logger
+}
+
+/** What is asked for: each takes its time. */
+export interface Counted {
+  /** What processes use: memory, and how many there are. */
+  readonly processes: boolean
+  /** What containers wrote beside their volumes, and their logs. */
+  readonly layers: boolean
+  /** What is in volumes on disk. */
+  readonly volumes: boolean
+}
+
+/** What of a pod counts when something is scarce. @param shared volumes and images are on one file system */
+export function countedFor(signal: Signal, shared: boolean): Counted {
+  const disk = signal.startsWith('nodefs') || signal.startsWith('imagefs')
+  return {
+    processes: !disk,
+    layers: disk && (shared || signal.startsWith('imagefs')),
+    volumes: disk && (shared || signal.startsWith('nodefs')),
+  }
 }
 
 /** Files of one pod that are counted. */
@@ -52,8 +73,12 @@ export class PodUsages {
     this.#options = options
   }
 
-  /** @returns undefined when it could not be measured */
-  async of(pod: Pod): Promise<PodUsage | undefined> {
+  /**
+   * What is not counted is 0.
+   *
+   * @returns undefined when it could not be measured
+   */
+  async of(pod: Pod, counted: Counted): Promise<PodUsage | undefined> {
     const { engine, inventory, log } = this.#options
     const { uid = '' } = pod.metadata
     const containers = new Map<string, { memory: number; disk: number }>()
@@ -61,15 +86,15 @@ export class PodUsages {
     try {
       const runs = [...inventory.all()].filter(({ labels }) => labels[LABEL.podUid] === uid)
       for (const { id, pid, labels } of runs) {
-        const used = pid === 0 ? undefined : await engine.usage(id)
-        const disk = await engine.diskUsage(id)
+        const used = pid === 0 || !counted.processes ? undefined : await engine.usage(id)
+        const disk = counted.layers ? await engine.diskUsage(id) : 0
         const name = labels[LABEL.podContainer] ?? ''
         const before = containers.get(name) ?? { memory: 0, disk: 0 }
         containers.set(name, { memory: before.memory + (used?.workingSet ?? 0), disk: before.disk + disk })
         processes += used?.processes ?? 0
       }
       const all = [...containers.values()]
-      const volumes = await this.#volumesOf(uid)
+      const volumes = counted.volumes ? await this.#volumesOf(uid) : 0
       return {
         memory: all.reduce((sum, { memory }) => sum + memory, 0),
         disk: volumes + all.reduce((sum, { disk }) => sum + disk, 0),

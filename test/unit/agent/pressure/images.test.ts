@@ -5,7 +5,7 @@ import path from 'node:path'
 import t from 'tap'
 import { fullReference, ImageCollector, judgeImage } from '../../../../agent/pressure/image-collector.ts'
 import { ImageRecords } from '../../../../agent/pressure/image-records.ts'
-import { directorySize } from '../../../../agent/pressure/pod-usage.ts'
+import { countedFor, directorySize } from '../../../../agent/pressure/pod-usage.ts'
 import { createLogger } from '../../../../kit/index.ts'
 import { ManualClock } from '../../server/master/manual-clock.ts'
 
@@ -110,6 +110,13 @@ t.test('the longest unused go first, until there is enough', async t => {
   available = 160
   await collector.look()
   t.equal(happenings.length, 1, 'below the high mark nothing is wanted')
+})
+
+t.test('what counts when something is scarce', async t => {
+  t.strictSame(countedFor('memory.available', true), { processes: true, layers: false, volumes: false })
+  t.strictSame(countedFor('nodefs.available', true), { processes: false, layers: true, volumes: true })
+  t.strictSame(countedFor('nodefs.inodesFree', false), { processes: false, layers: false, volumes: true })
+  t.strictSame(countedFor('imagefs.available', false), { processes: false, layers: true, volumes: false })
 })
 
 t.test('the size of a directory', async t => {
