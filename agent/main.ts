@@ -4,6 +4,7 @@ import {
   createLogger,
   failProcess,
   openDataDirectory,
+  ownMemoryRelease,
   Supervisor,
   untilAskedToStop,
 } from '../kit/index.ts'
@@ -13,7 +14,6 @@ import { DockerEngine } from './docker/index.ts'
 import { agentErrors } from './errors.ts'
 import { ownAddress, readMachineFacts } from './host/index.ts'
 import { loadMembership, type Membership, register } from './link/index.ts'
-import { ownMemoryRelease } from './memory-release.ts'
 import { presentRunner } from './pod-runner.ts'
 import { uninstall } from './uninstall.ts'
 

@@ -7,6 +7,7 @@ import {
   failProcess,
   HttpListener,
   openDataDirectory,
+  ownMemoryRelease,
   Supervisor,
   untilAskedToStop,
 } from '../kit/index.ts'
@@ -193,6 +194,7 @@ async function run(settings: ServerSettings): Promise<void> {
     onUpgrade: (request, socket, head) => door.upgrade(request, socket, head, true),
   })
 
+  await supervisor.start(ownMemoryRelease(log))
   await supervisor.start(master)
   await supervisor.start(metadata)
   await supervisor.start(links)

@@ -6,4 +6,3 @@ export {
   ownAddress,
   readMachineFacts,
 } from './host-facts.ts'
-export { trimNativeHeap } from './native-heap.ts'

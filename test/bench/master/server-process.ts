@@ -1,5 +1,5 @@
 /** The Kubernetes API in a process of its own, over TLS, as `drover server` has it: for the benches of this folder. */
-import { createLogger, HttpListener } from '../../../kit/index.ts'
+import { createLogger, HttpListener, releaseMemory } from '../../../kit/index.ts'
 import { createCertificateAuthority, issueCertificate } from '../../../kit/x509/index.ts'
 import { KubernetesMaster, MASTERS_GROUP } from '../../../server/master/index.ts'
 import { openStore } from '../../../server/store/index.ts'
@@ -56,8 +56,8 @@ await listener.start()
 const answer = (message: Answer) => process.send?.(message)
 
 function measure(): Answer {
-  globalThis.gc?.()
-  globalThis.gc?.()
+  // What a server does itself when it has nothing else to do.
+  releaseMemory()
   const { rss, heapUsed, external } = process.memoryUsage()
   const { user, system } = process.cpuUsage()
   return {

@@ -1,8 +1,8 @@
 /** What the C library's allocator keeps of freed memory, given back to the system. */
-import * as ffi from 'node:ffi'
-
 function findTrim(): ((keep: bigint) => number) | undefined {
   try {
+    // Only where it is used: loading it takes a moment.
+    const ffi = process.getBuiltinModule('node:ffi')
     return ffi.dlopen(null, { malloc_trim: { arguments: ['u64'], return: 'i32' } }).functions.malloc_trim as (
       keep: bigint,
     ) => number

@@ -1,7 +1,7 @@
 /** When memory is given back. */
 import t from 'tap'
-import { isWorthReleasing, MemoryRelease } from '../../../agent/memory-release.ts'
 import { createLogger } from '../../../kit/index.ts'
+import { isWorthReleasing, MemoryRelease } from '../../../kit/memory-release.ts'
 
 const MB = 1024 * 1024
 const log = createLogger('test', 'silent')

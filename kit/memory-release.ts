@@ -1,15 +1,17 @@
 /**
- * Gives memory back that a burst has left behind: a start, the metadata of a whole cluster. Node.js and the C library keep
- * what was freed for the next burst, which on a host may come tomorrow; a third of an agent's memory would be that.
+ * Gives memory back that a burst has left behind: a start, the metadata of a whole cluster, clusters that are gone. Node.js and
+ * the C library keep what was freed for the next burst, which may come tomorrow; a third of an agent's memory would be that.
  */
-import { type CancelTimer, type Clock, type Daemon, type Logger, systemClock } from '../kit/index.ts'
-import { trimNativeHeap } from './host/index.ts'
+import { type CancelTimer, type Clock, systemClock } from './clock.ts'
+import type { Logger } from './log.ts'
+import { trimNativeHeap } from './native-heap.ts'
+import type { Daemon } from './supervisor.ts'
 
 /** Milliseconds between two looks. */
 const INTERVAL = 5_000
 /** Collecting holds everything up for some 50 ms: not more often than this, in milliseconds. */
 const PAUSE = 60_000
-/** Bytes that have to have come since the last time; less is what an agent needs to do its work. */
+/** Bytes that have to have come since the last time; less is what a program needs to do its work. */
 const WORTH = 12 * 1024 * 1024
 /** Whoever uses more than this part of a processor is in the middle of something. */
 const BUSY = 0.2
@@ -92,7 +94,18 @@ export class MemoryRelease implements Daemon {
   }
 }
 
-/** This process's memory. Without Node's option `--expose-gc`, only the C library gives back what it has. */
+/** Bytes of objects; with more of them, to look for those that are gone would hold everything up for too long. */
+const LARGEST_HEAP = 512 * 1024 * 1024
+
+/** Gives back whatever can be. Without Node's option `--expose-gc`, only the C library does. */
+export function releaseMemory(): void {
+  const small = process.memoryUsage().heapUsed < LARGEST_HEAP
+  // The flavour that gives pages back to the system as well.
+  if (small) globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+  trimNativeHeap()
+}
+
+/** This process's memory. */
 export function ownMemoryRelease(log: Logger): MemoryRelease {
   return new MemoryRelease({
     resident: () => process.memoryUsage.rss(),
@@ -100,11 +113,7 @@ export function ownMemoryRelease(log: Logger): MemoryRelease {
       const { user, system } = process.cpuUsage()
       return (user + system) / 1_000
     },
-    release: () => {
-      // The flavour that gives pages back to the system as well.
-      globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
-      trimNativeHeap()
-    },
+    release: releaseMemory,
     log,
   })
 }
