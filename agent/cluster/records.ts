@@ -32,6 +32,13 @@ export const serviceRecord = Type.Object({
   addresses: Type.Array(Type.String()),
   /** Addresses of others under which it is reached, too. */
   externalAddresses: Type.Optional(Type.Array(Type.String())),
+  /** Addresses of load balancers under which only clients of `sourceRanges` reach it. */
+  guardedAddresses: Type.Optional(Type.Array(Type.String())),
+  sourceRanges: Type.Optional(Type.Array(Type.String())),
+  /** Where this host says whether it has endpoints of it. */
+  healthCheckPort: Type.Optional(portNumber),
+  /** Clients are led to endpoints of their own host, where there are any. */
+  prefersOwnHost: Type.Optional(Type.Boolean()),
   /** What a service of type `ExternalName` stands for. */
   externalName: Type.Optional(Type.String()),
   publishesUnready: Type.Boolean(),
@@ -161,12 +168,9 @@ function portsOf(ports: readonly LoosePort[] = []): ServiceRecord['ports'] {
   })
 }
 
-/**
- * Addresses of load balancers that send packets on as they are; none where only some clients may come, because that
- * would not be looked at here.
- */
+/** Addresses of load balancers that send packets on as they are. */
 function balancedAddresses({ spec = {}, status }: Service): string[] {
-  if (spec.type !== 'LoadBalancer' || (spec.loadBalancerSourceRanges ?? []).length > 0) return []
+  if (spec.type !== 'LoadBalancer') return []
   const ingress = status?.loadBalancer?.ingress ?? []
   return ingress.flatMap(({ ip, ipMode = 'VIP' }) => (ip === undefined || ipMode !== 'VIP' ? [] : [ip]))
 }
@@ -177,12 +181,18 @@ export function serviceRecordOf(service: Service): ServiceRecord {
   const addresses = spec.clusterIPs ?? [spec.clusterIP ?? '']
   const external = spec.type === 'ExternalName' && spec.externalName !== undefined
   const affinity = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY
-  const externalAddresses = [...new Set([...(spec.externalIPs ?? []), ...balancedAddresses(service)])]
+  const { loadBalancerSourceRanges: ranges = [], externalIPs = [], healthCheckNodePort = 0 } = spec
+  const balanced = balancedAddresses(service)
+  const isGuarded = ranges.length > 0 && balanced.length > 0
+  const externalAddresses = [...new Set([...externalIPs, ...(isGuarded ? [] : balanced)])]
   return {
     namespace,
     name,
     addresses: addresses.filter(address => address !== '' && address !== 'None'),
     ...(externalAddresses.length === 0 ? {} : { externalAddresses }),
+    ...(isGuarded ? { guardedAddresses: balanced, sourceRanges: ranges.map(range => range.trim()) } : {}),
+    ...(healthCheckNodePort === 0 ? {} : { healthCheckPort: healthCheckNodePort }),
+    ...(spec.trafficDistribution === 'PreferSameNode' ? { prefersOwnHost: true } : {}),
     ...(external ? { externalName: spec.externalName ?? '' } : {}),
     publishesUnready: spec.publishNotReadyAddresses === true,
     ...(spec.sessionAffinity === 'ClientIP' ? { affinity } : {}),

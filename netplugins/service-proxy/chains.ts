@@ -167,6 +167,15 @@ export function edgeChain(inside: Chain, outside: Chain, podBlock: string): Chai
   }
 }
 
+/** Lets clients of some blocks of addresses pass, and nobody else. @param blocks of IPv4 */
+export function guardChain(next: Chain, blocks: readonly string[]): Chain {
+  return {
+    name: `guard_${hashOf(`${next.name} ${blocks.join(' ')}`)}`,
+    rules: [...blocks.map(block => `ip saddr ${block} goto ${next.name}`), 'drop'],
+    uses: [next],
+  }
+}
+
 /**
  * The table without services: maps, and the chains that the kernel calls.
  *

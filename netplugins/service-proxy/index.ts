@@ -8,4 +8,4 @@ export {
 } from './nft-command.ts'
 export { ProxyTable } from './proxy-table.ts'
 export type { ProxyHost, ProxyService, ProxySlice } from './service-model.ts'
-export { rulesOfService, type ServiceRules, type UdpPort } from './service-rules.ts'
+export { readyOnHost, rulesOfService, type ServiceRules, type UdpPort } from './service-rules.ts'

@@ -9,6 +9,12 @@ export interface ProxyService {
   readonly addresses: readonly string[]
   /** Addresses of others under which it is reached, too. */
   readonly externalAddresses?: readonly string[]
+  /** Addresses of load balancers under which clients of `sourceRanges` alone reach it. */
+  readonly guardedAddresses?: readonly string[]
+  /** Blocks of addresses; those that are not of IPv4 let nobody in here. */
+  readonly sourceRanges?: readonly string[]
+  /** Clients are led to endpoints of their own host, where there are any. */
+  readonly prefersOwnHost?: boolean
   /** Seconds for which a client stays with its endpoint; absent where it need not. */
   readonly affinity?: number
   /** Clients inside, or outside, are served by endpoints of their own host alone (traffic policy `Local`). */

@@ -10,6 +10,7 @@ import {
   DISCARD,
   edgeChain,
   type FrontKind,
+  guardChain,
   hiddenChain,
   MOST_ENDPOINTS,
   REFUSE,
@@ -145,6 +146,24 @@ function isServed({ addresses }: ProxyService): boolean {
   return addresses.some(isIPv4)
 }
 
+/** A block of addresses in the words of nft; undefined for one that is none of IPv4. */
+function blockOf(range: string): string | undefined {
+  const [address = '', length = '32'] = range.split('/')
+  return isIPv4(address) && /^\d{1,2}$/.test(length) && Number(length) <= 32
+    ? `${address}/${length}`
+    : undefined
+}
+
+/** How many endpoints of a service this host has that are ready, for those who send clients here. */
+export function readyOnHost(slices: readonly ProxySlice[], { node }: Pick<ProxyHost, 'node'>): number {
+  const addresses = slices.flatMap(({ endpoints }) =>
+    endpoints.flatMap(({ ready, node: where, addresses: [address] }) =>
+      ready && where === node && address !== undefined ? [address] : [],
+    ),
+  )
+  return new Set(addresses).size
+}
+
 /** @param slices all that belong to the service */
 export function rulesOfService(
   service: ProxyService,
@@ -156,14 +175,18 @@ export function rulesOfService(
   const hairpins = new Set<string>()
   // Without a cluster address, a name leads to the endpoints themselves.
   if (!isServed(service)) return { fronts, udp, hairpins: [] }
-  const { insideLocal = false, outsideLocal = false, externalAddresses = [] } = service
+  const { insideLocal = false, outsideLocal = false } = service
   const outside = { all: true, local: outsideLocal }
+  const { externalAddresses = [], guardedAddresses = [], sourceRanges = [] } = service
+  const blocks = sourceRanges.flatMap(range => blockOf(range) ?? [])
   for (const port of service.ports) {
     const endpoints = endpointsOf(port, slices, host)
-    const targets = usable(endpoints)
-    const localTargets = usable(endpoints.filter(({ isLocal }) => isLocal))
+    const localEndpoints = endpoints.filter(({ isLocal }) => isLocal)
+    const localTargets = usable(localEndpoints)
+    const isNear = service.prefersOwnHost === true && localEndpoints.some(({ ready }) => ready)
+    const targets = isNear ? localTargets : usable(endpoints)
     const choice: Choice = { service, port, targets, localTargets }
-    for (const { isLocal, address } of endpoints) if (isLocal) hairpins.add(address)
+    for (const { address } of localEndpoints) hairpins.add(address)
     const { protocol } = port
     for (const address of service.addresses.filter(isIPv4)) {
       const chain = leading(choice, 'addresses', insideLocal)
@@ -174,6 +197,14 @@ export function rulesOfService(
     for (const address of externalAddresses.filter(isOfNetwork)) {
       const key = `${address} . ${protocol} . ${port.port}`
       fronts.push(frontOf(choice, 'addresses', key, outsideChain(choice, 'addresses', host), outside))
+      udp.push(...udpPort(protocol, address, port.port, targets))
+    }
+    for (const address of guardedAddresses.filter(
+      each => isOfNetwork(each) && !externalAddresses.includes(each),
+    )) {
+      const key = `${address} . ${protocol} . ${port.port}`
+      const chain = outsideChain(choice, 'addresses', host)
+      fronts.push({ ...frontOf(choice, 'addresses', key, chain, outside), chain: guardChain(chain, blocks) })
       udp.push(...udpPort(protocol, address, port.port, targets))
     }
     if (port.nodePort !== undefined) {

@@ -383,6 +383,8 @@ export interface Service extends KubernetesObject {
     internalTrafficPolicy?: string
     externalTrafficPolicy?: string
     loadBalancerSourceRanges?: string[]
+    healthCheckNodePort?: number
+    trafficDistribution?: string
   }
   status?: { loadBalancer?: { ingress?: { ip?: string; ipMode?: string }[] } }
 }

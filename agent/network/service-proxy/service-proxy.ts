@@ -9,6 +9,7 @@ import {
   listChains,
   listStayingClients,
   ProxyTable,
+  readyOnHost,
   rulesOfService,
   runStatements,
   type ServiceRules,
@@ -17,6 +18,7 @@ import {
 import type { Followed, ServiceRecord, SliceRecord } from '../../cluster/index.ts'
 import { forgetUnserved } from '../conntrack.ts'
 import { RulesetWatch } from '../ruleset-watch.ts'
+import { type HealthPort, HealthPorts } from './health-ports.ts'
 
 export interface ServiceProxyOptions {
   readonly services: Followed<ServiceRecord>
@@ -50,6 +52,7 @@ export class ServiceProxy implements Daemon {
   readonly #services = new Map<string, ServiceRecord>()
   /** By the service that they belong to. */
   readonly #slices = new Map<string, Map<string, SliceRecord>>()
+  readonly #healthPorts: HealthPorts
   /** Services that have to be looked at. */
   readonly #dirty = new Set<string>()
   #table: ProxyTable | undefined
@@ -63,6 +66,7 @@ export class ServiceProxy implements Daemon {
   constructor(options: ServiceProxyOptions) {
     const { services, slices, log } = options
     this.#options = options
+    this.#healthPorts = new HealthPorts(log)
     this.#loop = new ReconcileLoop<Work>({
       name: this.name,
       reconcile: work => this.#reconcile(work),
@@ -92,6 +96,7 @@ export class ServiceProxy implements Daemon {
   async stop(): Promise<void> {
     this.#watch.stop()
     await this.#loop.stop()
+    await this.#healthPorts.stop()
   }
 
   /** Says that the network is another one now. */
@@ -151,6 +156,7 @@ export class ServiceProxy implements Daemon {
   }
 
   async #verify(): Promise<void> {
+    await this.#healthPorts.retry()
     if (!this.#isBuilt || this.#table === undefined) return
     const present = await listChains()
     if (present.isSupersetOf(this.#table.chainNames())) return
@@ -174,6 +180,8 @@ export class ServiceProxy implements Daemon {
       }
     }
     this.#dirty.clear()
+    // Not sooner: what changes while this waits is looked at next time.
+    await this.#tellBalancers(changes.keys())
     const statements = table.update(changes)
     await this.#run(table, this.#isBuilt ? statements : table.replacement(await listStayingClients()))
     this.#tellLocalEndpoints(table.hasLocalEndpoints)
@@ -196,6 +204,21 @@ export class ServiceProxy implements Daemon {
     if (service === undefined || service.addresses.length === 0) return undefined
     const slices = [...(this.#slices.get(key)?.values() ?? [])]
     return rulesOfService(service, slices, { node: this.#options.node, podBlock })
+  }
+
+  async #tellBalancers(keys: Iterable<string>): Promise<void> {
+    for (const key of keys) {
+      const wanted = this.#healthPortOf(key)
+      if (wanted !== undefined || this.#healthPorts.has(key)) await this.#healthPorts.set(key, wanted)
+    }
+  }
+
+  #healthPortOf(key: string): HealthPort | undefined {
+    const service = this.#services.get(key)
+    if (service?.healthCheckPort === undefined) return undefined
+    const { namespace, name, healthCheckPort: port } = service
+    const slices = [...(this.#slices.get(key)?.values() ?? [])]
+    return { namespace, name, port, endpoints: readyOnHost(slices, this.#options) }
   }
 
   async #run(table: ProxyTable, statements: string): Promise<void> {

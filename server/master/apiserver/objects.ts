@@ -260,6 +260,9 @@ export interface Service extends KubernetesObject {
     sessionAffinity: string
     sessionAffinityConfig?: { clientIP?: { timeoutSeconds?: number } }
     allocateLoadBalancerNodePorts?: boolean
+    healthCheckNodePort?: number
+    loadBalancerSourceRanges?: string[]
+    trafficDistribution?: string
     publishNotReadyAddresses?: boolean
   }
   status: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } }

@@ -173,7 +173,7 @@ t.test('a kubelet runs the pods of a host', { skip, timeout: 280_000 }, async t 
   await t.test('it ends with its agent', async t => {
     const [agent, kubelet] = [await agentPid(), await kubeletPid()]
     await signal(agent, 'TERM')
-    await until('both have ended', 20_000, async () => !(await runs(agent)) && !(await runs(kubelet)))
+    await until('both have ended', 60_000, async () => !(await runs(agent)) && !(await runs(kubelet)))
     t.match(await containers('{{.Names}}'), 'before', 'pods go on')
   })
 

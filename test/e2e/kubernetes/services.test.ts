@@ -18,6 +18,7 @@ const NODE_PORT = 30_080
 const LOCAL_NODE_PORT = 30_081
 const UDP_NODE_PORT = 30_053
 const EXTERNAL_ADDRESS = '198.51.100.7'
+const BALANCER_ADDRESS = '198.51.100.8'
 
 function service(name: string, spec: object): object {
   return {
@@ -222,6 +223,82 @@ t.test('services of Kubernetes', { skip, timeout: 290_000 }, async t => {
     await serves('outside', stranger, EXTERNAL_ADDRESS, 80)
     t.strictSame([...(await seenBy(stranger, EXTERNAL_ADDRESS, 80)).keys()].toSorted(), everybody)
     await serves('a pod', client.peer, EXTERNAL_ADDRESS, 80)
+  })
+  await t.test('a load balancer for some clients, which asks hosts for endpoints', async t => {
+    const patch = (part: string, body: object) =>
+      fleet.kubectl([
+        'patch',
+        'service',
+        'balanced',
+        '--type=merge',
+        ...(part === '' ? [] : [`--subresource=${part}`]),
+        '-p',
+        JSON.stringify(body),
+      ])
+    await world.apply(
+      service('balanced', {
+        type: 'LoadBalancer',
+        selector: { app: 'web', only: 'first' },
+        externalTrafficPolicy: 'Local',
+        loadBalancerSourceRanges: [`${outside.address}/32`],
+      }),
+    )
+    await patch('status', { status: { loadBalancer: { ingress: [{ ip: BALANCER_ADDRESS }] } } })
+    const [first, second] = members as [VirtualHost, VirtualHost]
+    await outside.run('ip', ['route', 'add', `${BALANCER_ADDRESS}/32`, 'via', first.address])
+    await serves('outside', stranger, BALANCER_ADDRESS, 80)
+    const silent = (who: string, peer: Peer) =>
+      answers(
+        who,
+        () => peer.ask('tcp', BALANCER_ADDRESS, 80, 600),
+        answer => answer === 'silence',
+      )
+    await silent('a pod, which is not one of them', client.peer)
+    const path = 'jsonpath={.spec.healthCheckNodePort}'
+    const port = (await fleet.kubectl(['get', 'service', 'balanced', '-o', path])).stdout
+    const ask = async (host: VirtualHost) => {
+      const url = `http://${host.address}:${port}/healthz`
+      const { stdout } = await outside.run(
+        'curl',
+        ['--silent', '--max-time', '3', '--write-out', ' %{http_code}', url],
+        {
+          acceptedExitCodes: [0, 7, 28],
+        },
+      )
+      return stdout
+    }
+    await until('the host with an endpoint says so', 20_000, async () =>
+      /^\{"service":\{"namespace":"default","name":"balanced"\},"localEndpoints":1,.*\} 200$/.test(
+        await ask(first),
+      ),
+    )
+    t.match(await ask(second), /"localEndpoints":0,.* 503$/)
+    await patch('', { spec: { loadBalancerSourceRanges: ['203.0.113.0/24'] } })
+    await silent('outside, which is none of them any more', stranger)
+    await patch('', { spec: { loadBalancerSourceRanges: null } })
+    await serves('outside again', stranger, BALANCER_ADDRESS, 80)
+    await world.delete('service', 'balanced')
+    await until('nobody listens', 20_000, async () => (await ask(first)).endsWith(' 000'))
+  })
+  await t.test('endpoints of the own host first', async t => {
+    await world.apply(service('nearby', { trafficDistribution: 'PreferSameNode' }))
+    const nearby = await addressOf('nearby')
+    for (const [index, { peer }] of clients.entries()) {
+      await answers(
+        'its own',
+        async () => String([...(await seenBy(peer, nearby, 80)).keys()]),
+        answer => answer === `web-${index + 1}`,
+      )
+    }
+    await fleet.kubectl(['label', 'pod', 'web-1', 'app-', 'was=web'])
+    await until('others answer where there is none', 20_000, async () => {
+      const seen = await seenBy(client.peer, nearby, 80).catch(() => new Map<string, Set<string>>())
+      return String([...seen.keys()].toSorted()) === 'web-2,web-3'
+    })
+    await fleet.kubectl(['label', 'pod', 'web-1', 'app=web', 'was-'])
+    await world.delete('service', 'nearby')
+    for (const [name, peer] of places) await serves(name, peer, web, 80)
+    t.pass()
   })
   await t.test('clients stay with their endpoint', async t => {
     await world.apply(service('sticky', { sessionAffinity: 'ClientIP' }))

@@ -4,6 +4,7 @@ import {
   type ProxyService,
   type ProxySlice,
   ProxyTable,
+  readyOnHost,
   rulesOfService,
 } from '../../../netplugins/service-proxy/index.ts'
 
@@ -69,6 +70,52 @@ t.test('cluster addresses', async t => {
   t.strictSame(led([there], { insideLocal: true }), [[key, 'discard', '', '']], 'somebody else answers')
   t.strictSame(led([], { insideLocal: true }), [[key, 'refuse', '', '']])
   t.strictSame(rules([here, there]).hairpins, ['10.42.0.7'])
+})
+
+t.test('load balancers that only some clients may use', async t => {
+  const [here, there] = [endpoint(7, 'h1'), endpoint(8, 'h2')]
+  const guarded = {
+    guardedAddresses: ['198.51.100.2'],
+    sourceRanges: ['192.0.2.0/24', 'fd00::/8', '203.0.113.7/32'],
+  }
+  t.strictSame(led([here, there], guarded).slice(1), [['198.51.100.2 . tcp . 80', 'guard_HASH', '7,8', '']])
+  const [, front] = rules([here, there], guarded).fronts
+  t.strictSame(front?.chain.rules, [
+    'ip saddr 192.0.2.0/24 goto hidden_spread_2',
+    'ip saddr 203.0.113.7/32 goto hidden_spread_2',
+    'drop',
+  ])
+  const nobody = rules([here], { ...guarded, sourceRanges: ['fd00::/8'] }).fronts[1]
+  t.strictSame(nobody?.chain.rules, ['drop'], 'blocks of another family let nobody in')
+  const both = { ...guarded, externalAddresses: ['198.51.100.2'] }
+  t.equal(led([here], both).length, 2, 'an external address is open to all')
+  const table = new ProxyTable(HOST.podBlock)
+  table.update(new Map([['shop/web', rules([here], guarded)]]))
+  const change = table.update(
+    new Map([['shop/web', rules([here], { ...guarded, sourceRanges: ['192.0.2.1/32'] })]]),
+  )
+  t.match(
+    change,
+    /add rule ip drover_services guard_[0-9a-f]+ ip saddr 192\.0\.2\.1\/32 goto hidden_spread_1/,
+  )
+  t.match(change, /delete chain ip drover_services guard_/)
+  t.notMatch(change, /element ip drover_services endpoints/, 'endpoints stay as they are')
+})
+
+t.test('clients that are led to their own host if it has endpoints', async t => {
+  const [here, there] = [endpoint(7, 'h1'), endpoint(8, 'h2')]
+  const key = '10.43.0.9 . tcp . 80'
+  const near = { prefersOwnHost: true }
+  t.strictSame(led([here, there], near), [[key, 'spread_1', '7', '']])
+  t.strictSame(led([there], near), [[key, 'spread_1', '8', '']])
+  t.strictSame(led([endpoint(7, 'h1', 'draining'), there], near), [[key, 'spread_1', '8', '']])
+})
+
+t.test('how many endpoints a host has', async t => {
+  const endpoints = [endpoint(7, 'h1'), endpoint(8, 'h2'), endpoint(9, 'h1', 'draining')]
+  const slice = { endpoints, ports: [] }
+  t.equal(readyOnHost([slice, slice], HOST), 1, 'each once')
+  t.equal(readyOnHost([slice], { node: 'h3' }), 0)
 })
 
 t.test('from outside', async t => {

@@ -58,9 +58,8 @@ function addressOf(service: Frozen<Service>): number | undefined {
 }
 
 function nodePortsOf(service: Frozen<Service>): number[] {
-  return (service.spec.ports ?? []).flatMap(port =>
-    port.nodePort === undefined || port.nodePort === 0 ? [] : [port.nodePort],
-  )
+  const { ports = [], healthCheckNodePort = 0 } = service.spec
+  return [...ports.map(({ nodePort = 0 }) => nodePort), healthCheckNodePort].filter(port => port !== 0)
 }
 
 export function wantsClusterIp({ spec }: Frozen<Service>): boolean {
@@ -71,6 +70,11 @@ export function wantsNodePorts({ spec }: Frozen<Service>): boolean {
   return (
     spec.type === 'NodePort' || (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false)
   )
+}
+
+/** Whether nodes say on a port of their own whether they have endpoints of it: balancers send clients to those alone. */
+export function wantsHealthCheckPort({ spec }: Frozen<Service>): boolean {
+  return spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local'
 }
 
 interface Taken {
@@ -171,33 +175,35 @@ export class ServiceAddresses {
   }
 
   #reservePorts(service: Service, old: Frozen<Service> | undefined, taken: Taken): FieldProblem[] {
-    if (!wantsNodePorts(service)) return []
-    const pool = this.#open().ports
     const own = new Set(old === undefined ? [] : nodePortsOf(old))
+    const { spec } = service
     const problems: FieldProblem[] = []
-    for (const [index, port] of (service.spec.ports ?? []).entries()) {
-      const field = `spec.ports[${index}].nodePort`
-      const asked = port.nodePort ?? 0
-      if (own.has(asked)) continue
-      if (asked !== 0 && (asked < LOWEST_NODE_PORT || asked > HIGHEST_NODE_PORT)) {
-        problems.push(
-          invalid(
-            field,
-            asked,
-            `provided port is not in the valid range. The range of valid ports is ${LOWEST_NODE_PORT}-${HIGHEST_NODE_PORT}`,
-          ),
-        )
-      } else if (asked !== 0 && !pool.take(asked)) {
-        problems.push(invalid(field, asked, 'provided port is already allocated'))
-      } else {
-        const number = asked === 0 ? pool.takeAny() : asked
-        if (number === undefined) problems.push(invalid(field, asked, 'range is full'))
-        else {
-          port.nodePort = number
-          taken.ports.push(number)
-        }
-      }
+    for (const [index, port] of (wantsNodePorts(service) ? (spec.ports ?? []) : []).entries()) {
+      const got = this.#reservePort(`spec.ports[${index}].nodePort`, port.nodePort ?? 0, own, taken)
+      if (typeof got === 'number') port.nodePort = got
+      else problems.push(got)
+    }
+    if (wantsHealthCheckPort(service)) {
+      const got = this.#reservePort('spec.healthCheckNodePort', spec.healthCheckNodePort ?? 0, own, taken)
+      if (typeof got === 'number') spec.healthCheckNodePort = got
+      else problems.push(got)
     }
     return problems
+  }
+
+  /** @param own ports that the service has already */
+  #reservePort(field: string, asked: number, own: ReadonlySet<number>, taken: Taken): number | FieldProblem {
+    if (own.has(asked)) return asked
+    if (asked !== 0 && (asked < LOWEST_NODE_PORT || asked > HIGHEST_NODE_PORT)) {
+      const range = `${LOWEST_NODE_PORT}-${HIGHEST_NODE_PORT}`
+      const why = `provided port is not in the valid range. The range of valid ports is ${range}`
+      return invalid(field, asked, why)
+    }
+    const pool = this.#open().ports
+    if (asked !== 0 && !pool.take(asked)) return invalid(field, asked, 'provided port is already allocated')
+    const number = asked === 0 ? pool.takeAny() : asked
+    if (number === undefined) return invalid(field, asked, 'range is full')
+    taken.ports.push(number)
+    return number
   }
 }

@@ -1,14 +1,16 @@
 /** Services: addresses, ports and the rules between their fields. */
+import { isIP } from 'node:net'
 import type { Frozen } from '../json.ts'
 import { duplicateNames, validateLabels } from '../metadata.ts'
 import { checkDns1035Label, checkDnsLabel, checkDnsSubdomain } from '../names.ts'
 import type { Service, ServicePort } from '../objects.ts'
 import { servicePrinter } from '../printing/index.ts'
-import { duplicate, type FieldProblem, invalid, required } from '../problems.ts'
-import { wantsClusterIp, wantsNodePorts } from './service-addresses.ts'
+import { duplicate, type FieldProblem, forbiddenField, invalid, notSupported, required } from '../problems.ts'
+import { wantsClusterIp, wantsHealthCheckPort, wantsNodePorts } from './service-addresses.ts'
 import { defineStrategy, selectableFields } from './strategy.ts'
 
 const HIGHEST_PORT = 65_535
+const DISTRIBUTIONS = ['PreferClose', 'PreferSameNode', 'PreferSameZone']
 const DEFAULT_AFFINITY_SECONDS = 10_800
 
 function complete(service: Service): void {
@@ -71,6 +73,7 @@ function validatePorts(service: Service): FieldProblem[] {
 function validate(service: Service): FieldProblem[] {
   const { spec } = service
   const problems = validatePorts(service)
+  problems.push(...validateBalancing(service))
   if (spec.selector !== undefined) problems.push(...validateLabels(spec.selector, 'spec.selector'))
   if (spec.type === 'ExternalName') {
     const problem = checkDnsSubdomain((spec.externalName ?? '').toLowerCase())
@@ -108,9 +111,50 @@ function keepAllocated(service: Service, old: Frozen<Service>): void {
       if ((port.nodePort ?? 0) === 0 && before?.nodePort !== undefined) port.nodePort = before.nodePort
     } else if (port.nodePort !== undefined && port.nodePort === before?.nodePort) delete port.nodePort
   }
+  const { healthCheckNodePort } = old.spec
+  if (healthCheckNodePort === undefined) return
+  if (wantsHealthCheckPort(service)) spec.healthCheckNodePort ||= healthCheckNodePort
+  else if (spec.healthCheckNodePort === healthCheckNodePort) delete spec.healthCheckNodePort
+}
+
+/** What is about load balancers. */
+function validateBalancing({ spec }: Service): FieldProblem[] {
+  const { loadBalancerSourceRanges: ranges = [], healthCheckNodePort = 0, trafficDistribution } = spec
+  const problems: FieldProblem[] = []
+  if (ranges.length > 0 && spec.type !== 'LoadBalancer') {
+    const why = "may only be used when `type` is 'LoadBalancer'"
+    problems.push(forbiddenField('spec.loadBalancerSourceRanges', why))
+  }
+  for (const [index, range] of ranges.entries()) {
+    if (isBlock(range)) continue
+    const field = `spec.loadBalancerSourceRanges[${index}]`
+    problems.push(invalid(field, range, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'))
+  }
+  if (healthCheckNodePort !== 0 && !wantsHealthCheckPort({ spec } as Service)) {
+    const why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+    problems.push(invalid('spec.healthCheckNodePort', healthCheckNodePort, why))
+  }
+  if (trafficDistribution !== undefined && !DISTRIBUTIONS.includes(trafficDistribution))
+    problems.push(notSupported('spec.trafficDistribution', trafficDistribution, DISTRIBUTIONS))
+  return problems
+}
+
+/** Whether a text is a block of addresses of either family, as people write them. */
+function isBlock(text: string): boolean {
+  const [address = '', length = '', ...rest] = text.trim().split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0 || !/^\d{1,3}$/.test(length)) return false
+  return Number(length) <= (family === 4 ? 32 : 128)
 }
 
 function validateUpdate(service: Service, old: Frozen<Service>): FieldProblem[] {
+  const { healthCheckNodePort: port } = old.spec
+  if (port !== undefined && wantsHealthCheckPort(service) && wantsHealthCheckPort(old)) {
+    if (service.spec.healthCheckNodePort !== port)
+      return [
+        invalid('spec.healthCheckNodePort', service.spec.healthCheckNodePort ?? 0, 'field is immutable'),
+      ]
+  }
   const before = old.spec.clusterIP ?? ''
   if (before === '' || service.spec.type === 'ExternalName' || service.spec.clusterIP === before) return []
   return [invalid('spec.clusterIPs[0]', service.spec.clusterIPs ?? [], 'may not change once set')]

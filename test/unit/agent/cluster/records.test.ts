@@ -43,10 +43,16 @@ t.test('services', async t => {
   const balanced = { loadBalancer: { ingress } }
   const spec = { type: 'LoadBalancer', clusterIP: '10.43.0.9' }
   t.strictSame(service(spec, balanced).externalAddresses, ['198.51.100.2'])
-  t.equal(
-    service({ ...spec, loadBalancerSourceRanges: ['192.0.2.0/24'] }, balanced).externalAddresses,
-    undefined,
-  )
+  const guarded = { ...spec, externalIPs: ['198.51.100.1'], loadBalancerSourceRanges: [' 192.0.2.0/24 '] }
+  t.match(service(guarded, balanced), {
+    externalAddresses: ['198.51.100.1'],
+    guardedAddresses: ['198.51.100.2'],
+    sourceRanges: ['192.0.2.0/24'],
+  })
+  const local = { ...spec, externalTrafficPolicy: 'Local', healthCheckNodePort: 30_500 }
+  t.match(service(local), { outsideLocal: true, healthCheckPort: 30_500 })
+  t.match(service({ ...spec, trafficDistribution: 'PreferSameNode' }), { prefersOwnHost: true })
+  t.notOk('prefersOwnHost' in service({ ...spec, trafficDistribution: 'PreferClose' }))
 })
 
 t.test('endpoints', async t => {

@@ -494,6 +494,28 @@ t.test('services', async t => {
     t.match(await create('np4', { type: 'NodePort', ports: [{ port: 80, nodePort }] }), { status: 201 })
   })
 
+  t.test('ports where balancers ask for endpoints', async t => {
+    const local = { type: 'LoadBalancer', externalTrafficPolicy: 'Local' }
+    const made = await create('lb', local)
+    const { healthCheckNodePort } = made.body.spec
+    t.ok(healthCheckNodePort >= 30_000 && healthCheckNodePort <= 32_767)
+    t.not(healthCheckNodePort, made.body.spec.ports[0].nodePort)
+    t.match(await create('lb2', { ...local, healthCheckNodePort }), { status: 422 }, 'it is taken')
+    t.match(await create('lb3', { type: 'LoadBalancer', healthCheckNodePort: 30_999 }), { status: 422 })
+    const merge = { 'content-type': 'application/merge-patch+json' }
+    const patch = (spec: object) =>
+      ask('/api/v1/namespaces/default/services/lb', { method: 'PATCH', body: { spec }, headers: merge })
+    t.equal((await patch({ healthCheckNodePort: 30_998 })).status, 422, 'it does not change')
+    t.equal((await patch({ sessionAffinity: 'ClientIP' })).body.spec.healthCheckNodePort, healthCheckNodePort)
+    t.notOk('healthCheckNodePort' in (await patch({ externalTrafficPolicy: 'Cluster' })).body.spec)
+    t.match(await create('lb4', { ...local, healthCheckNodePort }), { status: 201 }, 'it is free again')
+    t.match(await create('lb5', { loadBalancerSourceRanges: ['10.0.0.0/8'] }), { status: 422 })
+    const ranged = (range: string) => ({ type: 'LoadBalancer', loadBalancerSourceRanges: [range] })
+    t.match(await create('lb6', ranged('10.0.0.0')), { status: 422 })
+    t.match(await create('lb7', ranged('10.0.0.0/8')), { status: 201 })
+    t.match(await create('lb8', { trafficDistribution: 'Nearby' }), { status: 422 })
+  })
+
   t.test('what a specification must fulfil', async t => {
     t.match(await create('x', { ports: [] }), {
       status: 422,
