@@ -123,9 +123,9 @@ t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
       const headers = ['--header', `authorization: Bearer ${token}`]
       return (await fleet.first.run('curl', [...options, ...headers, '--data', body, `${url}${path}`])).stdout
     }
-    t.match(await who('https://localhost:8443'), /"username":"system:serviceaccount:default:default"/)
+    t.match(await who('https://localhost:8443'), /"username":\s*"system:serviceaccount:default:default"/)
     t.match(await who(`https://${id}.k8s.localhost:8443`), /"system:serviceaccounts:default"/)
-    t.match(await who('https://other.k8s.localhost:8443'), /"code":401/)
+    t.match(await who('https://other.k8s.localhost:8443'), /"code":\s*401/)
   })
 
   await t.test('proxied requests', async t => {
