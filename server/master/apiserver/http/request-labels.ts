@@ -18,6 +18,7 @@ function verbOf(
   if (!METHODS.has(method)) return 'other'
   if (target === undefined) return method
   if (CONNECTING.has(target.subresource?.name ?? '')) return 'CONNECT'
+  if (target.watched === true) return 'WATCH'
   const isCollection = target.name === ''
   if (method === 'GET' && isCollection) {
     return /^(1|t|true)$/i.test(query.get('watch') ?? '') ? 'WATCH' : 'LIST'

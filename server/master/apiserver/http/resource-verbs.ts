@@ -1,78 +1,32 @@
 /** Requests about the objects of a resource: from verb to operation to answer. */
-import type { IncomingMessage } from 'node:http'
-import {
-  type Attributes,
-  type Authorizer,
-  type Identity,
-  nodeNameOf,
-  requireAccess,
-  requireSigner,
-  type Verb,
-} from '../access/index.ts'
-import { apiVersionOf } from '../catalog/index.ts'
-import type { Cluster } from '../cluster/index.ts'
-import type { Frozen } from '../json.ts'
+import { type Attributes, type Authorizer, requireAccess, requireSigner, type Verb } from '../access/index.ts'
 import type { NodeGateway } from '../nodes.ts'
-import type { DeleteOptions, Pod, Scale } from '../objects.ts'
+import type { DeleteOptions } from '../objects.ts'
 import {
   applyObject,
-  bindPod,
   createObject,
   decodeKind,
   deleteObject,
   deleteObjects,
-  evictPod,
   getObject,
   listObjects,
   type Outcome,
-  type Part,
   patchObject,
-  requestToken,
-  type ScaleChange,
-  scaleObject,
-  scaleOf,
-  type Tracking,
   updateObject,
   type WriteContext,
 } from '../operations/index.ts'
 import { negotiate, Presenter } from '../presentation/index.ts'
-import { answerReview, type Identify } from '../reviews/index.ts'
+import { answerReview } from '../reviews/index.ts'
 import { decodeObject } from '../schema/index.ts'
 import { Selection, type SelectorTexts } from '../selection/index.ts'
-import { badRequest, StatusError, successObject } from '../status.ts'
-import { answerProxy, type ProxyRequest } from '../streams/index.ts'
+import { StatusError, successObject } from '../status.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
 import type { Watches } from '../watch/index.ts'
-import type { Answer } from './answer.ts'
 import { isApply, readApplied, readObject, readPatch, requireObject } from './body.ts'
-import { answerPodLog } from './pod-log.ts'
-import {
-  deleteParameters,
-  fieldManager,
-  flag,
-  listOptions,
-  selectorTexts,
-  watchOptions,
-  writeOptions,
-} from './query.ts'
+import { deleteParameters, fieldManager, flag, listOptions, selectorTexts, watchOptions } from './query.ts'
+import { contextOf, PARTS, partOf, type ResourceRequest } from './resource-request.ts'
 import type { ResourceTarget } from './route.ts'
-
-export interface ResourceRequest {
-  readonly answer: Answer
-  readonly cluster: Cluster
-  readonly identity: Identity
-  /** Who a token belongs to in this cluster. */
-  readonly identify: Identify
-  readonly target: ResourceTarget
-  readonly query: URLSearchParams
-  /**
-   * Notes that the request lasts: it is ended when who sent it has not what it takes any more.
-   *
-   * @param attributes what it takes
-   * @param end ends it in good order; where that takes too long, or is absent, its connection is cut
-   */
-  readonly lasts: (attributes: Attributes, end?: () => void) => void
-}
+import { SubresourceVerbs } from './subresource-verbs.ts'
 
 const ITEM_VERBS: Readonly<Record<string, Verb>> = {
   GET: 'get',
@@ -127,14 +81,12 @@ export interface ResourceVerbsParts {
 export class ResourceVerbs {
   readonly #authorizer: Authorizer
   readonly #watches: Watches
-  readonly #nodes: NodeGateway
-  readonly #tokens: ServiceAccountTokens
+  readonly #subresources: SubresourceVerbs
 
   constructor({ authorizer, watches, nodes, tokens }: ResourceVerbsParts) {
     this.#authorizer = authorizer
     this.#watches = watches
-    this.#nodes = nodes
-    this.#tokens = tokens
+    this.#subresources = new SubresourceVerbs(nodes, tokens)
   }
 
   /** Answers one request. @throws `StatusError`s, and errors of the store */
@@ -159,7 +111,7 @@ export class ResourceVerbs {
     if (resource.review) return await this.#review(request)
     if (resource.warning !== undefined) answer.warn(resource.warning)
     if (subresource !== undefined && !PARTS.has(subresource.name)) {
-      await this.#subresource(request, subresource.name, attributes)
+      await this.#subresources.answer(request, subresource.name, attributes)
       return
     }
     const representation = negotiate(answer.request.headers.accept, query.get('includeObject'))
@@ -190,38 +142,6 @@ export class ResourceVerbs {
         return await this.#delete(request, presenter)
       case 'deletecollection':
         return await this.#deleteCollection(request, presenter, selection)
-    }
-  }
-
-  #context({ answer, cluster, identity, target, query }: ResourceRequest): WriteContext {
-    return {
-      cluster,
-      resource: target.resource,
-      identity,
-      ...writeOptions(query),
-      tracking: this.#tracking(answer.request, target, identity, query),
-      warn: text => answer.warn(text),
-    }
-  }
-
-  /** Hosts only tell how things are, many times a second: nobody else wants what they write. */
-  #tracking(
-    { headers }: IncomingMessage,
-    target: ResourceTarget,
-    identity: Identity,
-    query: URLSearchParams,
-  ): Tracking | undefined {
-    if (nodeNameOf(identity) !== undefined) return undefined
-    const agent = (headers['user-agent'] ?? '').split('/')[0] ?? ''
-    const named = fieldManager(query)
-    return {
-      type: 'update',
-      manager: {
-        name: named === '' ? agent.replaceAll(/[^ -~]/g, '').slice(0, 128) || 'unknown' : named,
-        operation: 'Update',
-        apiVersion: apiVersionOf(target.resource),
-        subresource: target.subresource?.name ?? '',
-      },
     }
   }
 
@@ -256,7 +176,7 @@ export class ResourceVerbs {
 
   async #create(request: ResourceRequest, presenter: Presenter): Promise<void> {
     const body = await requireObject(request.answer.request, request.cluster.catalog.schemas)
-    const stored = await createObject(this.#context(request), request.target.namespace, body)
+    const stored = await createObject(contextOf(request), request.target.namespace, body)
     await request.answer.send(201, presenter.object(stored))
   }
 
@@ -264,7 +184,7 @@ export class ResourceVerbs {
     const { namespace, name } = request.target
     const body = await requireObject(request.answer.request, request.cluster.catalog.schemas)
     const { outcome, created } = await updateObject(
-      this.#context(request),
+      contextOf(request),
       namespace,
       name,
       body,
@@ -278,7 +198,7 @@ export class ResourceVerbs {
     if (isApply(request.answer.request)) return await this.#apply(request, presenter)
     const { type, patch } = await readPatch(request.answer.request)
     const target = { namespace, name, part: partOf(request.target) }
-    const outcome = await patchObject(this.#context(request), target, type, patch)
+    const outcome = await patchObject(contextOf(request), target, type, patch)
     await request.answer.send(200, presenter.object(outcome.stored))
   }
 
@@ -287,7 +207,7 @@ export class ResourceVerbs {
     const { namespace, name, resource } = target
     const applied = await readApplied(answer.request)
     const { outcome, created } = await applyObject(
-      this.#context(request),
+      contextOf(request),
       { namespace, name, part: partOf(target) },
       applied,
       {
@@ -337,7 +257,7 @@ export class ResourceVerbs {
   async #deletion(request: ResourceRequest): Promise<{ options: DeleteOptions; context: WriteContext }> {
     const { answer, cluster, query } = request
     const body = await readObject(answer.request, cluster.catalog.schemas)
-    const context = this.#context(request)
+    const context = contextOf(request)
     const parameters = deleteParameters(query)
     if (body === undefined) return { options: parameters, context }
     const schema = cluster.catalog.schemas.byName('apimachinery.pkg.apis.meta.v1.DeleteOptions')
@@ -352,93 +272,13 @@ export class ResourceVerbs {
     const { answer, cluster, identity, identify, target } = request
     const { resource, namespace } = target
     const body = await requireObject(answer.request, cluster.catalog.schemas)
-    decodeKind(body, resource, resource.schema, this.#context(request))
+    decodeKind(body, resource, resource.schema, contextOf(request))
     const context = { identity, identify, authorizer: this.#authorizer, view: cluster, namespace }
     await answer.send(201, JSON.stringify(await answerReview(resource, body, context)))
   }
-
-  async #scale({ answer, cluster, target }: ResourceRequest, context: WriteContext): Promise<Scale> {
-    const { resource, namespace, name } = target
-    const { request } = answer
-    if (request.method === 'GET') {
-      return scaleOf(context, cluster.read(getObject(cluster, resource, namespace, name)))
-    }
-    const change: ScaleChange =
-      request.method === 'PUT'
-        ? { type: 'replace', body: await requireObject(request, cluster.catalog.schemas) }
-        : await readPatch(request).then(({ type, patch }) => ({ type: 'patch', patchType: type, patch }))
-    return scaleOf(context, cluster.read(await scaleObject(context, namespace, name, change)))
-  }
-
-  /** Subresources that are not a part of the object. */
-  async #subresource(request: ResourceRequest, name: string, attributes: Attributes): Promise<void> {
-    const { answer, cluster, target } = request
-    const context = this.#context(request)
-    switch (name) {
-      case 'binding':
-        await bindPod(
-          context,
-          target.namespace,
-          target.name,
-          await requireObject(answer.request, cluster.catalog.schemas),
-        )
-        return await answer.send(201, JSON.stringify(successObject(undefined, 201)))
-      case 'eviction':
-        await evictPod(
-          context,
-          target.namespace,
-          target.name,
-          await requireObject(answer.request, cluster.catalog.schemas),
-        )
-        return await answer.send(201, JSON.stringify(successObject(undefined, 201)))
-      case 'token': {
-        const body = await requireObject(answer.request, cluster.catalog.schemas)
-        const token = await requestToken(context, target.namespace, target.name, body, this.#tokens)
-        return await answer.send(201, JSON.stringify(token))
-      }
-      case 'scale':
-        return await answer.send(200, JSON.stringify(await this.#scale(request, context)))
-      case 'proxy': {
-        request.lasts(attributes)
-        const { search } = new URL(answer.request.url ?? '', 'http://localhost')
-        return await answerProxy(answer.request, answer.response, this.#nodes, {
-          cluster,
-          resource: proxiedResource(target.resource.resource),
-          namespace: target.namespace,
-          name: target.name,
-          path: `${target.proxied ?? '/'}${search}`,
-        })
-      }
-      case 'log': {
-        request.lasts(attributes)
-        const stored = getObject(cluster, target.resource, target.namespace, target.name)
-        const pod = cluster.read(stored) as Frozen<Pod>
-        return await answerPodLog(answer, cluster, this.#nodes, pod, request.query)
-      }
-      default:
-        throw badRequest('Upgrade request required')
-    }
-  }
-}
-
-function proxiedResource(resource: string): ProxyRequest['resource'] {
-  return resource === 'services' || resource === 'nodes' ? resource : 'pods'
 }
 
 const NO_SELECTORS = { labelSelector: undefined, fieldSelector: undefined }
-
-/** Subresources that are parts of the object itself. */
-const PARTS: ReadonlySet<string> = new Set<Part>([
-  'status',
-  'finalize',
-  'approval',
-  'ephemeralcontainers',
-  'resize',
-])
-
-function partOf({ subresource }: ResourceTarget): Part {
-  return subresource !== undefined && PARTS.has(subresource.name) ? (subresource.name as Part) : ''
-}
 
 function deletedStatus({ cluster, target }: ResourceRequest, { stored }: Outcome): string {
   const { group, resource } = target.resource

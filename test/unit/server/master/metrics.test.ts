@@ -58,6 +58,9 @@ t.test('metrics of a cluster', async t => {
   const watch = await openWatch(port, `${MAPS}?watch=true`)
   t.equal(value(await scrape(), 'apiserver_registered_watchers', watched), 1)
   t.equal(value(await scrape(), 'apiserver_longrunning_requests', { ...maps, verb: 'WATCH' }), 1)
+  const old = await openWatch(port, `${MAPS.replace('/v1/', '/v1/watch/')}/a`)
+  t.equal(value(await scrape(), 'apiserver_registered_watchers', watched), 2, 'by the old paths, too')
+  old.close()
   watch.close()
   await eventually(
     async () => value(await scrape(), 'apiserver_registered_watchers', watched) === 0,

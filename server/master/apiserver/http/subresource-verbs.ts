@@ -1,0 +1,103 @@
+/** Requests about subresources that are not a part of their object: what is done with it, or reached through it. */
+import type { Attributes } from '../access/index.ts'
+import type { Frozen } from '../json.ts'
+import type { NodeGateway } from '../nodes.ts'
+import type { Pod, Scale } from '../objects.ts'
+import {
+  bindPod,
+  evictPod,
+  getObject,
+  requestToken,
+  type ScaleChange,
+  scaleObject,
+  scaleOf,
+  type WriteContext,
+} from '../operations/index.ts'
+import { badRequest, successObject } from '../status.ts'
+import { answerProxy, type ProxyRequest } from '../streams/index.ts'
+import type { ServiceAccountTokens } from '../tokens/index.ts'
+import { readPatch, requireObject } from './body.ts'
+import { answerPodLog } from './pod-log.ts'
+import { contextOf, type ResourceRequest } from './resource-request.ts'
+
+function proxiedResource(resource: string): ProxyRequest['resource'] {
+  return resource === 'services' || resource === 'nodes' ? resource : 'pods'
+}
+
+export class SubresourceVerbs {
+  readonly #nodes: NodeGateway
+  readonly #tokens: ServiceAccountTokens
+
+  constructor(nodes: NodeGateway, tokens: ServiceAccountTokens) {
+    this.#nodes = nodes
+    this.#tokens = tokens
+  }
+
+  async #scale({ answer, cluster, target }: ResourceRequest, context: WriteContext): Promise<Scale> {
+    const { resource, namespace, name } = target
+    const { request } = answer
+    if (request.method === 'GET') {
+      return scaleOf(context, cluster.read(getObject(cluster, resource, namespace, name)))
+    }
+    const change: ScaleChange =
+      request.method === 'PUT'
+        ? { type: 'replace', body: await requireObject(request, cluster.catalog.schemas) }
+        : await readPatch(request).then(({ type, patch }) => ({ type: 'patch', patchType: type, patch }))
+    return scaleOf(context, cluster.read(await scaleObject(context, namespace, name, change)))
+  }
+
+  /**
+   * Answers one request.
+   *
+   * @param attributes what it takes to be let in
+   * @throws `StatusError`s, and errors of the store and the nodes
+   */
+  async answer(request: ResourceRequest, name: string, attributes: Attributes): Promise<void> {
+    const { answer, cluster, target } = request
+    const context = contextOf(request)
+    switch (name) {
+      case 'binding':
+        await bindPod(
+          context,
+          target.namespace,
+          target.name,
+          await requireObject(answer.request, cluster.catalog.schemas),
+        )
+        return await answer.send(201, JSON.stringify(successObject(undefined, 201)))
+      case 'eviction':
+        await evictPod(
+          context,
+          target.namespace,
+          target.name,
+          await requireObject(answer.request, cluster.catalog.schemas),
+        )
+        return await answer.send(201, JSON.stringify(successObject(undefined, 201)))
+      case 'token': {
+        const body = await requireObject(answer.request, cluster.catalog.schemas)
+        const token = await requestToken(context, target.namespace, target.name, body, this.#tokens)
+        return await answer.send(201, JSON.stringify(token))
+      }
+      case 'scale':
+        return await answer.send(200, JSON.stringify(await this.#scale(request, context)))
+      case 'proxy': {
+        request.lasts(attributes)
+        const { search } = new URL(answer.request.url ?? '', 'http://localhost')
+        return await answerProxy(answer.request, answer.response, this.#nodes, {
+          cluster,
+          resource: proxiedResource(target.resource.resource),
+          namespace: target.namespace,
+          name: target.name,
+          path: `${target.proxied ?? '/'}${search}`,
+        })
+      }
+      case 'log': {
+        request.lasts(attributes)
+        const stored = getObject(cluster, target.resource, target.namespace, target.name)
+        const pod = cluster.read(stored) as Frozen<Pod>
+        return await answerPodLog(answer, cluster, this.#nodes, pod, request.query)
+      }
+      default:
+        throw badRequest('Upgrade request required')
+    }
+  }
+}
