@@ -249,8 +249,8 @@ export class MasterUnderTest {
 
   /** What kubectl needs to find the cluster. */
   environment(config = 'admin'): Record<string, string> {
-    // Its caches go with the test.
-    return { KUBECONFIG: this.file(`${config}.kubeconfig`), HOME: this.directory }
+    // Its caches, and copies of edits that were refused, go with the test.
+    return { KUBECONFIG: this.file(`${config}.kubeconfig`), HOME: this.directory, TMPDIR: this.directory }
   }
 
   /** Runs kubectl to its end, whatever that is. */
