@@ -1,5 +1,7 @@
 /** What becomes of a job and its pods (Kubernetes "Jobs"). Pure; times are milliseconds since 1970. */
 import type { Frozen, Job } from '../apiserver/index.ts'
+import { parseIndexes } from './job-indexes.ts'
+import { failureVerdict, successReason } from './job-policies.ts'
 import { isActive, type OwnedPod } from './owned-pods.ts'
 
 /** Holds an ended pod until it is in the counts of its job. */
@@ -19,6 +21,10 @@ export interface Counts {
   readonly failedIndexes: ReadonlySet<number>
   /** Uids that these counts contain and whose pods still hold the finalizer. */
   readonly uncounted: { readonly succeeded: readonly string[]; readonly failed: readonly string[] }
+  /** Uids of failed pods that count for nothing and still hold the finalizer. */
+  readonly ignored: readonly string[]
+  /** Why a failure ends the job; undefined when none does. */
+  readonly fatal: string | undefined
 }
 
 export interface Ending {
@@ -50,35 +56,6 @@ export interface JobPlan {
   readonly lookAt: number | undefined
 }
 
-/** `0-2,5` as numbers. */
-export function parseIndexes(text: string | undefined): Set<number> {
-  const indexes = new Set<number>()
-  for (const part of (text ?? '').split(',').filter(each => each !== '')) {
-    const [first = 0, last = first] = part.split('-').map(Number)
-    for (let index = first; index <= last; index += 1) indexes.add(index)
-  }
-  return indexes
-}
-
-/** Numbers as `0-2,5`. */
-export function formatIndexes(indexes: ReadonlySet<number>): string {
-  const parts: string[] = []
-  const sorted = [...indexes].toSorted((a, b) => a - b)
-  for (let at = 0; at < sorted.length; ) {
-    let end = at
-    while (sorted[end + 1] === (sorted[end] ?? 0) + 1) end += 1
-    parts.push(
-      end === at
-        ? `${sorted[at]}`
-        : end === at + 1
-          ? `${sorted[at]},${sorted[end]}`
-          : `${sorted[at]}-${sorted[end]}`,
-    )
-    at = end + 1
-  }
-  return parts.join(',')
-}
-
 function holds(pod: OwnedPod): boolean {
   return pod.finalizers.includes(TRACKING_FINALIZER)
 }
@@ -88,13 +65,15 @@ function hasFailed({ phase, ended }: OwnedPod): boolean {
 }
 
 /** Takes what has ended into the counts; a pod counts once, however often this is asked. */
-export function countPods({ spec, status }: Frozen<Job>, pods: readonly OwnedPod[]): Counts {
+export function countPods(job: Frozen<Job>, pods: readonly OwnedPod[]): Counts {
+  const { spec, status } = job
   const before = status?.uncountedTerminatedPods ?? {}
   const held = new Set(pods.filter(holds).map(({ uid }) => uid))
   const known = new Set([...(before.succeeded ?? []), ...(before.failed ?? [])])
   const fresh = pods.filter(pod => holds(pod) && !known.has(pod.uid))
   const succeeded = fresh.filter(({ phase }) => phase === 'Succeeded')
-  const failed = fresh.filter(hasFailed)
+  const verdicts = fresh.filter(hasFailed).map(pod => ({ pod, ...failureVerdict(job, pod) }))
+  const failed = verdicts.filter(({ action }) => action !== 'Ignore')
   const indexes = parseIndexes(status?.completedIndexes)
   // A task that is done twice is done once.
   const done = succeeded.filter(({ index }) => {
@@ -105,8 +84,9 @@ export function countPods({ spec, status }: Frozen<Job>, pods: readonly OwnedPod
   })
   const failedIndexes = parseIndexes(status?.failedIndexes)
   const { backoffLimitPerIndex: limit } = spec
-  for (const { index, earlierFailures } of failed) {
-    if (limit !== undefined && index !== undefined && earlierFailures >= limit) failedIndexes.add(index)
+  for (const { pod, action } of failed) {
+    if (limit === undefined || pod.index === undefined) continue
+    if (action === 'FailIndex' || pod.earlierFailures >= limit) failedIndexes.add(pod.index)
   }
   const still = (uids: readonly string[] | undefined) => (uids ?? []).filter(uid => held.has(uid))
   return {
@@ -116,8 +96,10 @@ export function countPods({ spec, status }: Frozen<Job>, pods: readonly OwnedPod
     failedIndexes,
     uncounted: {
       succeeded: [...still(before.succeeded), ...succeeded.map(({ uid }) => uid)],
-      failed: [...still(before.failed), ...failed.map(({ uid }) => uid)],
+      failed: [...still(before.failed), ...failed.map(({ pod }) => pod.uid)],
     },
+    ignored: verdicts.filter(({ action }) => action === 'Ignore').map(({ pod }) => pod.uid),
+    fatal: verdicts.find(({ action }) => action === 'FailJob')?.message,
   }
 }
 
@@ -151,6 +133,9 @@ function endingOf(
     const message = 'Reached expected number of succeeded pods'
     return { type: 'Complete', reason: 'CompletionsReached', message }
   }
+  const success = successReason(job, counts.indexes)
+  if (success !== undefined) return { type: 'Complete', reason: 'SuccessPolicy', message: success }
+  if (counts.fatal !== undefined) return { type: 'Failed', reason: 'PodFailurePolicy', message: counts.fatal }
   const byTask = endingByTask(job, counts)
   if (byTask !== undefined) return byTask
   const restarts =
@@ -169,20 +154,23 @@ function endingOf(
 
 /** Tasks that nobody does, that are not done and have not failed for good; and when the next one may be tried again. */
 function openTasks(
-  { spec }: Frozen<Job>,
+  job: Frozen<Job>,
   pods: readonly OwnedPod[],
   { indexes, failedIndexes }: Counts,
   most: number,
   now: number,
   lastFailure: LastFailure,
 ): { readonly tasks: Task[]; readonly next: number | undefined } {
+  const { spec } = job
   const counted = spec.backoffLimitPerIndex !== undefined
   const taken = new Set<number | undefined>()
   const failures = new Map<number, number>()
   for (const pod of pods) {
     if (isActive(pod)) taken.add(pod.index)
-    else if (counted && pod.index !== undefined && hasFailed(pod))
-      failures.set(pod.index, Math.max(failures.get(pod.index) ?? 0, pod.earlierFailures + 1))
+    else if (counted && pod.index !== undefined && hasFailed(pod)) {
+      const more = failureVerdict(job, pod).action === 'Ignore' ? 0 : 1
+      failures.set(pod.index, Math.max(failures.get(pod.index) ?? 0, pod.earlierFailures + more))
+    }
   }
   const tasks: Task[] = []
   let next: number | undefined

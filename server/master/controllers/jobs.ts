@@ -15,11 +15,11 @@ import {
 import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { positive } from './counts.ts'
+import { formatIndexes } from './job-indexes.ts'
 import {
   type Counts,
   countPods,
   type Ending,
-  formatIndexes,
   type JobPlan,
   planJob,
   type Task,
@@ -125,7 +125,8 @@ export class JobController implements Controller {
     const plan = planJob(started, pods, counts, now, index => this.#failures.get(uid)?.get(index))
     // The counts first: a pod whose finalizer is gone can no longer be counted.
     await this.#writeCounts(started, counts, plan, now)
-    const counted = new Set([...counts.uncounted.succeeded, ...counts.uncounted.failed])
+    const { uncounted, ignored } = counts
+    const counted = new Set([...uncounted.succeeded, ...uncounted.failed, ...ignored])
     for (const pod of this.#heldBy(target)) if (counted.has(pod.uid)) await this.#release(pod)
     await Promise.all(plan.remove.map(pod => this.#remove(pod, target)))
     await Promise.all(plan.create.map(task => this.#changes.create(started, () => podDraft(started, task))))

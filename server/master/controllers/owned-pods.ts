@@ -19,6 +19,9 @@ export interface OwnedPod extends ObjectName {
   readonly finalizers: readonly string[]
   /** Which of an indexed job's tasks it does; undefined for others. */
   readonly index: number | undefined
+  /** Of a pod that failed: how its containers ended, and what is said about it. */
+  readonly exits: readonly { readonly container: string; readonly code: number }[]
+  readonly conditions: readonly { readonly type: string; readonly status: string }[]
   /** How often the task had failed before this pod; 0 for others. */
   readonly earlierFailures: number
   /** Uid of the controller that has it. */
@@ -42,6 +45,22 @@ function onlyNode({ affinity }: Frozen<Pod>['spec']): string {
   return field?.operator === 'In' ? (field.values?.[0] ?? '') : ''
 }
 
+function endOf({
+  phase,
+  containerStatuses = [],
+  initContainerStatuses = [],
+  conditions = [],
+}: Frozen<Pod>['status']): Pick<OwnedPod, 'exits' | 'conditions'> {
+  // Nobody asks about others, and there are very many of them.
+  if (phase !== 'Failed') return { exits: [], conditions: [] }
+  return {
+    exits: [...initContainerStatuses, ...containerStatuses].flatMap(({ name, state }) =>
+      state?.terminated === undefined ? [] : [{ container: name, code: state.terminated.exitCode ?? 0 }],
+    ),
+    conditions: conditions.map(({ type, status }) => ({ type, status })),
+  }
+}
+
 function reduced({ metadata, spec, status }: Frozen<Pod>, owner: string): OwnedPod {
   const ready = status.conditions?.find(({ type }) => type === 'Ready')
   const index = metadata.annotations?.[INDEX_ANNOTATION]
@@ -61,6 +80,7 @@ function reduced({ metadata, spec, status }: Frozen<Pod>, owner: string): OwnedP
     restarts: (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0),
     finalizers: metadata.finalizers ?? [],
     index: index === undefined ? undefined : Number(index),
+    ...endOf(status),
     earlierFailures: Number(metadata.annotations?.[INDEX_FAILURES_ANNOTATION] ?? 0) || 0,
     owner,
   }

@@ -183,6 +183,38 @@ t.test('workloads on hosts', { skip, timeout: 280_000 }, async t => {
     await kubectl('delete', 'job', 'parts')
   })
 
+  await t.test('jobs that say what failures and successes mean', async t => {
+    const job = (name: string, command: string, spec: object) => ({
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { name },
+      spec: {
+        ...{ completions: 3, parallelism: 3, completionMode: 'Indexed', ...spec },
+        template: {
+          spec: {
+            restartPolicy: 'Never',
+            terminationGracePeriodSeconds: 0,
+            containers: [{ name: 'main', image: 'drover/busybox:1', command: ['sh', '-c', command] }],
+          },
+        },
+      },
+    })
+    const onExitCodes = { operator: 'In', values: [42] }
+    await apply(
+      job('hopeless', 'exit 42', { podFailurePolicy: { rules: [{ action: 'FailJob', onExitCodes }] } }),
+      job('led', 'test "$JOB_COMPLETION_INDEX" = 0 || sleep 1000', {
+        successPolicy: { rules: [{ succeededIndexes: '0' }] },
+      }),
+    )
+    await kubectl('wait', '--for=condition=Failed', 'job/hopeless', '--timeout=40s')
+    await kubectl('wait', '--for=condition=Complete', 'job/led', '--timeout=40s')
+    const reason = (name: string) =>
+      kubectl('get', 'job', name, '-o', 'jsonpath={.status.conditions[*].reason}')
+    t.match(await reason('hopeless'), 'PodFailurePolicy')
+    t.match(await reason('led'), 'SuccessPolicy')
+    await kubectl('delete', 'job', 'hopeless', 'led')
+  })
+
   await t.test('a stateful set: names, order, rolled and back', async t => {
     await apply(workload('StatefulSet', 'db', { replicas: 2, serviceName: 'db' }))
     await rolled('statefulset/db')

@@ -52,6 +52,13 @@ function validateJobSpec(spec: JobSpec, field: string): FieldProblem[] {
       invalid('spec.backoffLimitPerIndex', spec.backoffLimitPerIndex, 'requires indexed completion mode'),
     )
   }
+  if (spec.podFailurePolicy !== undefined && spec.template.spec?.restartPolicy !== 'Never') {
+    const { restartPolicy } = spec.template.spec ?? {}
+    const why = "only 'Never' is supported when podFailurePolicy is specified"
+    problems.push(invalid('spec.template.spec.restartPolicy', restartPolicy ?? null, why))
+  }
+  if (spec.successPolicy !== undefined && spec.completionMode !== 'Indexed')
+    problems.push(invalid('spec.successPolicy', spec.successPolicy, 'requires indexed completion mode'))
   if (spec.maxFailedIndexes !== undefined && spec.backoffLimitPerIndex === undefined) {
     problems.push(required('spec.backoffLimitPerIndex', 'when maxFailedIndexes is specified'))
   }

@@ -18,12 +18,14 @@ function job(spec: object = {}, status: object = {}): Frozen<Job> {
   } as unknown as Frozen<Job>
 }
 
-function pod(index: number, phase: string, earlierFailures = 0): OwnedPod {
+function pod(index: number, phase: string, earlierFailures = 0, exitCode = 1): OwnedPod {
   const finalizers = [TRACKING_FINALIZER]
   const facts = { labels: {}, nodeName: 'n', destination: 'n', created: 0, deleting: false, ended: false }
   const counted = { readySince: undefined, restarts: 0, owner: 'u', finalizers, index, earlierFailures }
+  const exits = phase === 'Failed' ? [{ container: 'main', code: exitCode }] : []
+  const conditions = exitCode === 143 ? [{ type: 'DisruptionTarget', status: 'True' }] : []
   const name = `parts-${index}-${earlierFailures}`
-  return { namespace: 'd', name, uid: name, phase, ...facts, ...counted }
+  return { namespace: 'd', name, uid: name, phase, ...facts, ...counted, exits, conditions }
 }
 
 function plan(of: Frozen<Job>, pods: readonly OwnedPod[], failures: Readonly<Record<number, number>> = {}) {
@@ -64,4 +66,44 @@ t.test('too many of them end it at once', async t => {
     [1],
   )
   t.equal(plan(job({ maxFailedIndexes: 1 }), pods).ending, undefined)
+})
+
+t.test('what a job says about failures', async t => {
+  const podFailurePolicy = {
+    rules: [
+      { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget' }] },
+      { action: 'FailJob', onExitCodes: { containerName: 'main', operator: 'In', values: [42] } },
+      { action: 'FailIndex', onExitCodes: { operator: 'NotIn', values: [1, 143] } },
+    ],
+  }
+  const failing = (code: number) =>
+    plan(job({ podFailurePolicy }), [pod(0, 'Failed', 0, code), pod(1, 'Running')])
+  t.match(failing(1), { counts: { failed: 1, ignored: [] }, ending: undefined })
+  const ignored = failing(143)
+  t.match(ignored.counts, { failed: 0, ignored: ['parts-0-0'], uncounted: { failed: [] } })
+  t.same(ignored.create, [{ index: 0, failures: 0 }], 'as if it had never been')
+  t.match(failing(42).ending, {
+    type: 'Failed',
+    reason: 'PodFailurePolicy',
+    message: 'Container main for pod d/parts-0-0 failed with exit code 42 matching FailJob rule at index 1',
+  })
+  t.strictSame([...failing(7).counts.failedIndexes], [0], 'never again')
+})
+
+t.test('what a job says about enough', async t => {
+  const enough = (rules: object[], pods: readonly OwnedPod[]) =>
+    plan(job({ completions: 5, successPolicy: { rules } }), pods)
+  const leader = [pod(0, 'Succeeded'), pod(1, 'Running')]
+  const done = enough([{ succeededIndexes: '0' }], leader)
+  t.match(done.ending, { type: 'Complete', reason: 'SuccessPolicy', message: 'Matched rules at index 0' })
+  t.strictSame(
+    done.remove.map(({ index }) => index),
+    [1],
+    'the others are not needed',
+  )
+  t.equal(enough([{ succeededIndexes: '0-1' }], leader).ending, undefined)
+  t.match(enough([{ succeededIndexes: '2-4' }, { succeededCount: 1 }], leader).ending, {
+    reason: 'SuccessPolicy',
+  })
+  t.match(enough([{ succeededIndexes: '0-3', succeededCount: 1 }], leader).ending, { type: 'Complete' })
 })

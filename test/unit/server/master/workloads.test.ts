@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { Deployment, Frozen, ReplicaSet } from '../../../../server/master/apiserver/index.ts'
 import { planScaling } from '../../../../server/master/controllers/deployment-plan.ts'
-import { formatIndexes, parseIndexes } from '../../../../server/master/controllers/job-plan.ts'
+import { formatIndexes, parseIndexes } from '../../../../server/master/controllers/job-indexes.ts'
 import { ManualClock } from './manual-clock.ts'
 import { runPods } from './running-pods.ts'
 import { eventually, node, pod, temporaryMaster } from './temporary-master.ts'
