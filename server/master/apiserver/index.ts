@@ -66,7 +66,13 @@ export {
 export { apiServerErrors } from './errors.ts'
 export { ApiServer, type ServiceAccountOptions } from './http/index.ts'
 export type { Frozen, JsonObject, JsonValue } from './json.ts'
-export { type CronSchedule, isOver, KUBERNETES_SERVICE_ADDRESS, parseCronSchedule } from './kinds/index.ts'
+export {
+  type CronSchedule,
+  disruptionTarget,
+  isOver,
+  KUBERNETES_SERVICE_ADDRESS,
+  parseCronSchedule,
+} from './kinds/index.ts'
 export type { ContainerLogRequest, LogOptions, NodeGateway } from './nodes.ts'
 export type * from './objects.ts'
 export { formatTime, quantityValue } from './schema/index.ts'

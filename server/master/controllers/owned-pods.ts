@@ -45,14 +45,12 @@ function onlyNode({ affinity }: Frozen<Pod>['spec']): string {
   return field?.operator === 'In' ? (field.values?.[0] ?? '') : ''
 }
 
-function endOf({
-  phase,
-  containerStatuses = [],
-  initContainerStatuses = [],
-  conditions = [],
-}: Frozen<Pod>['status']): Pick<OwnedPod, 'exits' | 'conditions'> {
+function endOf(
+  { deletionTimestamp }: Frozen<Pod>['metadata'],
+  { phase, containerStatuses = [], initContainerStatuses = [], conditions = [] }: Frozen<Pod>['status'],
+): Pick<OwnedPod, 'exits' | 'conditions'> {
   // Nobody asks about others, and there are very many of them.
-  if (phase !== 'Failed') return { exits: [], conditions: [] }
+  if (phase !== 'Failed' && deletionTimestamp === undefined) return { exits: [], conditions: [] }
   return {
     exits: [...initContainerStatuses, ...containerStatuses].flatMap(({ name, state }) =>
       state?.terminated === undefined ? [] : [{ container: name, code: state.terminated.exitCode ?? 0 }],
@@ -80,7 +78,7 @@ function reduced({ metadata, spec, status }: Frozen<Pod>, owner: string): OwnedP
     restarts: (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0),
     finalizers: metadata.finalizers ?? [],
     index: index === undefined ? undefined : Number(index),
-    ...endOf(status),
+    ...endOf(metadata, status),
     earlierFailures: Number(metadata.annotations?.[INDEX_FAILURES_ANNOTATION] ?? 0) || 0,
     owner,
   }

@@ -3,6 +3,7 @@
  * Evictions"): pods of a lost host are then made anew elsewhere by whoever owns them.
  */
 import {
+  disruptionTarget,
   type EventRecorder,
   type Frozen,
   NODES,
@@ -123,6 +124,15 @@ export class TaintEvictionController implements Controller {
       message: `Marking for deletion Pod ${target.namespace}/${target.name}`,
     })
     const { uid = '' } = pod.metadata
+    const why = 'Taint manager: deleting due to NoExecute taint'
+    const condition = disruptionTarget('DeletionByTaintManager', why, now)
+    await unlessAbsent(() =>
+      client.patch(PODS, target, {
+        type: 'strategic',
+        part: 'status',
+        body: { metadata: { uid }, status: { conditions: [condition] } },
+      }),
+    )
     await unlessAbsent(() => client.delete(PODS, target, { preconditions: { uid } }))
   }
 }

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { type Clock, explainError, type Logger } from '../../../kit/index.ts'
 import {
   type ClusterClient,
+  disruptionTarget,
   type EventRecorder,
   type Frozen,
   formatTime,
@@ -401,6 +402,10 @@ export class Scheduler {
         reason: 'Preempted',
         message: `Preempted by pod ${uid} on node ${node.name}`,
       })
+      const why = `${SCHEDULER_NAME}: preempting to accommodate a higher priority pod`
+      const condition = disruptionTarget('PreemptionByScheduler', why, this.#options.clock.now())
+      const marked: JsonValue = { status: { conditions: [condition] } }
+      await unlessGone(() => client.patch(PODS, victim, { type: 'strategic', part: 'status', body: marked }))
       await unlessGone(() => client.delete(PODS, victim, { preconditions: { uid: victim.uid } }))
     }
   }

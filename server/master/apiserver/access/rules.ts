@@ -122,6 +122,7 @@ const RULES = new Map<string, readonly Rule[]>([
     [
       { verbs: READ, resources: ['/nodes', '/pods'] },
       { verbs: ['delete'], resources: ['/pods'] },
+      { verbs: ['patch'], resources: ['/pods/status'] },
       RECORD_EVENTS,
     ],
   ],

@@ -21,7 +21,7 @@ export {
 } from './networking.ts'
 export type { ObjectPart } from './object-part.ts'
 export * as plain from './plain.ts'
-export { isOver, podStrategy } from './pods.ts'
+export { disruptionTarget, isOver, podStrategy } from './pods.ts'
 export {
   disruptionBudgetStrategy,
   limitRangeStrategy,

@@ -1,8 +1,9 @@
 /** Pods: what they start with, which fields selectors may name, how they are deleted. */
 import { isMirror } from '../../../../protocol/kubernetes/index.ts'
 import type { Frozen } from '../json.ts'
-import type { Container, DeleteOptions, Pod, PodSpec } from '../objects.ts'
+import type { Condition, Container, DeleteOptions, Pod, PodSpec } from '../objects.ts'
 import { podPrinter } from '../printing/index.ts'
+import { formatTime } from '../schema/index.ts'
 import { ephemeralContainersPart } from './ephemeral-containers.ts'
 import { validatePodUpdate } from './pod-updates.ts'
 import { validatePod } from './pod-validation.ts'
@@ -55,6 +56,19 @@ export function completePodSpec(spec: PodSpec, use: 'pod' | 'template'): void {
 /** Whether everything that a pod was for has ended. */
 export function isOver({ status }: Frozen<Pod>): boolean {
   return status?.phase === 'Succeeded' || status?.phase === 'Failed'
+}
+
+/**
+ * The condition that says that a pod does not end by itself: jobs count such ends as they are told to.
+ *
+ * @param now milliseconds since 1970
+ */
+export function disruptionTarget(
+  reason: string,
+  message: string,
+  now: number,
+): Required<Pick<Condition, 'type' | 'status' | 'reason' | 'message' | 'lastTransitionTime'>> {
+  return { type: 'DisruptionTarget', status: 'True', reason, message, lastTransitionTime: formatTime(now) }
 }
 
 function gracePeriod(pod: Frozen<Pod>, options: DeleteOptions): number {

@@ -1,6 +1,7 @@
 /** Evicting pods: a delete that disruption budgets may refuse (Kubernetes "API-initiated Eviction"). */
 import { storeKey } from '../cluster/index.ts'
 import { cloneJson, type Frozen, type JsonObject, type JsonValue } from '../json.ts'
+import { disruptionTarget } from '../kinds/index.ts'
 import type { DeleteOptions, Pod, PodDisruptionBudget } from '../objects.ts'
 import { formatTime } from '../schema/index.ts'
 import { selectorMatches } from '../selection/index.ts'
@@ -107,7 +108,30 @@ export async function evictPod(
   // Another pod of this name is another eviction.
   const { uid = '' } = pod.metadata
   const preconditions = { uid, ...deleteOptions.preconditions }
+  // Who knows the version that is to go means that one as it is.
+  if (!dryRun && preconditions.resourceVersion === undefined && pod.metadata.deletionTimestamp === undefined)
+    await markEvicted(context, namespace, pod)
   return await deleteObject(context, namespace, name, { ...deleteOptions, preconditions })
+}
+
+/** Says on the pod why it goes. */
+async function markEvicted(
+  context: WriteContext,
+  namespace: string,
+  { metadata }: Frozen<Pod>,
+): Promise<void> {
+  const condition = disruptionTarget(
+    'EvictionByEvictionAPI',
+    'Eviction API: evicting',
+    context.cluster.clock.now(),
+  )
+  await modifyObject({ ...context, tracking: undefined }, namespace, metadata.name, current => {
+    if (current.metadata.uid !== metadata.uid) return { type: 'keep' }
+    const next = cloneJson(current as unknown as JsonValue) as unknown as Pod
+    const others = (next.status.conditions ?? []).filter(({ type }) => type !== condition.type)
+    next.status.conditions = [...others, condition]
+    return { type: 'write', object: next }
+  })
 }
 
 function budgetsOf({ cluster }: WriteContext, namespace: string, { metadata }: Frozen<Pod>): Budget[] {

@@ -9,6 +9,8 @@ const BUDGETS = '/apis/policy/v1/namespaces/default/poddisruptionbudgets'
 const PODS = '/api/v1/namespaces/default/pods'
 const MERGE = { 'content-type': 'application/merge-patch+json' }
 
+const isDisruption = ({ type }: { readonly type: string }) => type === 'DisruptionTarget'
+
 t.test('evictions', async t => {
   const master = await temporaryMaster(t)
   const { ask } = master
@@ -94,6 +96,14 @@ t.test('evictions', async t => {
     await ask(PODS, { method: 'POST', body: pod('free') })
     t.equal((await evict('free')).status, 201)
     t.equal((await evict('absent')).status, 404)
+    const held = { ...pod('held'), metadata: { name: 'held', finalizers: ['example.com/held'] } }
+    await ask(PODS, { method: 'POST', body: held })
+    t.equal((await evict('held', { deleteOptions: { dryRun: ['All'] } })).status, 201)
+    t.notOk((await ask(`${PODS}/held`)).body.status.conditions?.some(isDisruption))
+    t.equal((await evict('held')).status, 201)
+    const { metadata, status } = (await ask(`${PODS}/held`)).body
+    t.ok(metadata.deletionTimestamp)
+    t.match(status.conditions.filter(isDisruption), [{ status: 'True', reason: 'EvictionByEvictionAPI' }])
     await ask(BUDGETS, {
       method: 'POST',
       body: { metadata: { name: 'second' }, spec: { minAvailable: 1, ...app('web') } },

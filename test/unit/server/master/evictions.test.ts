@@ -64,6 +64,9 @@ t.test('pods leave a lost node when their patience ends', async t => {
   clock.advance(11_000)
   await eventually(async () => await isLeaving('hasty'), 'the hasty one leaves')
   t.notOk(await isLeaving('patient'))
+  t.match((await ask(`${PODS}/hasty`)).body.status.conditions, [
+    { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByTaintManager' },
+  ])
   await renew('n1', 'n2')
   for (let seconds = 0; seconds < 300; seconds += 20) {
     clock.advance(20_000)

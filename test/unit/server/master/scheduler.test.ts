@@ -137,6 +137,8 @@ t.test('a more important pod makes room', async t => {
     'the less important one is asked to end',
   )
   t.equal((await ask(`${PODS}/high`)).body.status.nominatedNodeName, 'n1')
+  const { conditions } = (await ask(`${PODS}/low`)).body.status
+  t.ok(conditions.some(({ reason }: { reason?: string }) => reason === 'PreemptionByScheduler'))
   // The room is not for whoever comes first.
   await create(pod('other', requests('1500m')))
   await ask(`${PODS}/low`, { method: 'DELETE', body: { gracePeriodSeconds: 0 } })
