@@ -1,6 +1,6 @@
 /**
- * 1,000 endpoint changes, 20 reloads and 5 renewed certificates under load: failed requests, and p99 beside quiet times in between, so
- * that what else the machine does hits both alike.
+ * 1,000 endpoint changes, 20 reloads and 5 renewed certificates during a minute of load: failed requests, and p99 beside quiet times in
+ * between, so that what else the machine does hits both alike. The load takes all of the processor there is, so every change is felt.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import path from 'node:path'
@@ -21,8 +21,10 @@ const CHANGES = 1000
 const RELOAD_EVERY = 50
 const RENEWAL_EVERY = 200
 /** Seconds of a turn, quiet and busy, and how many of each. */
-const SECONDS = 2
+const SECONDS = 12
 const TURNS = 5
+/** Milliseconds between two changes; the last one is before the end of the load. */
+const INTERVAL = (SECONDS * 1000 * 0.97) / (CHANGES / TURNS)
 
 const median = (values: readonly number[]) =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
@@ -80,9 +82,10 @@ await haproxy.apply(present)
 const ways: Record<string, number> = { commands: 0, reload: 0, nothing: 0, start: 0 }
 const times: number[] = []
 
-/** The changes of one turn. */
+/** The changes of one turn, evenly. */
 async function changes(turn: number): Promise<void> {
   const first = (turn * CHANGES) / TURNS
+  const begun = performance.now()
   for (let change = first + 1; change <= first + CHANGES / TURNS; change += 1) {
     const next = after(change, present.backends[0]?.slots)
     const begin = performance.now()
@@ -90,7 +93,7 @@ async function changes(turn: number): Promise<void> {
     if (how === 'commands') times.push(performance.now() - begin)
     ways[how] = (ways[how] ?? 0) + 1
     present = next
-    await sleep(5)
+    await sleep(Math.max(0, begun + (change - first) * INTERVAL - performance.now()))
   }
 }
 
