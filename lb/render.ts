@@ -61,6 +61,17 @@ function requireProtocol(protocol: string): string {
   throw lbErrors.InvalidModel({ object: `protocol ${protocol.slice(0, 40)}`, expected: 'h2 or http/1.1' })
 }
 
+/** Every path begins with a slash. */
+function asksPath({ path }: RoutingRule): boolean {
+  return path !== undefined && !(path.kind === 'prefix' && path.value === '/')
+}
+
+/** Whether the name is looked at more than once, so that it is worth keeping; a user's own lines may look at it, too. */
+function keepsHost({ rules, hostMap, mode, custom = [] }: Frontend): boolean {
+  const asking = rules.filter(({ host }) => host !== undefined).length
+  return mode === 'http' && (hostMap !== undefined || asking > 1 || (asking === 1 && custom.length > 0))
+}
+
 /** Values reach the file through `word`, `format`, `name`, `number`, `address`, `alpn`, `line`, `appended`, `hostName` and `serverOf` alone; a test looks. */
 const helpers = {
   word: quoted,
@@ -77,9 +88,10 @@ const helpers = {
   lower: (value: string) => value.toLowerCase(),
   method: (kind: HostMatch['kind']) => METHODS[kind],
   equal: (left: unknown, right: unknown) => left === right,
-  conditional: ({ host, path }: RoutingRule) => host !== undefined || path !== undefined,
-  readsHost: ({ rules, hostMap, mode }: Frontend) =>
-    mode === 'http' && (hostMap !== undefined || rules.some(({ host }) => host !== undefined)),
+  conditional: (rule: RoutingRule) => rule.host !== undefined || asksPath(rule),
+  asksPath,
+  keepsHost,
+  hasHost: (frontend: Frontend) => frontend.mode !== 'http' || keepsHost(frontend),
   hostName: (host: string) => {
     if (/^[A-Za-z0-9_.-]{1,253}$/.test(host)) return host
     throw lbErrors.InvalidModel({
