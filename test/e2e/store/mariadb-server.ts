@@ -1,7 +1,7 @@
 /** A MariaDB server of its own, on a free port and a temporary directory. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -66,11 +66,13 @@ export class MariadbServer {
       await server.kill()
       await rm(directory, { recursive: true, force: true })
     })
+    await mkdir(server.#temporary)
     await runCommand(
       'mariadb-install-db',
       [
         '--no-defaults',
         `--datadir=${server.#data}`,
+        `--tmpdir=${server.#temporary}`,
         '--user=root',
         '--auth-root-authentication-method=normal',
         '--skip-test-db',
@@ -90,6 +92,11 @@ export class MariadbServer {
     return path.join(this.#directory, 'data')
   }
 
+  /** Its own: names there are made of process ids, which are the same in different namespaces. */
+  get #temporary(): string {
+    return path.join(this.#directory, 'tmp')
+  }
+
   /** Starts it again on the same data. */
   async resume(options: readonly string[] = []): Promise<void> {
     const child = spawn(
@@ -98,6 +105,7 @@ export class MariadbServer {
         '--no-defaults',
         '--user=root',
         `--datadir=${this.#data}`,
+        `--tmpdir=${this.#temporary}`,
         `--socket=${path.join(this.#directory, 's')}`,
         `--pid-file=${path.join(this.#directory, 'pid')}`,
         `--port=${this.#port}`,
