@@ -1,6 +1,4 @@
-export { udpBalancerRules } from './rules.ts'
 export {
-  type Measured,
   measureUdpPorts,
   removeUdpBalancer,
   serveUdpPorts,

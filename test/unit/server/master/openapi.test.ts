@@ -44,7 +44,7 @@ const UNDESCRIBED =
 
 /** Deprecated, of groups without anything generally available, and of machines that have no files of such logs. */
 const UNSERVED =
-  /(\/componentstatuses(\/\{name\})?|\}\/bindings|\/resize| \/logs\/.*|\/(internal\.apiserver|storagemigration)\.k8s\.io\/)$/
+  /(\/componentstatuses(\/\{name\})?|\}\/bindings| \/logs\/.*|\/(internal\.apiserver|storagemigration)\.k8s\.io\/)$/
 
 function said(swagger: Swagger, place: string, method: string) {
   const item = swagger.paths[place]
