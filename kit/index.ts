@@ -48,7 +48,15 @@ export {
   parseIpv4Block,
   requireIpv4Block,
 } from './ipv4.ts'
-export { parseIpv6 } from './ipv6.ts'
+export {
+  blockWithIpv6Prefix,
+  formatIpv6,
+  type Ipv6Prefix,
+  parseIpv6,
+  parseIpv6Prefix,
+  requireIpv6Prefix,
+  withIpv6Prefix,
+} from './ipv6.ts'
 export { KeyedLock } from './keyed-lock.ts'
 export { readLines } from './lines.ts'
 export { createLogger, type Logger, type LogLevel } from './log.ts'

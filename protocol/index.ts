@@ -83,6 +83,7 @@ export {
 } from './metadata-model.ts'
 export {
   type FlatOptions,
+  ipv6Problem,
   missingOption,
   NETWORK_KINDS,
   type NetworkChoice,

@@ -1,5 +1,5 @@
 /** Which network the containers of a cluster have: what users choose, servers keep and agents build. */
-import { type Static, Type, validatorOf } from '../kit/index.ts'
+import { parseIpv6Prefix, type Static, Type, validatorOf } from '../kit/index.ts'
 
 const text = (maximum: number) => Type.String({ minLength: 1, maxLength: maximum })
 const address = text(45)
@@ -60,6 +60,11 @@ export const networkOptionsSchema = Type.Object(
   {
     /** MTU of the hosts' network, in bytes; read from each host's uplink when absent. */
     mtu: Type.Optional(Type.Integer({ minimum: 576, maximum: 65_535 })),
+    /**
+     * Gives every container an IPv6 address too: these 96 bits, followed by its IPv4 address. For the kinds `bridge`, `vxlan`
+     * and `ipsec`; packets between hosts stay IPv4 on the outside.
+     */
+    ipv6Prefix: Type.Optional(text(43)),
     /** How hosts prove to each other who they are. */
     ipsec: Type.Optional(
       Type.Object(
@@ -100,6 +105,17 @@ const NEEDS_OPTIONS: Partial<Record<NetworkKind, keyof NetworkOptions>> = {
   routed: 'routed',
   flat: 'flat',
   external: 'external',
+}
+
+const DUAL_STACK_KINDS: ReadonlySet<NetworkKind> = new Set(['bridge', 'vxlan', 'ipsec'])
+
+/** Why a network of this kind cannot have that `ipv6Prefix`; undefined when it can, or has none. */
+export function ipv6Problem(kind: NetworkKind, { ipv6Prefix }: NetworkOptions): string | undefined {
+  if (ipv6Prefix === undefined) return undefined
+  if (!DUAL_STACK_KINDS.has(kind)) return `a network of kind ${kind} has no IPv6 addresses of ours`
+  return parseIpv6Prefix(ipv6Prefix) === undefined
+    ? 'must be a unicast prefix of 96 bits such as fd42::/96'
+    : undefined
 }
 
 /** What is missing for a network of this kind; undefined when nothing is. */

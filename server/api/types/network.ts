@@ -1,5 +1,6 @@
 /** The network of a cluster: its kind, options and policies. */
 import {
+  ipv6Problem,
   missingOption,
   NETWORK_KINDS,
   type NetworkKind,
@@ -40,6 +41,10 @@ function changedNetwork(network: Network, input: Record<string, unknown>): Netwo
       object: `network of kind ${kind}`,
       expected: `options.${missing}`,
     })
+  }
+  const problem = ipv6Problem(kind, options)
+  if (problem !== undefined) {
+    throw apiErrors.InvalidFormat({ field: 'options.ipv6Prefix', object: 'ipv6Prefix', message: problem })
   }
   const { hostPorts = network.hostPorts, defaultPolicyAction = network.defaultPolicyAction } =
     input as Partial<Pick<Network, 'hostPorts' | 'defaultPolicyAction'>>
