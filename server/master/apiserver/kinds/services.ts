@@ -7,6 +7,7 @@ import type { Service, ServicePort } from '../objects.ts'
 import { servicePrinter } from '../printing/index.ts'
 import { duplicate, type FieldProblem, forbiddenField, invalid, notSupported, required } from '../problems.ts'
 import { wantsClusterIp, wantsHealthCheckPort, wantsNodePorts } from './service-addresses.ts'
+import { completeFamilies, keepFamilies, validateFamilies } from './service-families.ts'
 import { defineStrategy, selectableFields } from './strategy.ts'
 
 const HIGHEST_PORT = 65_535
@@ -19,9 +20,8 @@ function complete(service: Service): void {
   if (spec.type === 'ExternalName') return
   if (spec.clusterIP !== undefined && spec.clusterIPs === undefined) spec.clusterIPs = [spec.clusterIP]
   if (spec.clusterIP === undefined && spec.clusterIPs?.[0] !== undefined) spec.clusterIP = spec.clusterIPs[0]
+  completeFamilies(service)
   spec.internalTrafficPolicy ??= 'Cluster'
-  spec.ipFamilies ??= ['IPv4']
-  spec.ipFamilyPolicy ??= 'SingleStack'
   if (spec.sessionAffinity === 'ClientIP') {
     spec.sessionAffinityConfig ??= { clientIP: { timeoutSeconds: DEFAULT_AFFINITY_SECONDS } }
   }
@@ -73,7 +73,7 @@ function validatePorts(service: Service): FieldProblem[] {
 function validate(service: Service): FieldProblem[] {
   const { spec } = service
   const problems = validatePorts(service)
-  problems.push(...validateBalancing(service))
+  problems.push(...validateBalancing(service), ...validateFamilies(service))
   if (spec.selector !== undefined) problems.push(...validateLabels(spec.selector, 'spec.selector'))
   if (spec.type === 'ExternalName') {
     const problem = checkDnsSubdomain((spec.externalName ?? '').toLowerCase())
@@ -95,6 +95,7 @@ function validate(service: Service): FieldProblem[] {
 /** Who leaves out what was allocated keeps it. */
 function keepAllocated(service: Service, old: Frozen<Service>): void {
   const { spec } = service
+  keepFamilies(service, old)
   if (wantsClusterIp(service) && wantsClusterIp(old) && (spec.clusterIP ?? '') === '') {
     if (old.spec.clusterIP !== undefined) spec.clusterIP = old.spec.clusterIP
     if (old.spec.clusterIPs !== undefined) spec.clusterIPs = [...old.spec.clusterIPs]

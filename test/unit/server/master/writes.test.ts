@@ -467,6 +467,64 @@ t.test('services', async t => {
     )
   })
 
+  t.test('families: services are single-stack, whatever pods are', async t => {
+    const families = async (name: string, spec: object) => (await create(name, spec)).body.spec
+    t.match(await families('plain', {}), { ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack' })
+    const preferring = { ipFamilyPolicy: 'PreferDualStack' }
+    t.match(await families('prefers', preferring), { ...preferring, ipFamilies: ['IPv4'] })
+    t.match(
+      await families('foreign', { clusterIP: 'None' }),
+      { ipFamilies: ['IPv4', 'IPv6'], ipFamilyPolicy: 'RequireDualStack' },
+      'endpoints that somebody else writes may be of both families',
+    )
+    const headless = { clusterIP: 'None', selector: { app: 'web' } }
+    t.match(await families('headless-selected', headless), { ipFamilies: ['IPv4'] })
+    const refused: readonly [spec: object, message: RegExp][] = [
+      [
+        { ipFamilyPolicy: 'RequireDualStack' },
+        /spec\.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services/,
+      ],
+      [
+        { ipFamilies: ['IPv6'] },
+        /spec\.ipFamilies\[0\]: Invalid value: "IPv6": not configured on this cluster/,
+      ],
+      [{ ipFamilies: ['IPv6'], ...headless }, /spec\.ipFamilies\[0\].*not configured on this cluster/],
+      [
+        { ipFamilies: ['IPv4', 'IPv6'], ...preferring },
+        /spec\.ipFamilies\[1\].*not configured on this cluster/,
+      ],
+      [
+        { ipFamilies: ['IPv4', 'IPv6'] },
+        /spec\.ipFamilyPolicy.*must be 'RequireDualStack' or 'PreferDualStack'/,
+      ],
+      [{ ipFamilies: ['IPv5'] }, /spec\.ipFamilies\[0\]: Unsupported value: "IPv5"/],
+      [{ ipFamilies: ['IPv4', 'IPv4'] }, /spec\.ipFamilies\[1\]: Duplicate value/],
+      [{ clusterIP: 'fd43::1' }, /spec\.clusterIPs\[0\].*IPv6 is not configured on this cluster/],
+      [
+        { type: 'ExternalName', externalName: 'example.com', ipFamilyPolicy: 'SingleStack' },
+        /spec\.ipFamilyPolicy.*may not be set for ExternalName services/,
+      ],
+    ]
+    for (const [spec, message] of refused) {
+      t.match(await create('refused', spec), { status: 422, body: { message } }, JSON.stringify(spec))
+    }
+    const update = (name: string, spec: object) =>
+      ask(`${services}/${name}`, { method: 'PUT', body: service(name, spec) })
+    t.match((await update('prefers', {})).body.spec, preferring, 'who leaves it out keeps it')
+    t.match(
+      (
+        await update('foreign', {
+          clusterIP: 'None',
+          ipFamilyPolicy: 'SingleStack',
+          ipFamilies: ['IPv4', 'IPv6'],
+        })
+      ).body.spec,
+      { ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack' },
+    )
+    const external = { type: 'ExternalName', externalName: 'example.com', clusterIP: '' }
+    t.match(await update('plain', external), { status: 200, body: { spec: { ipFamilies: undefined } } })
+  })
+
   t.test('a failed or dry create takes nothing', async t => {
     const clusterIP = '10.43.77.77'
     t.match(await create('kubernetes', { clusterIP }), { status: 409 })
