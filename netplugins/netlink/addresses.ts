@@ -1,7 +1,7 @@
-/** IPv4 addresses of links (RTM_*ADDR). */
+/** Addresses of links (RTM_*ADDR). */
 import { FlagsNew } from 'netlink'
 import { kernelErrorCode, type RouteSocket } from './route-socket.ts'
-import { AF_INET, decodeIpv4, encodeIpv4 } from './wire.ts'
+import { decodeAddress, encodeAddress, familyNumber, familyOf, type IpFamily } from './wire.ts'
 
 export interface LinkAddress {
   /** Index of the link. */
@@ -10,15 +10,19 @@ export interface LinkAddress {
   readonly prefixLength: number
 }
 
-/** All IPv4 addresses, or those of one link. */
-export async function listAddresses(socket: RouteSocket, link?: number): Promise<LinkAddress[]> {
+/** All addresses of a family, or those of one link. */
+export async function listAddresses(
+  socket: RouteSocket,
+  link?: number,
+  family: IpFamily = 4,
+): Promise<LinkAddress[]> {
   const messages = await socket.request('addresses', 'list', (kernel, options) =>
-    kernel.getAddresses({ family: AF_INET }, undefined, options),
+    kernel.getAddresses({ family: familyNumber(family) }, undefined, options),
   )
   return messages
     .flatMap(({ data, attrs }) => {
       // On a point-to-point link `address` is the other end; `local` is always ours.
-      const address = decodeIpv4(attrs.local ?? attrs.address)
+      const address = decodeAddress(attrs.local ?? attrs.address)
       if (data.index === undefined || data.prefixlen === undefined || address === undefined) return []
       return [{ link: data.index, address, prefixLength: data.prefixlen }]
     })
@@ -37,7 +41,8 @@ function broadcastOf(address: Buffer, prefixLength: number): Buffer {
 const SCOPE = { global: 0, host: 254 } as const
 
 /**
- * Gives a link an address; one that it has already is fine.
+ * Gives a link an address; one that it has already is fine. Nobody is asked whether an IPv6 address is taken (no duplicate
+ * address detection): it counts at once.
  *
  * @param scope `host` for one that must never be the source address of what leaves this host
  * @throws `KernelRefused`
@@ -47,15 +52,23 @@ export async function addAddress(
   entry: LinkAddress,
   scope: keyof typeof SCOPE = 'global',
 ): Promise<void> {
-  const address = encodeIpv4(entry.address)
+  const address = encodeAddress(entry.address)
+  const family = familyOf(entry.address)
+  // RFC 3021: the two-address and one-address blocks have no broadcast address.
+  const hasBroadcast = family === 4 && entry.prefixLength < 31
   await socket.request(`address ${entry.address}/${entry.prefixLength}`, 'add', (kernel, options) =>
     kernel.newAddress(
-      { family: AF_INET, prefixlen: entry.prefixLength, index: entry.link, scope: SCOPE[scope] },
+      {
+        family: familyNumber(family),
+        prefixlen: entry.prefixLength,
+        index: entry.link,
+        scope: SCOPE[scope],
+        ...(family === 6 ? { flags: { nodad: true } } : {}),
+      },
       {
         local: address,
         address,
-        // RFC 3021: the two-address and one-address blocks have no broadcast address.
-        ...(entry.prefixLength < 31 ? { broadcast: broadcastOf(address, entry.prefixLength) } : {}),
+        ...(hasBroadcast ? { broadcast: broadcastOf(address, entry.prefixLength) } : {}),
       },
       { ...options, flags: FlagsNew.CREATE | FlagsNew.REPLACE },
     ),
@@ -64,11 +77,15 @@ export async function addAddress(
 
 /** @returns false when the link did not have it */
 export async function deleteAddress(socket: RouteSocket, entry: LinkAddress): Promise<boolean> {
-  const address = encodeIpv4(entry.address)
+  const address = encodeAddress(entry.address)
   try {
     await socket.request(`address ${entry.address}/${entry.prefixLength}`, 'delete', (kernel, options) =>
       kernel.delAddress(
-        { family: AF_INET, prefixlen: entry.prefixLength, index: entry.link },
+        {
+          family: familyNumber(familyOf(entry.address)),
+          prefixlen: entry.prefixLength,
+          index: entry.link,
+        },
         { local: address, address },
         options,
       ),

@@ -4,15 +4,23 @@ import { openEventSocket } from './event-socket.ts'
 import { decodeLink, type Link } from './links.ts'
 import { closeLater } from './route-socket.ts'
 import { decodeRoute, OUR_PROTOCOL, type Route } from './routes.ts'
+import { AF_INET6, decodeAddress, type IpFamily } from './wire.ts'
 
 export type KernelEvent =
   | { readonly kind: 'link'; readonly link: Link; readonly removed: boolean }
-  /** An IPv4 address came or went on the link with this index. */
-  | { readonly kind: 'address'; readonly link: number }
+  /** An address came or went on the link with this index. */
+  | { readonly kind: 'address'; readonly link: number; readonly family: IpFamily; readonly address: string }
   /** A route made by us (`OUR_PROTOCOL`) was deleted, by whomever. */
   | { readonly kind: 'route'; readonly route: Route }
   /** Something was told that could not be understood: look at everything. */
   | { readonly kind: 'lost' }
+
+const { LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE } = rt.MulticastGroups
+
+const GROUPS: Readonly<Record<IpFamily, readonly number[]>> = {
+  4: [LINK, IPV4_IFADDR, IPV4_ROUTE],
+  6: [IPV6_IFADDR, IPV6_ROUTE],
+}
 
 function decodeEvent({ type, data }: NetlinkMessage): KernelEvent | undefined {
   const body = Buffer.concat(Array.isArray(data) ? data : [data])
@@ -24,8 +32,10 @@ function decodeEvent({ type, data }: NetlinkMessage): KernelEvent | undefined {
     }
     case rt.MessageType.NEWADDR:
     case rt.MessageType.DELADDR: {
-      const { index } = rt.parseAddressMessage(body).data
-      return index === undefined ? undefined : { kind: 'address', link: index }
+      const { data, attrs } = rt.parseAddressMessage(body)
+      const address = decodeAddress(attrs.local ?? attrs.address)
+      if (data.index === undefined || address === undefined) return undefined
+      return { kind: 'address', link: data.index, family: data.family === AF_INET6 ? 6 : 4, address }
     }
     case rt.MessageType.DELROUTE: {
       const route = decodeRoute(body)
@@ -46,13 +56,15 @@ function attempt(message: NetlinkMessage): KernelEvent | undefined {
 }
 
 /**
- * Calls `listener` for every change of links and IPv4 addresses, and every deletion of a route of ours, in this process's network namespace.
+ * Calls `listener` for every change of links and addresses, and every deletion of a route of ours, in this process's network
+ * namespace.
  *
  * Not every event arrives when there are very many: whoever listens looks at everything now and then as well.
  *
+ * @param family of addresses and routes; changes of links are told with IPv4 alone
  * @returns ends the subscription
  */
-export function watchKernel(listener: (event: KernelEvent) => void): () => void {
+export function watchKernel(listener: (event: KernelEvent) => void, family: IpFamily = 4): () => void {
   const socket = openEventSocket()
   socket.on('message', messages => {
     for (const message of messages) {
@@ -62,8 +74,6 @@ export function watchKernel(listener: (event: KernelEvent) => void): () => void 
   })
   socket.on('error', () => listener({ kind: 'lost' }))
   socket.on('invalid', () => listener({ kind: 'lost' }))
-  socket.addMembership(rt.MulticastGroups.LINK)
-  socket.addMembership(rt.MulticastGroups.IPV4_IFADDR)
-  socket.addMembership(rt.MulticastGroups.IPV4_ROUTE)
+  for (const group of GROUPS[family]) socket.addMembership(group)
   return () => closeLater(socket)
 }

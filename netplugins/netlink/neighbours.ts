@@ -1,8 +1,16 @@
-/** The IPv4 neighbour (ARP) table (RTM_*NEIGH). */
+/** The neighbour tables: of ARP for IPv4, of neighbour discovery for IPv6 (RTM_*NEIGH). */
 import { FlagsNew } from 'netlink'
 import type { KernelObject } from './kernel-objects.ts'
 import { type KernelRequest, kernelErrorCode, type RouteSocket } from './route-socket.ts'
-import { AF_INET, decodeIpv4, decodeMac, encodeIpv4, encodeMac } from './wire.ts'
+import {
+  decodeAddress,
+  decodeMac,
+  encodeAddress,
+  encodeMac,
+  familyNumber,
+  familyOf,
+  type IpFamily,
+} from './wire.ts'
 
 export interface Neighbour {
   /** Index of the link it is reached by. */
@@ -10,7 +18,7 @@ export interface Neighbour {
   readonly address: string
   /** Undefined while it is being resolved, or could not be. */
   readonly mac: string | undefined
-  /** Set by hand and kept until deleted, in contrast to learnt by ARP. */
+  /** Set by hand and kept until deleted, in contrast to learnt. */
   readonly permanent: boolean
 }
 
@@ -21,12 +29,16 @@ export interface PermanentNeighbour {
   readonly mac: string
 }
 
-export async function listNeighbours(socket: RouteSocket, link: number): Promise<Neighbour[]> {
+export async function listNeighbours(
+  socket: RouteSocket,
+  link: number,
+  family: IpFamily = 4,
+): Promise<Neighbour[]> {
   const messages = await socket.request('neighbours', 'list', (kernel, options) =>
-    kernel.getNeighbors({ family: AF_INET }, undefined, options),
+    kernel.getNeighbors({ family: familyNumber(family) }, undefined, options),
   )
   return messages.flatMap(({ data, attrs }) => {
-    const address = decodeIpv4(attrs.dst)
+    const address = decodeAddress(attrs.dst)
     if (data.ifindex !== link || address === undefined) return []
     return [{ link, address, mac: decodeMac(attrs.lladdr), permanent: data.state?.permanent === true }]
   })
@@ -34,12 +46,13 @@ export async function listNeighbours(socket: RouteSocket, link: number): Promise
 
 function newNeighbour(neighbour: PermanentNeighbour): KernelRequest {
   const { link, address, mac } = neighbour
-  const attributes = { dst: encodeIpv4(address), lladdr: encodeMac(mac) }
+  const family = familyNumber(familyOf(address))
+  const attributes = { dst: encodeAddress(address), lladdr: encodeMac(mac) }
   return {
     object: `neighbour ${address}`,
     action: 'add',
     call: (kernel, options) =>
-      kernel.newNeighbor({ family: AF_INET, ifindex: link, state: { permanent: true } }, attributes, {
+      kernel.newNeighbor({ family, ifindex: link, state: { permanent: true } }, attributes, {
         ...options,
         flags: FlagsNew.CREATE | FlagsNew.REPLACE,
       }),
@@ -47,11 +60,12 @@ function newNeighbour(neighbour: PermanentNeighbour): KernelRequest {
 }
 
 function removeNeighbour(link: number, address: string): KernelRequest {
-  const dst = encodeIpv4(address)
+  const family = familyNumber(familyOf(address))
+  const dst = encodeAddress(address)
   return {
     object: `neighbour ${address}`,
     action: 'delete',
-    call: (kernel, options) => kernel.delNeighbor({ family: AF_INET, ifindex: link }, { dst }, options),
+    call: (kernel, options) => kernel.delNeighbor({ family, ifindex: link }, { dst }, options),
     satisfiedBy: ['ENOENT', 'ENODEV'],
   }
 }

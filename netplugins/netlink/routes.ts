@@ -1,8 +1,17 @@
-/** IPv4 unicast routes (RTM_*ROUTE), of the main table unless another one is named. */
+/** Unicast routes of IPv4 and IPv6 (RTM_*ROUTE), of the main table unless another one is named. */
 import { FlagsGet, FlagsNew, parseAttributes, rt } from 'netlink'
 import type { KernelObject } from './kernel-objects.ts'
 import { type KernelRequest, kernelErrorCode, type RouteSocket } from './route-socket.ts'
-import { AF_INET, decodeIpv4, encodeIpv4, encodeIpv4Block } from './wire.ts'
+import {
+  AF_INET,
+  AF_INET6,
+  decodeAddress,
+  encodeAddress,
+  encodeBlock,
+  familyNumber,
+  familyOf,
+  type IpFamily,
+} from './wire.ts'
 
 /**
  * Who made a route: the number by which ours are told from everybody else's. Free in iproute2's list (rt_protos), and
@@ -17,7 +26,7 @@ const PROTOCOL_BOOT = 3
 const RTNH_F_ONLINK = 4
 
 export interface Route {
-  /** CIDR notation; `0.0.0.0/0` is the default route. */
+  /** CIDR notation; `0.0.0.0/0` and `::/0` are the default routes. */
   readonly destination: string
   /** Absent when the destination is on the link itself. */
   readonly gateway: string | undefined
@@ -31,7 +40,7 @@ export interface Route {
   readonly protocol?: number
   /** Number of the routing table; the main table when absent. */
   readonly table?: number
-  /** Of several routes to one destination the one with the lowest counts; 0 when absent. */
+  /** Of several routes to one destination the one with the lowest counts; the family's usual one when absent. */
   readonly metric?: number
 }
 
@@ -40,7 +49,12 @@ export interface RouteFilter {
   readonly protocol?: number
   /** The main table when absent. */
   readonly table?: number
+  /** IPv4 when absent. */
+  readonly family?: IpFamily
 }
+
+/** What the kernel takes where none is said (IP6_RT_PRIO_USER of linux/ipv6_route.h). */
+const USUAL_METRIC: Readonly<Record<IpFamily, number>> = { 4: 0, 6: 1024 }
 
 /** Bytes of struct rtmsg, and where in it what is. */
 const HEADER_SIZE = 12
@@ -55,21 +69,23 @@ const ATTRIBUTE = { destination: 1, link: 4, gateway: 5, metric: 6, source: 7, t
  * Reads the body of an RTM_NEWROUTE or RTM_DELROUTE message. Only what is needed: the package's own reader stumbles over
  * routes that others make, e.g. of IPv4 through IPv6.
  *
- * @returns undefined for what is no unicast route of IPv4 by one link
+ * @returns undefined for what is no unicast route by one link
  */
 export function decodeRoute(body: Buffer): Route | undefined {
-  if (body.length < HEADER_SIZE || body[0] !== AF_INET || body[HEADER.type] !== TYPE_UNICAST) return undefined
+  if (body.length < HEADER_SIZE || body[HEADER.type] !== TYPE_UNICAST) return undefined
+  if (body[0] !== AF_INET && body[0] !== AF_INET6) return undefined
   const attributes = new Map<number, Buffer>()
   parseAttributes(body.subarray(HEADER_SIZE), ({ type, data }) => attributes.set(type, data))
   const number = (type: number) => attributes.get(type)?.readUInt32LE()
   const link = number(ATTRIBUTE.link)
   if (link === undefined) return undefined
-  const base = decodeIpv4(attributes.get(ATTRIBUTE.destination)) ?? '0.0.0.0'
+  const base =
+    decodeAddress(attributes.get(ATTRIBUTE.destination)) ?? (body[0] === AF_INET ? '0.0.0.0' : '::')
   return {
     destination: `${base}/${body[HEADER.prefixLength]}`,
-    gateway: decodeIpv4(attributes.get(ATTRIBUTE.gateway)),
+    gateway: decodeAddress(attributes.get(ATTRIBUTE.gateway)),
     link,
-    source: decodeIpv4(attributes.get(ATTRIBUTE.source)),
+    source: decodeAddress(attributes.get(ATTRIBUTE.source)),
     onLink: (body.readUInt32LE(HEADER.flags) & RTNH_F_ONLINK) !== 0,
     protocol: body[HEADER.protocol] ?? 0,
     table: number(ATTRIBUTE.table) ?? body[HEADER.table] ?? 0,
@@ -77,14 +93,14 @@ export function decodeRoute(body: Buffer): Route | undefined {
   }
 }
 
-/** struct rtmsg of a listing of everything of IPv4. */
-const LISTING = Buffer.from([AF_INET, ...Buffer.alloc(HEADER_SIZE - 1)])
-
 /** The routes of one table, of everybody or of one maker. */
 export async function listRoutes(socket: RouteSocket, filter: RouteFilter = {}): Promise<Route[]> {
-  const { table = rt.RoutingTableClass.MAIN, protocol } = filter
+  const { table = rt.RoutingTableClass.MAIN, protocol, family = 4 } = filter
+  // struct rtmsg of a listing of everything of the family.
+  const listing = Buffer.alloc(HEADER_SIZE)
+  listing[0] = familyNumber(family)
   const [messages] = await socket.request('routes', 'list', (kernel, options) =>
-    kernel.socket.request(rt.MessageType.GETROUTE, LISTING, { ...options, flags: FlagsGet.DUMP }),
+    kernel.socket.request(rt.MessageType.GETROUTE, listing, { ...options, flags: FlagsGet.DUMP }),
   )
   return messages
     .map(({ data }) => decodeRoute(Buffer.concat(Array.isArray(data) ? data : [data])))
@@ -93,16 +109,18 @@ export async function listRoutes(socket: RouteSocket, filter: RouteFilter = {}):
 }
 
 function encodeRoute(route: Route): { data: rt.Route; attrs: rt.RouteAttrs } {
-  const { prefix, prefixLength } = encodeIpv4Block(route.destination)
+  const { prefix, prefixLength } = encodeBlock(route.destination)
   const { table = rt.RoutingTableClass.MAIN, protocol = PROTOCOL_BOOT, metric = 0 } = route
+  const family = familyOf(route.destination)
   return {
     data: {
-      family: AF_INET,
+      family: familyNumber(family),
       dstLen: prefixLength,
       // Numbers above 255 fit into the attribute only.
       table: table > 255 ? rt.RoutingTableClass.COMPAT : table,
       protocol,
-      scope: route.gateway === undefined ? 'LINK' : 'UNIVERSE',
+      // IPv6 knows no scopes of routes.
+      scope: route.gateway === undefined && family === 4 ? 'LINK' : 'UNIVERSE',
       type: 'UNICAST',
       ...(route.onLink === true ? { flags: { __unknown: RTNH_F_ONLINK } } : {}),
     },
@@ -110,8 +128,8 @@ function encodeRoute(route: Route): { data: rt.Route; attrs: rt.RouteAttrs } {
       oif: route.link,
       table,
       ...(prefixLength === 0 ? {} : { dst: prefix }),
-      ...(route.gateway === undefined ? {} : { gateway: encodeIpv4(route.gateway) }),
-      ...(route.source === undefined ? {} : { prefsrc: encodeIpv4(route.source) }),
+      ...(route.gateway === undefined ? {} : { gateway: encodeAddress(route.gateway) }),
+      ...(route.source === undefined ? {} : { prefsrc: encodeAddress(route.source) }),
       ...(metric === 0 ? {} : { priority: metric }),
     },
   }
@@ -143,7 +161,8 @@ function removeRoute(route: Route): KernelRequest {
  * @throws `InvalidFormat`
  */
 export function routeObject(route: Route): KernelObject {
-  const { destination, gateway, link, source, onLink = false, protocol = PROTOCOL_BOOT, metric = 0 } = route
+  const { destination, gateway, link, source, onLink = false, protocol = PROTOCOL_BOOT } = route
+  const { metric = USUAL_METRIC[familyOf(destination)] } = route
   return {
     key: `route ${route.table ?? rt.RoutingTableClass.MAIN} ${destination} ${metric}`,
     value: [gateway, link, source, onLink, protocol].join(' '),

@@ -103,6 +103,63 @@ t.test('links, addresses, routes and neighbours of this host', { skip }, async t
   })
 })
 
+t.test('the same in IPv6', { skip }, async t => {
+  const seen: KernelEvent[] = []
+  const { promise: told, resolve: tell } = Promise.withResolvers<void>()
+  const stop = watchKernel(event => {
+    seen.push(event)
+    if (event.kind === 'route') tell()
+  }, 6)
+  t.teardown(stop)
+  await withRouteSocket(undefined, async socket => {
+    await createBridge(socket, BRIDGE)
+    const link = await bridgeIndex(socket)
+    const entry = { link, address: 'fd42::a2a:1', prefixLength: 112 }
+    await addAddress(socket, entry)
+    await addAddress(socket, entry)
+    const own = (await listAddresses(socket, link, 6)).filter(({ address }) => !address.startsWith('fe80'))
+    t.strictSame(own, [entry])
+    t.strictSame(await listAddresses(socket, link), [], 'the other family has none')
+    t.notMatch(execFileSync('ip', ['address', 'show', 'to', 'fd42::/64'], { encoding: 'utf8' }), 'tentative')
+
+    const neighbour = { link, address: 'fe80::c000:202', mac: '02:d0:0a:2a:00:05' }
+    await replaceNeighbour(socket, { ...neighbour, mac: '02:d0:0a:2a:00:06' })
+    await replaceNeighbour(socket, neighbour)
+    const permanent = (await listNeighbours(socket, link, 6)).filter(one => one.permanent)
+    t.strictSame(permanent, [{ ...neighbour, permanent: true }])
+
+    const route = {
+      destination: 'fd42::a2a:40/122',
+      gateway: neighbour.address,
+      link,
+      source: entry.address,
+      protocol: OUR_PROTOCOL,
+    }
+    const keeper = new TableKeeper(socket)
+    const desired = tableOf([routeObject(route), routeObject({ ...route, destination: '::/0' })])
+    t.match(await keeper.change(desired, new Map()), { changes: 2, failures: new Map() })
+    const listed = await listRoutes(socket, { protocol: OUR_PROTOCOL, family: 6 })
+    t.match(listed.map(({ destination }) => destination).toSorted(), ['::/0', route.destination])
+    t.match(await keeper.change(desired, tableOf(listed.map(routeObject))), { changes: 0 })
+    const other = tableOf([routeObject({ ...route, source: undefined })])
+    t.match(await keeper.change(other, tableOf(listed.map(routeObject))), { changes: 2, failures: new Map() })
+    t.strictSame(await listRoutes(socket, { protocol: OUR_PROTOCOL }), [])
+    t.match(await keeper.change(new Map()), { changes: 1, failures: new Map() })
+
+    t.equal(await deleteNeighbour(socket, link, neighbour.address), true)
+    t.equal(await deleteNeighbour(socket, link, neighbour.address), false)
+    t.equal(await deleteAddress(socket, entry), true)
+    t.equal(await deleteAddress(socket, entry), false)
+    await told
+    t.match(
+      seen.find(event => event.kind === 'address' && event.address === entry.address),
+      { link, family: 6 },
+    )
+    t.notOk(seen.some(event => event.kind === 'link' || event.kind === 'lost'))
+    await new LinkRemover(socket).remove('br0')
+  })
+})
+
 t.test('a veth pair into another namespace, in one request', { skip }, async t => {
   execFileSync('ip', ['netns', 'add', 'blue'])
   t.teardown(() => execFileSync('ip', ['netns', 'delete', 'blue']))
