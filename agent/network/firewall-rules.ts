@@ -43,7 +43,7 @@ export const JUMPS: Readonly<Record<keyof DesiredRules, readonly Jump[]>> = {
 }
 
 /** After the user's rules, before ours accept anything. */
-function forwardJumps(policy: ReadonlyMap<string, ChainRules>): readonly Jump[] {
+export function forwardJumps(policy: ReadonlyMap<string, ChainRules>): readonly Jump[] {
   if (policy.size === 0) return JUMPS.filter
   return JUMPS.filter.flatMap(jump =>
     jump.rule.endsWith(USER_CHAIN) ? [jump, { from: 'FORWARD', rule: `-j ${POLICY_CHAIN}` }] : [jump],

@@ -1,17 +1,21 @@
 /** Keeps the host's iptables rules as the attachments need them; many changes at once are one run of iptables. */
 import type { Logger } from '../../kit/index.ts'
-import { type DesiredRules, IptablesReconciler } from '../../netplugins/iptables/index.ts'
+import { type DesiredRules, IptablesReconciler, NO_RULES } from '../../netplugins/iptables/index.ts'
+import type { IpFamily } from '../../netplugins/netlink/index.ts'
 
 export class Firewall {
   readonly #rules: IptablesReconciler
-  readonly #desired: () => DesiredRules
+  readonly #desired: () => DesiredRules | undefined
   /** A change that has not begun: whoever asks now is in it. */
   #next: Promise<void> | undefined
   #running: Promise<void> = Promise.resolve()
 
-  /** @param desired the rules that should be there now */
-  constructor(desired: () => DesiredRules, log: Logger) {
-    this.#rules = new IptablesReconciler(log)
+  /**
+   * @param desired the rules that should be there now; undefined while nothing is to be done about any
+   * @param family whose rules these are
+   */
+  constructor(desired: () => DesiredRules | undefined, log: Logger, family: IpFamily = 4) {
+    this.#rules = new IptablesReconciler(log, family)
     this.#desired = desired
   }
 
@@ -21,12 +25,13 @@ export class Firewall {
    * @throws `RulesRefused`, `CommandMissing`, `DeadlineExceeded`
    */
   sync(): Promise<void> {
+    if (this.#desired() === undefined) return Promise.resolve()
     if (this.#next !== undefined) return this.#next
     const run = this.#running
       .catch(() => undefined)
       .then(() => {
         this.#next = undefined
-        return this.#rules.apply(this.#desired)
+        return this.#rules.apply(() => this.#desired() ?? NO_RULES)
       })
     this.#next = run
     this.#running = run
@@ -40,6 +45,11 @@ export class Firewall {
 
   /** Reads the actual rules and repairs them. @throws like `sync` */
   async verify(): Promise<void> {
-    await this.#rules.verify(this.#desired)
+    if (this.#desired() !== undefined) await this.#rules.verify(() => this.#desired() ?? NO_RULES)
+  }
+
+  /** Removes every rule of ours; `desired` should say nothing any more. @throws like `sync` */
+  async remove(): Promise<void> {
+    await this.#rules.remove()
   }
 }

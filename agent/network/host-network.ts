@@ -121,7 +121,9 @@ export class HostNetwork implements Daemon {
     })
     this.#rulesetWatch = new RulesetWatch({
       isOwn: processId =>
-        this.#parts?.firewall.isOwnProcess(processId) === true || options.isOwnProcess?.(processId) === true,
+        this.#parts?.firewall.isOwnProcess(processId) === true ||
+        this.#parts?.firewall6.isOwnProcess(processId) === true ||
+        options.isOwnProcess?.(processId) === true,
       look: delay => {
         this.#loop.kickAfter('firewall', delay)
         this.#loop.kickAfter('guard', delay)
@@ -335,6 +337,7 @@ export class HostNetwork implements Daemon {
       case 'peers':
         await this.#withOverlay(state => parts.overlay.apply(state))
         await parts.firewall.sync()
+        await parts.firewall6.sync()
         return INTERVAL
       case 'links':
         await ensureBridge(parts, plan)

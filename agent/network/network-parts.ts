@@ -2,6 +2,7 @@
 import path from 'node:path'
 import {
   formatIpv4Block,
+  type Ipv6Prefix,
   type Logger,
   makePrivateDirectory,
   removeInterruptedWrites,
@@ -11,7 +12,7 @@ import { FLAT_BRIDGE } from '../../netplugins/flat/index.ts'
 import { AddressPool } from '../../netplugins/ipam/index.ts'
 import { NO_RULES } from '../../netplugins/iptables/index.ts'
 import { type Link, RouteSocket } from '../../netplugins/netlink/index.ts'
-import type { OverlayState, Peer } from '../../netplugins/overlay/index.ts'
+import { NO_OVERLAY_RULES, type OverlayState, type Peer } from '../../netplugins/overlay/index.ts'
 import { SourceGuard } from '../../netplugins/source-guard/index.ts'
 import { AttachmentKeeper } from './attachment-keeper.ts'
 import { AttachmentStore } from './attachment-store.ts'
@@ -19,6 +20,7 @@ import { Attachments } from './attachments.ts'
 import { ContainerLinks } from './container-links.ts'
 import { Firewall } from './firewall.ts'
 import { firewallRules } from './firewall-rules.ts'
+import { firewallRules6 } from './firewall-rules6.ts'
 import { FlatKeeper } from './flat-keeper.ts'
 import { type OverlayFactory, OverlayKeeper } from './overlay-keeper.ts'
 import { PolicyKeeper } from './policy-keeper.ts'
@@ -35,6 +37,10 @@ export interface NetworkState {
   peers: readonly Peer[]
   /** The link by which they are reached, as it was last seen. */
   uplink?: Link | undefined
+  /** Containers have IPv6 addresses with it; undefined where none are wanted, or this host cannot give them any. */
+  ipv6Prefix?: Ipv6Prefix | undefined
+  /** Whether this host passes on IPv6 packets for the containers' sake alone. */
+  forwardsOurs?: boolean
   /** Whether services have endpoints on this host. */
   bridgedServices: boolean
 }
@@ -59,6 +65,8 @@ export interface NetworkParts {
   readonly store: AttachmentStore
   readonly ports: PublishedPorts
   readonly firewall: Firewall
+  /** Of IPv6; does nothing where containers have no IPv6 addresses. */
+  readonly firewall6: Firewall
   readonly guard: SourceGuard
   readonly policy: PolicyKeeper
   readonly attachments: Attachments
@@ -77,13 +85,17 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   const bridge = new BridgeNetwork(bridgeName, socket)
   const ports = new PublishedPorts(log)
   const guard = new SourceGuard({ linkPrefix: HOST_INTERFACE_PREFIX, log })
+  const syncFirewalls = async () => {
+    await firewall.sync()
+    await firewall6.sync()
+  }
   const overlay: OverlayKeeper = new OverlayKeeper({
     directory,
     create: options.createOverlay,
     socket,
     hostKeys: () => state.plan?.settings.hostKeys,
     changed: options.overlayChanged,
-    releaseRules: () => firewall.sync(),
+    releaseRules: syncFirewalls,
     log,
   })
   const flat: FlatKeeper = new FlatKeeper({
@@ -98,7 +110,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     containerBlocks: () => state.plan && containerBlocks(state.plan),
     bridgedServices: () => state.bridgedServices,
     local: () => store.list().map(attachment => attachment.address),
-    syncFirewall: () => firewall.sync(),
+    syncFirewall: syncFirewalls,
     log,
   })
   const firewall: Firewall = new Firewall(() => {
@@ -115,6 +127,23 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
       overlay: flat.rules() ?? (desired && overlay.rules(desired)),
     })
   }, log)
+  const firewall6: Firewall = new Firewall(
+    () => {
+      const { plan, ipv6Prefix, forwardsOurs = false } = state
+      if (plan === undefined || ipv6Prefix === undefined) return undefined
+      const desired = overlayStateOf(state, bridgeName)
+      return firewallRules6({
+        prefix: ipv6Prefix,
+        clusterBlock: plan.settings.clusterBlock,
+        bridgeName,
+        forwardsOurs,
+        policy: new Map(),
+        overlay: desired === undefined ? NO_OVERLAY_RULES : overlay.rules6(desired),
+      })
+    },
+    log,
+    6,
+  )
   const links = new ContainerLinks({ bridge, flat, socket, log })
   const attachments: Attachments = new Attachments({
     bridgeName,
@@ -133,14 +162,20 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     log,
   })
   const keeper = new AttachmentKeeper({ bridge, links, pool, store, attachments, log })
-  return { socket, bridge, pool, store, ports, firewall, guard, policy, attachments, keeper, overlay, flat }
+  return {
+    ...{ socket, bridge, pool, store, ports, firewall, firewall6 },
+    ...{ guard, policy, attachments, keeper, overlay, flat },
+  }
 }
 
 /** What the overlay should be; undefined while that is not known. */
-export function overlayStateOf({ plan, peers }: NetworkState, bridgeName: string): OverlayState | undefined {
+export function overlayStateOf(
+  { plan, peers, ipv6Prefix }: NetworkState,
+  bridgeName: string,
+): OverlayState | undefined {
   if (plan === undefined || plan.settings.address === undefined) return undefined
   const { address, clusterBlock, blocks } = plan.settings
-  return { address, clusterBlock, blocks, bridgeName, gateway: plan.bridge.gateway, peers }
+  return { address, clusterBlock, blocks, bridgeName, gateway: plan.bridge.gateway, ipv6Prefix, peers }
 }
 
 /**

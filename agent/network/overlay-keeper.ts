@@ -18,7 +18,13 @@ import {
 } from '../../kit/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import type { KernelEvent, RouteSocket } from '../../netplugins/netlink/index.ts'
-import type { Overlay, OverlayRules, OverlayState, PeerState } from '../../netplugins/overlay/index.ts'
+import {
+  NO_OVERLAY_RULES,
+  type Overlay,
+  type OverlayRules,
+  type OverlayState,
+  type PeerState,
+} from '../../netplugins/overlay/index.ts'
 import type { NetworkChoice } from '../../protocol/index.ts'
 
 const overlayKindSchema = Type.Union([Type.Literal('vxlan'), Type.Literal('ipsec'), Type.Literal('routed')])
@@ -68,8 +74,6 @@ interface Current {
   readonly options: NetworkChoice['options']
   readonly overlay: Overlay
 }
-
-const NO_RULES: OverlayRules = { input: [], forward: [], nat: [] }
 
 function overlayKind(kind: NetworkChoice['kind']): OverlayKind | undefined {
   return kind === 'vxlan' || kind === 'ipsec' || kind === 'routed' ? kind : undefined
@@ -128,7 +132,12 @@ export class OverlayKeeper {
 
   /** Firewall rules without which the overlay does not carry packets, or carries those of strangers. */
   rules(state: OverlayState): OverlayRules {
-    return this.#current?.overlay.rules(state) ?? NO_RULES
+    return this.#current?.overlay.rules(state) ?? NO_OVERLAY_RULES
+  }
+
+  /** The same for IPv6. */
+  rules6(state: OverlayState): OverlayRules {
+    return this.#current?.overlay.rules6(state) ?? NO_OVERLAY_RULES
   }
 
   concerns(event: KernelEvent): boolean {

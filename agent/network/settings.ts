@@ -4,10 +4,12 @@ import {
   formatIpv4,
   formatIpv4Block,
   type Ipv4Block,
+  type Ipv6Prefix,
   ipv4BlockContains,
   kitErrors,
   readJsonFile,
   requireIpv4Block,
+  requireIpv6Prefix,
   type Static,
   Type,
   validatorOf,
@@ -61,6 +63,8 @@ export interface NetworkPlan {
   readonly blocks: readonly Ipv4Block[]
   readonly network: NetworkChoice
   readonly bridge: BridgeState
+  /** Containers shall have an IPv6 address too, which this makes of their IPv4 address. */
+  readonly ipv6Prefix?: Ipv6Prefix
 }
 
 const ISOLATED: NetworkChoice = { kind: 'bridge', options: {}, hostPorts: true }
@@ -103,7 +107,14 @@ export function planOf(input: NetworkSettings, facts: HostLinkFacts = ETHERNET):
       mac: macOfAddress(gateway),
       mtu: (network.options.mtu ?? facts.uplinkMtu) - facts.overhead,
     },
+    ...ipv6Of(network),
   }
+}
+
+/** @throws `InvalidFormat` */
+function ipv6Of({ options }: NetworkChoice): Pick<NetworkPlan, 'ipv6Prefix'> {
+  const { ipv6Prefix } = options
+  return ipv6Prefix === undefined ? {} : { ipv6Prefix: requireIpv6Prefix(ipv6Prefix, 'IPv6 prefix') }
 }
 
 /** @throws `InvalidFormat` */

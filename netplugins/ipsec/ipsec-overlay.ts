@@ -16,6 +16,7 @@ import {
 } from '../netlink/index.ts'
 import {
   hostAddressOf,
+  NO_OVERLAY_RULES,
   type Overlay,
   type OverlayRules,
   type OverlayState,
@@ -135,6 +136,10 @@ export class IpsecOverlay implements Overlay {
 
   rules(state: OverlayState): OverlayRules {
     return ipsecRules(state)
+  }
+
+  rules6(): OverlayRules {
+    return NO_OVERLAY_RULES
   }
 
   peerStates(): readonly PeerState[] {

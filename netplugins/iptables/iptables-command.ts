@@ -1,6 +1,7 @@
 /** The iptables programs: whole rule sets out, batches of edits in. */
 import { runCommand } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
+import type { IpFamily } from '../netlink/index.ts'
 
 /** Seconds to wait for another program that is changing the rules. */
 const LOCK_WAIT = 10
@@ -14,9 +15,12 @@ export async function detectBackend(): Promise<IptablesBackend> {
   return stdout.includes('nf_tables') ? 'nft' : 'legacy'
 }
 
+/** The programs of a family: each knows its own rules alone. */
+const PROGRAM: Readonly<Record<IpFamily, string>> = { 4: 'iptables', 6: 'ip6tables' }
+
 /** Every table as text. @throws `CommandMissing`, `CommandFailed` */
-export async function saveRules(): Promise<string> {
-  const { stdout } = await runCommand('iptables-save', [])
+export async function saveRules(family: IpFamily): Promise<string> {
+  const { stdout } = await runCommand(`${PROGRAM[family]}-save`, [])
   return stdout
 }
 
@@ -28,9 +32,11 @@ export async function saveRules(): Promise<string> {
  */
 export async function restoreRules(
   document: string,
+  family: IpFamily,
   onStart: (processId: number) => void = () => undefined,
 ): Promise<void> {
-  const { exitCode, stderr } = await runCommand('iptables-restore', ['--noflush', `--wait=${LOCK_WAIT}`], {
+  const program = PROGRAM[family]
+  const { exitCode, stderr } = await runCommand(`${program}-restore`, ['--noflush', `--wait=${LOCK_WAIT}`], {
     input: document,
     onStart,
     acceptedExitCodes: [0, 1, 2, 3, 4],
@@ -39,7 +45,7 @@ export async function restoreRules(
   const line = Number(/line:? (\d+)/.exec(stderr)?.[1] ?? Number.NaN)
   const culprit = document.split('\n')[line - 1]
   throw networkErrors.RulesRefused({
-    object: culprit === undefined ? 'iptables rules' : `iptables rule "${culprit}"`,
-    message: `iptables-restore refused it: ${stderr.trim().split('\n').slice(0, 3).join(' | ').slice(0, 400)}`,
+    object: culprit === undefined ? `${program} rules` : `${program} rule "${culprit}"`,
+    message: `${program}-restore refused it: ${stderr.trim().split('\n').slice(0, 3).join(' | ').slice(0, 400)}`,
   })
 }

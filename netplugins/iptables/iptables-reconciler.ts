@@ -1,6 +1,6 @@
 /** Keeps our chains, and the jumps into them, as they should be. */
 import type { Logger } from '../../kit/index.ts'
-import { RecentProcesses } from '../netlink/index.ts'
+import { type IpFamily, RecentProcesses } from '../netlink/index.ts'
 import { restoreRules, saveRules } from './iptables-command.ts'
 import { type ActualTable, type DesiredRules, NO_RULES, parseRules, TABLE_NAMES } from './ruleset.ts'
 import { restoreDocument, tableEdits } from './table-edits.ts'
@@ -15,13 +15,16 @@ function believedTable(desired: DesiredRules[keyof DesiredRules]): ActualTable {
 
 export class IptablesReconciler {
   readonly #log: Logger
+  readonly #family: IpFamily
   /** What the last successful change made; undefined when the actual rules are not known. */
   #believed: DesiredRules | undefined
   #last: Promise<unknown> = Promise.resolve()
   readonly #processes = new RecentProcesses()
 
-  constructor(log: Logger) {
+  /** @param family whose rules these are */
+  constructor(log: Logger, family: IpFamily = 4) {
     this.#log = log
+    this.#family = family
   }
 
   /**
@@ -60,9 +63,9 @@ export class IptablesReconciler {
   }
 
   async #repair(desired: DesiredRules): Promise<number> {
-    const actual = parseRules(await saveRules())
+    const actual = parseRules(await saveRules(this.#family))
     const edits = await this.#change(table => actual.get(table) ?? new Map(), desired)
-    if (edits > 0) this.#log.info({ edits }, 'changed iptables rules')
+    if (edits > 0) this.#log.info({ edits, family: this.#family }, 'changed iptables rules')
     return edits
   }
 
@@ -71,7 +74,7 @@ export class IptablesReconciler {
     const document = restoreDocument(edits)
     if (document !== '') {
       this.#believed = undefined
-      await restoreRules(document, processId => this.#processes.add(processId))
+      await restoreRules(document, this.#family, processId => this.#processes.add(processId))
     }
     this.#believed = desired
     return [...edits.values()].reduce((sum, lines) => sum + lines.length, 0)

@@ -3,6 +3,7 @@
  * which other hosts there are, and the overlay brings the kernel there. State is per peer host and address block, never
  * per container.
  */
+import type { Ipv6Prefix } from '../../kit/index.ts'
 import type { KernelEvent } from '../netlink/index.ts'
 
 /** Another host of the cluster. */
@@ -29,6 +30,8 @@ export interface OverlayState {
   /** The bridge with this host's containers, and its address. */
   readonly bridgeName: string
   readonly gateway: string
+  /** Containers have the IPv6 address too that this makes of their IPv4 address; absent where they have none. */
+  readonly ipv6Prefix?: Ipv6Prefix | undefined
   /** In a stable order, without this host. */
   readonly peers: readonly Peer[]
 }
@@ -56,6 +59,9 @@ export interface OverlayRules {
   readonly nat: readonly string[]
 }
 
+/** Of an overlay that needs none. */
+export const NO_OVERLAY_RULES: OverlayRules = { input: [], forward: [], nat: [] }
+
 export interface Overlay {
   /** Bytes by which it makes a packet longer; subtracted from the uplink's MTU. */
   readonly overhead: number
@@ -72,6 +78,8 @@ export interface Overlay {
   concerns(event: KernelEvent): boolean
   /** Pure: the firewall rules that this state needs. */
   rules(state: OverlayState): OverlayRules
+  /** The same for the rules of IPv6; none without a prefix. */
+  rules6(state: OverlayState): OverlayRules
   peerStates(): readonly PeerState[]
   /** Stops what runs in this process (sockets, timers, children that must not outlive it); the kernel's state stays. */
   close(): Promise<void>

@@ -3,6 +3,7 @@ import { explainError, type Logger } from '../../kit/index.ts'
 import { AddressSet } from '../ipset/index.ts'
 import type { KernelEvent } from '../netlink/index.ts'
 import {
+  NO_OVERLAY_RULES,
   type Overlay,
   type OverlayRules,
   type OverlayState,
@@ -84,6 +85,10 @@ export class RoutedOverlay implements Overlay {
     const { subnets, hosts } = select(state)
     const hasSets = this.#subnetSet.exists && this.#hostSet.exists
     return routedRules({ bridgeName: state.bridgeName, subnets, hosts, hasSets })
+  }
+
+  rules6(): OverlayRules {
+    return NO_OVERLAY_RULES
   }
 
   peerStates(): readonly PeerState[] {

@@ -33,7 +33,7 @@ import {
 } from '../overlay/index.ts'
 import { compareVtep, ensureVtep, removeVteps, VTEP_NAME, VXLAN_OVERHEAD, wantedVtep } from './vtep.ts'
 import { VxlanWays } from './vxlan-objects.ts'
-import { PEER_SET, vxlanRules } from './vxlan-rules.ts'
+import { PEER_SET, vxlanRules, vxlanRules6 } from './vxlan-rules.ts'
 
 export interface VxlanOverlayOptions {
   /** Of the process's own network namespace; stays the caller's. */
@@ -98,6 +98,10 @@ export class VxlanOverlay implements Overlay {
   rules(state: OverlayState): OverlayRules {
     const addresses = selectPeers(state, true).usable.map(peer => peer.address)
     return vxlanRules(state, addresses, this.#peers.exists)
+  }
+
+  rules6(state: OverlayState): OverlayRules {
+    return vxlanRules6(state)
   }
 
   peerStates(): readonly PeerState[] {

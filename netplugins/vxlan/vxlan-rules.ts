@@ -1,5 +1,6 @@
 /** The firewall rules of the VXLAN network. */
-import type { OverlayRules, OverlayState } from '../overlay/index.ts'
+import { blockWithIpv6Prefix, withIpv6Prefix } from '../../kit/index.ts'
+import { NO_OVERLAY_RULES, type OverlayRules, type OverlayState } from '../overlay/index.ts'
 import { VTEP_NAME, VXLAN_PORT } from './vtep.ts'
 
 /** The set with the addresses of all peers. */
@@ -15,11 +16,28 @@ const TUNNEL = `-p udp -m udp --dport ${VXLAN_PORT}`
  * @param hasSet whether the set of peers is there: a rule per peer otherwise
  */
 export function vxlanRules(state: OverlayState, peers: readonly string[], hasSet: boolean): OverlayRules {
-  const { clusterBlock, bridgeName, gateway } = state
   return {
     input: hasSet
       ? [`${TUNNEL} -m set ! --match-set ${PEER_SET} src -j DROP`]
       : [...peers.map(peer => `-s ${peer}/32 ${TUNNEL} -j RETURN`), `${TUNNEL} -j DROP`],
+    ...innerRules(state.clusterBlock, `${state.gateway}/32`, state.bridgeName),
+  }
+}
+
+/** For what is inside of the tunnel in IPv6; the tunnel itself is one of IPv4. */
+export function vxlanRules6({ clusterBlock, gateway, bridgeName, ipv6Prefix }: OverlayState): OverlayRules {
+  if (ipv6Prefix === undefined) return NO_OVERLAY_RULES
+  const block = blockWithIpv6Prefix(ipv6Prefix, clusterBlock)
+  return { input: [], ...innerRules(block, `${withIpv6Prefix(ipv6Prefix, gateway)}/128`, bridgeName) }
+}
+
+/** What comes out of the tunnel and goes into it. */
+function innerRules(
+  clusterBlock: string,
+  gateway: string,
+  bridgeName: string,
+): Pick<OverlayRules, 'forward' | 'nat'> {
+  return {
     // What nearly all packets are comes first.
     forward: [
       `-s ${clusterBlock} -i ${VTEP_NAME} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
@@ -31,7 +49,7 @@ export function vxlanRules(state: OverlayState, peers: readonly string[], hasSet
     // address, which every host has, they would not.
     nat: [
       `! -s ${clusterBlock} -o ${VTEP_NAME} -j MASQUERADE`,
-      `-s ${gateway}/32 -o ${VTEP_NAME} -j MASQUERADE`,
+      `-s ${gateway} -o ${VTEP_NAME} -j MASQUERADE`,
     ],
   }
 }

@@ -5,9 +5,11 @@ import path from 'node:path'
 import t from 'tap'
 import type { Attachment } from '../../../agent/network/attachment.ts'
 import { firewallRules } from '../../../agent/network/firewall-rules.ts'
+import { firewallRules6 } from '../../../agent/network/firewall-rules6.ts'
 import { planOf } from '../../../agent/network/settings.ts'
-import { createLogger } from '../../../kit/index.ts'
+import { createLogger, requireIpv6Prefix } from '../../../kit/index.ts'
 import { type DesiredRules, detectBackend, IptablesReconciler } from '../../../netplugins/iptables/index.ts'
+import { vxlanRules6 } from '../../../netplugins/vxlan/vxlan-rules.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 import { SETTINGS } from './host.ts'
 import { run } from './lab.ts'
@@ -54,7 +56,7 @@ function rules(matching = 'CATTLE_'): string[] {
 /** Makes `iptables` in PATH the one of a back end, as Debian's alternatives do. */
 function useBackend(backend: string): () => void {
   const directory = mkdtempSync(path.join(tmpdir(), 'iptables-'))
-  for (const name of ['iptables', 'iptables-save', 'iptables-restore']) {
+  for (const name of ['iptables', 'ip6tables'].flatMap(one => [one, `${one}-save`, `${one}-restore`])) {
     symlinkSync(`/usr/sbin/xtables-${backend}-multi`, path.join(directory, name))
   }
   const before = process.env.PATH
@@ -155,6 +157,29 @@ for (const backend of ['nft', 'legacy']) {
       t.equal(rules('--dport 2').length, 2)
       for (const table of ['filter', 'nat']) run('iptables', '-t', table, '-F')
       run('iptables', '-X', 'FOREIGN')
+    })
+    await t.test('IPv6 has rules of its own', async t => {
+      const prefix = requireIpv6Prefix('fd42::/96', 'prefix')
+      const { clusterBlock } = SETTINGS
+      const state = { address: '192.0.2.1', clusterBlock, blocks: [], bridgeName: 'drover0', peers: [] }
+      const wanted = firewallRules6({
+        prefix,
+        clusterBlock,
+        bridgeName: 'drover0',
+        forwardsOurs: true,
+        policy: new Map([['CATTLE_NETWORK_POLICY', ['-s fd42::a2a:0/112 -j RETURN']]]),
+        overlay: vxlanRules6({ ...state, gateway: '10.42.0.1', ipv6Prefix: prefix }),
+      })
+      const firewall6 = new IptablesReconciler(log, 6)
+      t.ok((await firewall6.verify(() => wanted)) > 0)
+      t.equal(await firewall6.verify(() => wanted), 0)
+      const forward = run('ip6tables', '-S', 'FORWARD').split('\n').slice(1, 4)
+      t.match(forward, [/CATTLE_USER/, /CATTLE_NETWORK_POLICY/, /CATTLE_FORWARD/])
+      t.notMatch(run('iptables-save'), 'CATTLE_')
+      run('ip6tables', '-F')
+      t.ok((await firewall6.verify(() => wanted)) > 0)
+      await firewall6.remove()
+      t.notMatch(run('ip6tables-save'), 'CATTLE_')
     })
     await t.test('a thousand published ports', async t => {
       const many = Array.from({ length: 40 }, (_, n) =>

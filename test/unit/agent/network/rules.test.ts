@@ -3,11 +3,13 @@ import t from 'tap'
 import { ANY_ADDRESS, describePort, requestedPorts, sourcesOf } from '../../../../agent/network/attachment.ts'
 import { describeAttachment, resultOf } from '../../../../agent/network/attachment-result.ts'
 import { firewallRules, publicationsOf } from '../../../../agent/network/firewall-rules.ts'
+import { firewallRules6 } from '../../../../agent/network/firewall-rules6.ts'
 import { isDockerBridge, needsAttention } from '../../../../agent/network/kernel-watch.ts'
 import { type NetworkSettings, planOf } from '../../../../agent/network/settings.ts'
-import { formatIpv4Block } from '../../../../kit/index.ts'
+import { formatIpv4Block, requireIpv6Prefix } from '../../../../kit/index.ts'
 import { NO_RULES } from '../../../../netplugins/iptables/index.ts'
 import type { Link } from '../../../../netplugins/netlink/index.ts'
+import { NO_OVERLAY_RULES } from '../../../../netplugins/overlay/index.ts'
 
 const SETTINGS: NetworkSettings = {
   clusterBlock: '10.42.0.0/16',
@@ -191,6 +193,36 @@ t.test('rules for one published port', async t => {
   t.strictSame(
     filter.jumps.map(jump => jump.rule),
     ['-j CATTLE_INPUT', '-j CATTLE_USER', '-j CATTLE_FORWARD'],
+  )
+})
+
+t.test('the rules of IPv6', async t => {
+  const input = {
+    prefix: requireIpv6Prefix('fd42::/96', 'prefix'),
+    clusterBlock: SETTINGS.clusterBlock,
+    bridgeName: 'drover0',
+    forwardsOurs: true,
+    policy: new Map(),
+    overlay: { ...NO_OVERLAY_RULES, forward: ['-i vtep1042 -j DROP'] },
+  }
+  const { nat, filter } = firewallRules6(input)
+  t.strictSame(nat.chains.get('CATTLE_NAT_POSTROUTING'), [
+    '-s fd42::a2a:0/112 -d fd42::a2a:0/112 -j RETURN',
+    '-s fd42::a2a:0/112 ! -o drover0 -j MASQUERADE',
+  ])
+  t.strictSame(filter.chains.get('CATTLE_FORWARD'), [
+    '-i vtep1042 -j DROP',
+    '-i drover0 -j ACCEPT',
+    '-o drover0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+    '-o drover0 -j DROP',
+    '-j DROP',
+  ])
+  const asRouter = firewallRules6({ ...input, forwardsOurs: false }).filter.chains.get('CATTLE_FORWARD')
+  t.equal(asRouter?.at(-1), '-o drover0 -j DROP', 'what a router does for others is not ours to stop')
+  const policy = new Map([['CATTLE_NETWORK_POLICY', ['-j DROP']]])
+  t.strictSame(
+    firewallRules6({ ...input, policy }).filter.jumps.map(jump => jump.rule),
+    ['-j CATTLE_INPUT', '-j CATTLE_USER', '-j CATTLE_NETWORK_POLICY', '-j CATTLE_FORWARD'],
   )
 })
 

@@ -1,9 +1,10 @@
 /** What VXLAN and routed networks ask of links and of the firewall. */
 import t from 'tap'
+import { requireIpv6Prefix } from '../../../../kit/index.ts'
 import type { Link } from '../../../../netplugins/netlink/index.ts'
 import { routedRules } from '../../../../netplugins/routed/routed-rules.ts'
 import { compareVtep, vtepMac, wantedVtep } from '../../../../netplugins/vxlan/vtep.ts'
-import { vxlanRules } from '../../../../netplugins/vxlan/vxlan-rules.ts'
+import { vxlanRules, vxlanRules6 } from '../../../../netplugins/vxlan/vxlan-rules.ts'
 
 const UPLINK: Link = {
   index: 2,
@@ -60,6 +61,18 @@ t.test('only peers get in', async t => {
   ])
   t.strictSame(vxlanRules(state, [], false).input, ['-p udp -m udp --dport 4789 -j DROP'])
   t.equal(vxlanRules(state, peers, true).forward.at(-1), '-i vtep1042 -j DROP')
+
+  t.strictSame(vxlanRules6(state), { input: [], forward: [], nat: [] }, 'nothing in IPv6 without a prefix')
+  t.strictSame(vxlanRules6({ ...state, ipv6Prefix: requireIpv6Prefix('fd42::/96', 'prefix') }), {
+    input: [],
+    forward: [
+      '-s fd42::a2a:0/112 -i vtep1042 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+      '-i drover0 -o vtep1042 -j ACCEPT',
+      '-s fd42::a2a:0/112 -i vtep1042 -o drover0 -j ACCEPT',
+      '-i vtep1042 -j DROP',
+    ],
+    nat: ['! -s fd42::a2a:0/112 -o vtep1042 -j MASQUERADE', '-s fd42::a2a:1/128 -o vtep1042 -j MASQUERADE'],
+  })
 })
 
 t.test('routed networks keep addresses', async t => {
