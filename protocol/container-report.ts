@@ -43,6 +43,8 @@ export const containerReportSchema = Type.Object({
   networkMode: text(128),
   /** The address by which other containers reach it; absent when it has none of its own. */
   primaryIp: Type.Optional(text(45)),
+  /** Its IPv6 address, where its network has them. */
+  primaryIpv6: Type.Optional(text(45)),
   macAddress: Type.Optional(text(17)),
   ports: Type.Array(portSchema, { maxItems: 1024 }),
   /** The Kubernetes pod it belongs to. */

@@ -63,6 +63,7 @@ export const instanceInfoSchema = Type.Object({
   serverHealthState: optional(text(32)),
   externalId: optional(text(64)),
   primaryIp: optional(text(45)),
+  primaryIpv6: optional(text(45)),
   primaryMacAddress: optional(text(17)),
   hostUuid: optional(text(64)),
   stackUuid: optional(text(64)),
@@ -192,7 +193,7 @@ export type MetadataHealthCheck = Static<typeof healthCheckSchema>
  * Raised when servers convert objects differently than before: copies of the model that were made the old way are
  * replaced then.
  */
-export const METADATA_MODEL_VERSION = 4
+export const METADATA_MODEL_VERSION = 5
 
 const generation = text(128)
 const sequence = Type.Integer({ minimum: 0 })

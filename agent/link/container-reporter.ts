@@ -24,10 +24,10 @@ export interface PodLabels {
 
 export interface ContainerReporterOptions {
   readonly containers: () => Iterable<ContainerDetails>
-  /** Address and MAC of a container (or sandbox) on the managed network. */
+  /** Addresses and MAC of a container (or sandbox) on the managed network. */
   readonly managedAddress: (
     containerId: string,
-  ) => { readonly ip: string; readonly macAddress: string } | undefined
+  ) => { readonly ip: string; readonly ip6?: string; readonly macAddress: string } | undefined
   readonly problems: () => readonly ContainerProblem[]
   readonly load: () => { readonly load: number; readonly memoryFree: number }
   readonly send: (message: OwnMessage<AgentMessage>) => boolean
@@ -175,6 +175,7 @@ export class ContainerReporter implements Daemon {
       ...(status === 'exited' ? { exitCode: details.exitCode } : {}),
       ...(details.startedAt === undefined ? {} : { startedAt: details.startedAt }),
       ...(ip === undefined || ip === '' ? {} : { primaryIp: ip }),
+      ...(managed?.ip6 === undefined ? {} : { primaryIpv6: managed.ip6 }),
       ...(macAddress === undefined || macAddress === '' ? {} : { macAddress }),
       ...(uid === undefined
         ? {}

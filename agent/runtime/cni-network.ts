@@ -1,4 +1,5 @@
 /** Connects containers through CNI, as any container runtime would. */
+import { isIPv6 } from 'node:net'
 import type { CniRuntime } from '../../netplugins/cni/index.ts'
 import { runtimeErrors } from './errors.ts'
 import type { AttachRequest, NetworkAttachment, PodNetwork } from './pod-network.ts'
@@ -9,8 +10,19 @@ export interface KnownAttachments {
     readonly containerId: string
     readonly interfaceName: string
     readonly address: string
+    /** Its IPv6 address, where it has one. */
+    readonly address6?: string
     readonly mac: string
   }[]
+}
+
+/** The address of what is written with the length of its network. */
+function withoutLength({ address }: { readonly address: string }): string {
+  return address.split('/')[0] ?? ''
+}
+
+function describe(ip: string, ip6: string | undefined, macAddress: string): NetworkAttachment {
+  return { ip, macAddress, ...(ip6 === undefined ? {} : { ip6 }) }
 }
 
 /** The interface of a pod. */
@@ -41,7 +53,7 @@ export class CniPodNetwork implements PodNetwork {
       ...(request.bandwidth === undefined ? {} : { bandwidth: request.bandwidth }),
       ...(request.arguments === undefined ? {} : { arguments: request.arguments }),
     })
-    const [first] = result.ips ?? []
+    const [first, ...others] = result.ips ?? []
     if (first === undefined) {
       throw runtimeErrors.SandboxFailed({
         object: `container ${request.containerId}`,
@@ -49,7 +61,8 @@ export class CniPodNetwork implements PodNetwork {
       })
     }
     const mac = first.interface === undefined ? undefined : result.interfaces?.[first.interface]?.mac
-    return { ip: first.address.split('/')[0] ?? '', macAddress: mac ?? '' }
+    const second = others.map(withoutLength).find(address => isIPv6(address))
+    return describe(withoutLength(first), second, mac ?? '')
   }
 
   async detach(containerId: string): Promise<void> {
@@ -65,7 +78,7 @@ export class CniPodNetwork implements PodNetwork {
 
   attachment(containerId: string): NetworkAttachment | undefined {
     const found = this.#attachments().find(attachment => attachment.containerId === containerId)
-    return found === undefined ? undefined : { ip: found.address.split('/')[0] ?? '', macAddress: found.mac }
+    return found && describe(withoutLength(found), found.address6, found.mac)
   }
 
   /** The host's own network knows what it made; the runtime remembers what plugins of others made. */

@@ -36,7 +36,7 @@ export interface ContainerMakerOptions {
   /** What names the services of a namespace in environments. */
   readonly services: (pod: Pod) => ReadonlyMap<string, string>
   readonly place: (pod: Pod) => PodPlace
-  readonly facts: Omit<PodFacts, 'podIp'>
+  readonly facts: Omit<PodFacts, 'podIps'>
 }
 
 /** Which run of a container is to be made, and where. */
@@ -89,10 +89,10 @@ export class ContainerMaker {
     done: () => void,
   ): Promise<Made> {
     const { engine, images, sandboxes, diskOf, volumes, messages, facts } = this.#options
-    const podIp = sandboxes.address(pod, sandboxId, facts.hostIp) ?? ''
+    const podIps = sandboxes.addresses(pod, sandboxId, facts.hostIp)
     let context: ContentContext
     try {
-      context = await this.#context(pod, podIp, 'container')
+      context = await this.#context(pod, podIps, 'container')
       await volumes.prepare(context, new Set(container.volumeMounts?.map(({ name }) => name)))
     } catch (error) {
       return waitingFor('ContainerCreating', error)
@@ -128,9 +128,9 @@ export class ContainerMaker {
         attempt,
         sandboxId,
         processesOf,
-        podIp,
+        podIp: podIps[0] ?? '',
         macAddress: sandboxes.macAddress(sandboxId),
-        hostsFile: await ensureHostsFile(diskOf(uid), hostsFileText(pod, podIp)),
+        hostsFile: await ensureHostsFile(diskOf(uid), hostsFileText(pod, podIps)),
         terminationFile: await messages.prepare(diskOf(uid), container.name, attempt),
         hostMemory: facts.allocatable.memory,
       }),
@@ -142,8 +142,8 @@ export class ContainerMaker {
   /** Brings volumes that are made of objects up to date. @throws what stands in the way */
   async refresh(pod: Pod, sandboxId: string): Promise<void> {
     const { sandboxes, volumes, facts } = this.#options
-    const podIp = sandboxes.address(pod, sandboxId, facts.hostIp) ?? ''
-    const context = await this.#context(pod, podIp, 'volumes')
+    const podIps = sandboxes.addresses(pod, sandboxId, facts.hostIp)
+    const context = await this.#context(pod, podIps, 'volumes')
     await volumes.prepare(context, PodVolumes.changing(pod))
   }
 
@@ -168,10 +168,10 @@ export class ContainerMaker {
     await this.#options.volumes.remove(uid)
   }
 
-  async #context(pod: Pod, podIp: string, use: 'container' | 'volumes'): Promise<ContentContext> {
+  async #context(pod: Pod, podIps: readonly string[], use: 'container' | 'volumes'): Promise<ContentContext> {
     const { objects, facts } = this.#options
     const inputs = await objects.of(pod, use)
-    return { pod, inputs, facts: { ...facts, podIp }, tokens: await this.#tokensOf(pod) }
+    return { pod, inputs, facts: { ...facts, podIps }, tokens: await this.#tokensOf(pod) }
   }
 
   /** With no server there are none; a volume that has one goes on with it. */

@@ -251,11 +251,11 @@ export function containerOptions(place: ContainerPlace): ContainerCreateOptions 
 }
 
 /** The content of /etc/hosts inside the pod's containers. */
-export function hostsFileText(pod: Pod, podIp: string): string {
+export function hostsFileText(pod: Pod, podIps: readonly string[]): string {
   const { subdomain } = pod.spec
   const name = hostnameOf(pod)
   const long = subdomain ? `${name}.${subdomain}.${pod.metadata.namespace}.svc.cluster.local\t` : ''
-  const own = podIp === '' ? [] : [`${podIp}\t${long}${name}`]
+  const own = podIps.map(address => `${address}\t${long}${name}`)
   const aliases = (pod.spec.hostAliases ?? []).map(({ ip, hostnames }) => `${ip}\t${hostnames.join('\t')}`)
   return [
     '127.0.0.1\tlocalhost',

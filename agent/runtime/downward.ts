@@ -11,8 +11,8 @@ import { runtimeErrors } from './errors.ts'
 export interface PodFacts {
   readonly nodeName: string
   readonly hostIp: string
-  /** Empty while it has none. */
-  readonly podIp: string
+  /** IPv4 first; empty while it has none. */
+  readonly podIps: readonly string[]
   /** What the host has: what a container without limits may use. */
   readonly allocatable: { readonly milliCpu: number; readonly memory: number; readonly storage: number }
 }
@@ -58,8 +58,9 @@ export function fieldValue(fieldPath: string, pod: Pod, facts: PodFacts): string
     case 'status.hostIPs':
       return facts.hostIp
     case 'status.podIP':
+      return facts.podIps[0] ?? ''
     case 'status.podIPs':
-      return facts.podIp
+      return facts.podIps.join(',')
     default:
       throw unknownField(pod, fieldPath)
   }

@@ -3,6 +3,8 @@
 /** A container's place in the network. */
 export interface NetworkAttachment {
   readonly ip: string
+  /** Its IPv6 address, where it has one. */
+  readonly ip6?: string
   readonly macAddress: string
 }
 

@@ -62,13 +62,13 @@ export class PodReporter {
   report(uid: string, pod: Pod, view: PodView): void {
     const { sandboxes, hostIp, events, messages, life, waiting, failures, resizes } = this.#options
     const sandbox = view.sandboxes[0]
-    const podIp =
-      sandbox?.details.status === 'running' ? sandboxes.address(pod, sandbox.details.id, hostIp) : undefined
+    const podIps =
+      sandbox?.details.status === 'running' ? sandboxes.addresses(pod, sandbox.details.id, hostIp) : []
     events.onStatus(
       pod,
       podStatus(pod, view, {
         hostIp,
-        podIp,
+        podIps,
         waiting: waiting.of(uid),
         initialized: isInitialized(pod, view, run => life.started(pod, run)),
         started: run => life.started(pod, run),

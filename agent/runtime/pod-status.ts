@@ -25,7 +25,8 @@ export interface WaitingReason {
 
 export interface StatusContext {
   readonly hostIp: string
-  readonly podIp: string | undefined
+  /** IPv4 first; empty while it has none. */
+  readonly podIps: readonly string[]
   /** All init containers have done their work. */
   readonly initialized: boolean
   /** Per container of the pod. */
@@ -212,7 +213,8 @@ export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodS
   )
   const over =
     phase === 'Succeeded' ? 'PodCompleted' : phase === 'Failed' ? 'PodFailed' : 'ContainersNotReady'
-  const { podIp, hostIp, now } = context
+  const { podIps, hostIp, now } = context
+  const [podIp] = podIps
   return {
     phase,
     ...failure,
@@ -223,7 +225,7 @@ export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodS
     containerStatuses,
     ...(initContainerStatuses.length === 0 ? {} : { initContainerStatuses }),
     ...(ephemeralContainerStatuses.length === 0 ? {} : { ephemeralContainerStatuses }),
-    ...(podIp === undefined ? {} : { podIP: podIp, podIPs: [{ ip: podIp }] }),
+    ...(podIp === undefined ? {} : { podIP: podIp, podIPs: podIps.map(ip => ({ ip })) }),
     conditions: [
       condition('PodReadyToStartContainers', podIp !== undefined, before, now),
       condition('Initialized', context.initialized, before, now, 'ContainersNotInitialized'),

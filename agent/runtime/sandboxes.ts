@@ -27,6 +27,13 @@ export class Sandboxes {
     return pod.spec.hostNetwork === true ? hostIp : this.#network.attachment(sandboxId)?.ip
   }
 
+  /** All of its addresses, IPv4 first; empty while it has none. */
+  addresses(pod: Pod, sandboxId: string, hostIp: string): string[] {
+    if (pod.spec.hostNetwork === true) return [hostIp]
+    const { ip, ip6 } = this.#network.attachment(sandboxId) ?? {}
+    return [ip, ip6].filter(address => address !== undefined)
+  }
+
   macAddress(sandboxId: string): string | undefined {
     return this.#network.attachment(sandboxId)?.macAddress
   }

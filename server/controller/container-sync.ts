@@ -37,7 +37,9 @@ export function nativeName(report: Pick<ContainerReport, 'name' | 'pod'>): strin
 /** `container` after a report about it. */
 export function withReport(container: Container, report: ContainerReport, hostId: string): Container {
   const restarted = report.startedAt !== undefined && report.startedAt !== container.lastStart
-  const { transitioningMessage: _message, exitCode: _exitCode, ...rest } = container
+  const { transitioningMessage: _message, exitCode: _exitCode, primaryIpv6Address, ...rest } = container
+  // Whoever runs again may have no address of this family any more.
+  const ipv6 = report.primaryIp === undefined ? primaryIpv6Address : report.primaryIpv6
   return {
     ...rest,
     state: container.state === 'removing' ? 'removing' : STATE[report.state],
@@ -47,6 +49,7 @@ export function withReport(container: Container, report: ContainerReport, hostId
     ports: report.ports,
     // An address belongs to a running container; a stopped one has none.
     ...(report.primaryIp === undefined ? {} : { primaryIpAddress: report.primaryIp }),
+    ...(ipv6 === undefined ? {} : { primaryIpv6Address: ipv6 }),
     ...(report.macAddress === undefined ? {} : { primaryMacAddress: report.macAddress }),
     ...(report.exitCode === undefined ? {} : { exitCode: report.exitCode }),
     ...(report.startedAt === undefined ? {} : { lastStart: report.startedAt }),
@@ -170,7 +173,8 @@ export class ContainerSync {
       return
     }
     await this.#model.containers.update(container.id, current => {
-      const { externalId, primaryIpAddress: _ip, primaryMacAddress: _mac, ...rest } = current
+      const { externalId, ...known } = current
+      const { primaryIpAddress: _ip, primaryIpv6Address: _ipv6, primaryMacAddress: _mac, ...rest } = known
       if (externalId === undefined) return current
       return { ...rest, state: current.state === 'removing' ? 'removing' : 'starting', ports: [] }
     })

@@ -99,6 +99,7 @@ export function instanceInfo(container: Container, relations: ContainerRelations
     ...present({
       externalId: container.externalId,
       primaryIp: container.primaryIpAddress,
+      primaryIpv6: container.primaryIpv6Address,
       primaryMacAddress: container.primaryMacAddress,
       hostUuid: host?.uuid,
       stackUuid: relations.stackUuid,

@@ -289,6 +289,7 @@ export interface Container extends ModelObject {
   readonly hostname?: string
   readonly labels: Readonly<Record<string, string>>
   readonly primaryIpAddress?: string
+  readonly primaryIpv6Address?: string
   readonly primaryMacAddress?: string
   /** `managed`, or Docker's word for a container that was started by hand. */
   readonly networkMode: string

@@ -75,10 +75,10 @@ function linkedContainers(
   )
 }
 
-function addresses({ primaryIp, primaryMacAddress }: InstanceInfo): PlainMap {
+function addresses({ primaryIp, primaryIpv6, primaryMacAddress }: InstanceInfo): PlainMap {
   return {
     primary_ip: primaryIp ?? null,
-    ips: primaryIp === undefined ? [] : [primaryIp],
+    ips: [primaryIp, primaryIpv6].filter(address => address !== undefined),
     primary_mac_address: primaryMacAddress ?? null,
   }
 }

@@ -33,6 +33,7 @@ export const indexes = {
     networkParent: instance => instance.networkFromContainerUuid,
     /** Addresses that are the same on several hosts are those of several containers. */
     anywhere: instance => instance.primaryIp,
+    anywhereIpv6: instance => instance.primaryIpv6,
     address: ({ hostUuid, primaryIp }) =>
       hostUuid === undefined || primaryIp === undefined ? undefined : addressKey(hostUuid, primaryIp),
   },

@@ -19,7 +19,7 @@ import {
   nameKey,
   type ObjectChange,
 } from '../model/index.ts'
-import { addressOf } from '../requesters/index.ts'
+import { addressesOf } from '../requesters/index.ts'
 
 /** Names that are kept; more than are asked for on one host, and every one can be found again. */
 const CAPACITY = 16_384
@@ -87,7 +87,9 @@ export class AddressBook {
 
   /** Full names of what has an address, as far as an environment (or, without one, anybody) sees it. */
   namesOf(address: string, environmentUuid: string | undefined): readonly string[] | undefined {
-    const instances = this.#model.list('instance', 'anywhere', address)
+    const instances = (['anywhere', 'anywhereIpv6'] as const).flatMap(index =>
+      this.#model.list('instance', index, address),
+    )
     if (instances.length === 0) return undefined
     return instances
       .filter(instance => environmentUuid === undefined || instance.environmentUuid === environmentUuid)
@@ -215,7 +217,6 @@ export class AddressBook {
   }
 
   #endpoint(instance: InstanceInfo, healthy: boolean): Endpoint[] {
-    const address = addressOf(instance, this.#model)
-    return address === undefined ? [] : [{ address, healthy }]
+    return addressesOf(instance, this.#model).map(address => ({ address, healthy }))
   }
 }

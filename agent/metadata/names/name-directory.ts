@@ -18,13 +18,14 @@ import type { ClusterNames } from './kubernetes/index.ts'
 function namingOf(object: MetadataObject | undefined): readonly unknown[] {
   switch (object?.infoType) {
     case 'instance': {
-      const { name, environmentUuid, hostUuid, primaryIp, stackUuid, serviceUuid, sidekick, state } = object
+      const { name, environmentUuid, hostUuid, stackUuid, serviceUuid, sidekick, state } = object
       // Who of several speaks for an address depends on who runs.
       return [
         name,
         environmentUuid,
         hostUuid,
-        primaryIp,
+        object.primaryIp,
+        object.primaryIpv6,
         stackUuid,
         serviceUuid,
         sidekick,

@@ -38,7 +38,15 @@ function spokesman(instances: readonly InstanceInfo[]): InstanceInfo | undefined
  * @param reader asked for the container that it shares with
  */
 export function addressOf(instance: InstanceInfo, reader: ModelReader): string | undefined {
-  return instance.primaryIp ?? reader.get('instance', instance.networkFromContainerUuid)?.primaryIp
+  return addressesOf(instance, reader)[0]
+}
+
+/** `addressOf`, and its IPv6 address where it has one. */
+export function addressesOf(instance: InstanceInfo, reader: ModelReader): string[] {
+  const owner =
+    instance.primaryIp === undefined ? reader.get('instance', instance.networkFromContainerUuid) : instance
+  const { primaryIp, primaryIpv6 } = owner ?? {}
+  return [primaryIp, primaryIpv6].filter(address => address !== undefined)
 }
 
 export class Requesters {

@@ -162,6 +162,8 @@ const CASES: readonly Case[] = [
   ['web.shop.rancher.internal', 'TXT', 'web', '', 'nor text'],
   ['six.data.rancher.internal', 'AAAA', 'web', 'fd00:42::a', 'IPv6'],
   ['six.data.rancher.internal', 'A', 'web', '', 'and no IPv4'],
+  ['monitor.infra.rancher.internal', 'AAAA', 'web', 'fd42::a2a:1f', 'of those that have one'],
+  ['infra-monitor-2.rancher.internal', 'AAAA', 'web', '', 'but not of those that have none'],
   ['shop.rancher.internal', 'A', 'web', '', 'a stack has only names below it'],
   ['nothing.shop.rancher.internal', 'A', 'web', 'NXDOMAIN', 'no such service'],
   ['nothing.rancher.internal', 'AAAA', 'web', 'NXDOMAIN', 'nor container'],
@@ -176,6 +178,8 @@ const CASES: readonly Case[] = [
   ['10.42.1.12', 'PTR', 'testing', 'NXDOMAIN', 'is not for other environments'],
   [FROM.native, 'PTR', 'host', 'by-hand.production.discover.internal.', 'of a container without a stack'],
   ['fd00:42::a', 'PTR', 'web', 'data-six-1.data.production.discover.internal.', 'of an IPv6 address'],
+  ['fd42::a2a:1f', 'PTR', 'web', 'infra-monitor-1.infra.production.discover.internal.', 'of the second one'],
+  ['fd42::a2a:20', 'PTR', 'web', 'NXDOMAIN', 'of nobody: others are asked'],
   ['203.0.113.80', 'PTR', 'web', 'NXDOMAIN', 'of an address that is none of ours: others are asked'],
   [
     'web.shop.rancher.internal',

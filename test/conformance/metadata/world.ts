@@ -164,7 +164,12 @@ export const objects: readonly MetadataObject[] = [
   container('by-hand', production, { ...here, nativeContainer: true, primaryIp: FROM.native }),
   container('sharing', production, { hostUuid: node1.uuid, networkFromContainerUuid: 'container-by-hand' }),
   container('on-host', production, { hostUuid: node1.uuid }),
-  container('infra-monitor-1', monitor, { ...here, primaryIp: '10.42.0.31', system: true }),
+  container('infra-monitor-1', monitor, {
+    ...here,
+    primaryIp: '10.42.0.31',
+    primaryIpv6: 'fd42::a2a:1f',
+    system: true,
+  }),
   container('infra-monitor-2', monitor, { ...there, primaryIp: '10.42.1.31', system: true }),
   container('data-sick-1', sick, { ...here, primaryIp: '10.42.0.41', healthState: 'unhealthy' }),
   container('data-sick-2', sick, {

@@ -70,6 +70,7 @@ export const web1 = container('Shop-Web-1', web, {
 export const web2 = container('Shop-Web-2', web, {
   hostUuid: node2.uuid,
   primaryIp: '10.42.1.12',
+  primaryIpv6: 'fd42::a2a:10c',
   serviceIndex: '2',
   createIndex: 2,
 })

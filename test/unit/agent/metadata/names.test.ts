@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap'
 import { MetadataModel, NameDirectory, Requesters, SignalBoard } from '../../../../agent/metadata/index.ts'
 import { resolveName } from '../../../../dns/client-view.ts'
+import { formatIpv6 } from '../../../../kit/index.ts'
 import { container, environment, host, service, stack } from './objects.ts'
 
 const prod = environment('Production')
@@ -46,6 +47,8 @@ interface Names {
   readonly directory: NameDirectory
   /** Addresses of a name, or the kind of the answer, for a client. */
   seen(name: string, from?: string): string
+  /** Its AAAA records as they are written. */
+  seenIpv6(name: string): string[]
 }
 
 function names(): Names {
@@ -73,6 +76,15 @@ function names(): Names {
       return Array.from({ length: records.length / 16 }, (_, index) =>
         records.subarray(index * 16 + 12, index * 16 + 16).join('.'),
       ).join(' ')
+    },
+    seenIpv6(name) {
+      const view = directory.viewOf('10.42.0.11')
+      const resolution = view && resolveName(name, view)
+      if (resolution?.kind !== 'addresses') return []
+      const { bytes, size } = resolution.addresses.records6
+      return Array.from({ length: bytes.length / size }, (_, index) =>
+        formatIpv6(bytes.subarray(index * size + 12, (index + 1) * size)),
+      )
     },
   }
 }
@@ -190,4 +202,29 @@ t.test('names that exist twice', async (t: Test) => {
   t.equal(seen('by-hand.rancher.internal'), '172.17.0.2')
   model.apply([container('by-hand', prod, { uuid: 'third', primaryIp: '172.17.0.4' })], [])
   t.equal(seen('by-hand.rancher.internal'), '172.17.0.2 172.17.0.4')
+})
+
+t.test('IPv6 addresses of those that have one', async t => {
+  const { model, directory, seen, seenIpv6 } = names()
+  const { version } = directory
+  t.strictSame(seenIpv6('web'), [], 'there is none yet')
+  model.apply([{ ...web2, primaryIpv6: 'fd42::a2a:10c' }], [])
+  t.not(directory.version, version, 'what is answered is found out anew')
+  t.equal(seen('web'), '10.42.0.11 10.42.1.12')
+  t.strictSame(seenIpv6('web'), ['fd42::a2a:10c'], 'of one of the two')
+  t.strictSame(seenIpv6('shop-web-2.rancher.internal'), ['fd42::a2a:10c'])
+  model.apply([{ ...native, primaryIpv6: 'fd42::ac11:2' }], [])
+  t.strictSame(
+    seenIpv6('sharing.rancher.internal'),
+    ['fd42::ac11:2'],
+    'who shares a network has its addresses',
+  )
+  const view = directory.viewOf('10.42.0.11')
+  const reverse = (name: string) => view && resolveName(name, view)
+  const of = 'c.0.1.0.a.2.a.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.2.4.d.f.ip6.arpa'
+  t.match(reverse(of), { kind: 'names', names: ['shop-web-2.shop.production.discover.internal'] })
+  t.equal(reverse(of.replace('c.', 'd.'))?.kind, 'foreign')
+  model.apply([web2], [])
+  t.strictSame(seenIpv6('web'), [])
+  t.equal(reverse(of)?.kind, 'foreign', 'it has it no more')
 })

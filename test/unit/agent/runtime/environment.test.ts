@@ -17,7 +17,7 @@ const pod: Pod = {
 const facts = {
   nodeName: 'host',
   hostIp: '192.0.2.1',
-  podIp: '10.42.0.5',
+  podIps: ['10.42.0.5', 'fd42::a2a:5'],
   allocatable: { milliCpu: 2000, memory: 1024, storage: 10 },
 }
 const inputs = new PodInputs(
@@ -87,6 +87,9 @@ t.test('the downward API', async t => {
   t.equal(fieldValue("metadata.labels['a']", pod, facts), '1')
   t.equal(fieldValue("metadata.annotations['no']", pod, facts), '')
   t.equal(fieldValue('spec.serviceAccountName', pod, facts), 'default')
+  t.equal(fieldValue('status.podIP', pod, facts), '10.42.0.5')
+  t.equal(fieldValue('status.podIPs', pod, facts), '10.42.0.5,fd42::a2a:5')
+  t.equal(fieldValue('status.podIP', pod, { ...facts, podIps: [] }), '')
   t.throws(() => fieldValue('spec.containers', pod, facts), { code: 'InvalidPod' })
   const value = (resource: string, divisor?: string, containerName?: string) =>
     resourceValue(

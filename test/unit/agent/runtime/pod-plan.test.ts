@@ -137,7 +137,7 @@ const statusContext: StatusContext = {
   resources: ({ resources = {} }) => resources,
   resize: undefined,
   hostIp: 'h',
-  podIp: '10.42.0.5',
+  podIps: ['10.42.0.5', 'fd42::a2a:5'],
   initialized: true,
   started: () => true,
   ready: () => true,
@@ -163,6 +163,7 @@ t.test('status: phases, restarts and reasons', async t => {
   t.match(running, {
     phase: 'Running',
     podIP: '10.42.0.5',
+    podIPs: [{ ip: '10.42.0.5' }, { ip: 'fd42::a2a:5' }],
     containerStatuses: [
       {
         ready: true,
