@@ -31,8 +31,11 @@ export const PLUGIN_FILE = path.resolve(import.meta.dirname, '../build/cni/drove
 /** What runs the pods of a host: the agent itself, on Docker, or a real kubelet. */
 export type PodRunner = 'builtin' | 'kubelet'
 
+/** Runtimes of kubelets call it for a container's own interface `lo`, from the same directory as the network's plugins. */
+const LOOPBACK_PLUGIN = 'loopback'
+
 /** Where container runtimes look for networks: the agent itself, or those that kubelets use. */
-function cniDirectories(
+export function cniDirectories(
   dataDirectory: string,
   runner: PodRunner,
 ): { configurationDirectory: string; binaryDirectory: string } {
@@ -121,6 +124,7 @@ export function hostNetwork(
     cniSocket: path.join(dataDirectory, 'cni.sock'),
     ...cniDirectories(dataDirectory, runner),
     pluginFile: PLUGIN_FILE,
+    companionPlugins: runner === 'kubelet' ? [LOOPBACK_PLUGIN] : [],
     isOwnProcess,
     createOverlay: (kind, context) => createOverlay(kind, context, certificate),
     log,

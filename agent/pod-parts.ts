@@ -1,12 +1,13 @@
 /** What runs the pods of this host and tells the cluster of it: the agent itself on Docker, or a kubelet. */
 import path from 'node:path'
+import { pauseImage } from '../images/index.ts'
 import type { Daemon, Logger } from '../kit/index.ts'
 import type { ContainerProblem } from '../protocol/index.ts'
 import { isStatic, type KubernetesClient, type Pod } from '../protocol/kubernetes/index.ts'
 import type { ClusterSource } from './cluster/index.ts'
 import type { ContainerInventory, DockerEngine } from './docker/index.ts'
 import type { MachineFacts } from './host/index.ts'
-import type { PodRunner } from './host-parts.ts'
+import { cniDirectories, type PodRunner } from './host-parts.ts'
 import { KubeletRuntime } from './kubelet/index.ts'
 import type { Membership } from './link/index.ts'
 import { kubeletDirectory } from './pod-runner.ts'
@@ -69,7 +70,8 @@ export async function podDuty(runner: PodRunner, context: PodContext): Promise<P
 }
 
 function kubeletDuty(context: PodContext): PodDuty {
-  const { dataDirectory, client, clusterUrl, membership, address, machine, log } = context
+  const { dataDirectory, engine, client, clusterUrl, membership, address, machine, log } = context
+  const { configurationDirectory, binaryDirectory } = cniDirectories(dataDirectory, 'kubelet')
   const kubelet = new KubeletRuntime({
     directory: kubeletDirectory(dataDirectory),
     client,
@@ -84,7 +86,10 @@ function kubeletDuty(context: PodContext): PodDuty {
       cgroupDriver: machine.engine.cgroupDriver,
       cgroupVersion: machine.engine.cgroupVersion,
       staticPods: staticPodsDirectory(dataDirectory),
+      cniConfigurations: configurationDirectory,
+      cniPlugins: binaryDirectory,
     },
+    docker: { socket: engine.socketPath, pauseImage: pauseImage.names[0] },
     onFailureChanged: context.onProblemsChanged,
     log,
   })

@@ -4,8 +4,7 @@
  * Level-triggered: whatever is missing (the program, a container runtime, the cluster's authority) is looked for again
  * and again, and said to people meanwhile.
  */
-import { access, constants, mkdir, readFile, rm } from 'node:fs/promises'
-import path from 'node:path'
+import { constants, mkdir, readFile, rm } from 'node:fs/promises'
 import {
   Backoff,
   type Daemon,
@@ -22,6 +21,8 @@ import { unmountBelow } from '../volumes/index.ts'
 import {
   bootstrapKubeconfig,
   type ClusterAccess,
+  type ContainerRuntime,
+  hasDocker,
   type KubeletHost,
   kubeletArguments,
   kubeletConfiguration,
@@ -29,13 +30,16 @@ import {
 } from './configuration.ts'
 import { kubeletErrors } from './errors.ts'
 import { type Ended, KubeletProcess } from './kubelet-process.ts'
+import { firstUsable, type KubeletProgram, KubeletProgramFinder } from './kubelet-program.ts'
 
 export interface KubeletRuntimeOptions {
   /** Of its own. */
   readonly directory: string
   readonly client: Pick<KubernetesClient, 'get'>
   readonly access: ClusterAccess
-  readonly host: Omit<KubeletHost, 'runtimeSocket' | 'resolvConf'>
+  readonly host: Omit<KubeletHost, 'runtime' | 'resolvConf'>
+  /** The engine that the agent uses. */
+  readonly docker: { readonly socket: string; readonly pauseImage: string }
   /** Called when `failure` is another. */
   readonly onFailureChanged: () => void
   readonly log: Logger
@@ -45,8 +49,6 @@ export interface KubeletRuntimeOptions {
   readonly runtimeSockets?: readonly string[]
 }
 
-const PROGRAM = 'kubelet'
-const PROGRAM_DIRECTORIES = ['/usr/local/bin', '/usr/bin', '/opt/bin', '/usr/local/sbin', '/usr/sbin']
 /** That of Docker comes first: its containers are the ones that Drover sees. */
 const RUNTIME_SOCKETS = [
   '/run/cri-dockerd.sock',
@@ -67,17 +69,6 @@ const AUTHORITY_INTERVAL = 3_600_000
 const WELL_AFTER = 10_000
 const RESTARTS = { initial: 1_000, maximum: 60_000 }
 
-async function firstUsable(files: readonly string[], mode: number): Promise<string | undefined> {
-  for (const file of files) {
-    const usable = await access(file, mode).then(
-      () => true,
-      () => false,
-    )
-    if (usable) return file
-  }
-  return undefined
-}
-
 /** Writes a file that is not so yet. @returns whether there was another text before */
 async function keepFile(file: string, text: string): Promise<boolean> {
   const before = await readFile(file, 'utf8').catch(() => undefined)
@@ -90,6 +81,7 @@ export class KubeletRuntime implements Daemon {
   readonly name = 'kubelet'
   readonly #options: KubeletRuntimeOptions
   readonly #files
+  readonly #finder: KubeletProgramFinder
   readonly #process: KubeletProcess
   readonly #loop: ReconcileLoop<'kubelet'>
   readonly #backoff = new Backoff(RESTARTS)
@@ -105,6 +97,7 @@ export class KubeletRuntime implements Daemon {
   constructor(options: KubeletRuntimeOptions) {
     this.#options = options
     this.#files = kubeletFiles(options.directory)
+    this.#finder = new KubeletProgramFinder(options.log, options.programDirectories)
     this.#process = new KubeletProcess(this.#files, options.log)
     this.#loop = new ReconcileLoop<'kubelet'>({
       name: this.name,
@@ -144,8 +137,8 @@ export class KubeletRuntime implements Daemon {
   }
 
   async #step(): Promise<ReconcileResult> {
-    const program = await this.#program()
-    const host = await this.#host()
+    const program = await this.#finder.find()
+    const host = await this.#host(program)
     const changed = await this.#writeFiles(host)
     if (this.#startedAt !== undefined && changed) {
       this.#startedAt = undefined
@@ -168,9 +161,8 @@ export class KubeletRuntime implements Daemon {
     // Before it is: it may end at once.
     this.#startedAt = performance.now()
     try {
-      await this.#process.start(program, kubeletArguments(host, this.#files), ended =>
-        this.#ended(run, ended),
-      )
+      const args = kubeletArguments(host, this.#files, program.minor)
+      await this.#process.start(program.file, args, ended => this.#ended(run, ended))
     } catch (error) {
       this.#startedAt = undefined
       throw error
@@ -197,26 +189,19 @@ export class KubeletRuntime implements Daemon {
     this.#options.onFailureChanged()
   }
 
-  async #program(): Promise<string> {
-    const directories = this.#options.programDirectories ?? PROGRAM_DIRECTORIES
-    const files = directories.map(directory => path.join(directory, PROGRAM))
-    const program = await firstUsable(files, constants.X_OK)
-    if (program === undefined) {
-      throw kubeletErrors.KubeletMissing({
-        object: PROGRAM,
-        expected: `a program in ${directories.join(', ')}`,
-      })
-    }
-    return program
+  async #host({ minor }: KubeletProgram): Promise<KubeletHost> {
+    const resolvConf = (await firstUsable(RESOLV_CONFS, constants.R_OK)) ?? '/etc/resolv.conf'
+    return { ...this.#options.host, runtime: await this.#runtime(minor), resolvConf }
   }
 
-  async #host(): Promise<KubeletHost> {
+  /** @throws `NoContainerRuntime` */
+  async #runtime(minor: number | undefined): Promise<ContainerRuntime> {
+    if (hasDocker(minor)) return { kind: 'docker', ...this.#options.docker }
     const sockets = this.#options.runtimeSockets ?? RUNTIME_SOCKETS
-    const runtimeSocket = await firstUsable(sockets, constants.R_OK | constants.W_OK)
-    if (runtimeSocket === undefined)
+    const socket = await firstUsable(sockets, constants.R_OK | constants.W_OK)
+    if (socket === undefined)
       throw kubeletErrors.NoContainerRuntime({ expected: `a socket at ${sockets.join(', ')}` })
-    const resolvConf = (await firstUsable(RESOLV_CONFS, constants.R_OK)) ?? '/etc/resolv.conf'
-    return { ...this.#options.host, runtimeSocket, resolvConf }
+    return { kind: 'cri', socket }
   }
 
   /** @returns whether a kubelet that runs was told something else */

@@ -67,6 +67,8 @@ export interface HostNetworkOptions {
   readonly binaryDirectory: string
   /** The CNI plugin as `buildPlugin` built it. */
   readonly pluginFile: string
+  /** Plugins that container runtimes of this host call beside those of a network. */
+  readonly companionPlugins?: readonly string[]
   /** Connects this host to others; absent where hosts stay apart. */
   readonly createOverlay?: OverlayFactory
   /** Whether a change of rules was made by a process of another part of this agent. */
@@ -111,6 +113,7 @@ export class HostNetwork implements Daemon {
       socket: cniSocket,
       networkName: 'drover',
       hostLabels: () => this.#state.plan?.settings.labels ?? {},
+      companions: options.companionPlugins ?? [],
     })
     this.#loop = new ReconcileLoop({
       name: 'network',

@@ -52,14 +52,19 @@ export interface NetworkDriverOptions {
   readonly networkName: string
   /** Labels of this host, which configurations of others may refer to. */
   readonly hostLabels: () => Readonly<Record<string, string>>
+  /** Plugins that runtimes call beside those of the list, linked to where the host has them. */
+  readonly companions?: readonly string[]
   /** Where plugins of others are looked for; where distributions put them when absent. */
   readonly pluginDirectories?: readonly string[]
 }
 
-/** The list: older runtimes read `cniVersion`, newer ones choose from `cniVersions`. */
+/**
+ * The list. Runtimes of before 1.1.0 read `cniVersion` alone, and those of before 1.0.0 (kubelets with Docker in them,
+ * containerd until 1.5) can read no newer result; newer ones choose from `cniVersions`.
+ */
 function configurationList(options: NetworkDriverOptions): string {
   const list = {
-    cniVersion: '1.0.0',
+    cniVersion: '0.4.0',
     cniVersions: ['0.4.0', '1.0.0', '1.1.0'],
     name: options.networkName,
     plugins: [
@@ -111,21 +116,27 @@ async function installPlugin(source: string, target: string): Promise<void> {
   }
 }
 
-async function linkPlugin(type: string, directories: readonly string[], target: string): Promise<void> {
+async function findPlugin(type: string, directories: readonly string[]): Promise<string | undefined> {
   for (const directory of directories) {
     const source = path.join(directory, type)
-    if (!(await stat(source).catch(() => undefined))?.isFile()) continue
-    const temporary = `${target}.${process.pid}.tmp`
-    await rm(temporary, { force: true })
-    await symlink(source, temporary)
-    await rename(temporary, target)
-    return
+    if ((await stat(source).catch(() => undefined))?.isFile()) return source
   }
-  throw networkErrors.PluginMissing({
-    object: `CNI plugin ${type}`,
-    expected: `a program of that name in ${directories.join(' or ')}`,
-    mend: 'install the package that brings it on this host',
-  })
+  return undefined
+}
+
+async function linkPlugin(type: string, directories: readonly string[], target: string): Promise<void> {
+  const source = await findPlugin(type, directories)
+  if (source === undefined) {
+    throw networkErrors.PluginMissing({
+      object: `CNI plugin ${type}`,
+      expected: `a program of that name in ${directories.join(' or ')}`,
+      mend: 'install the package that brings it on this host',
+    })
+  }
+  const temporary = `${target}.${process.pid}.tmp`
+  await rm(temporary, { force: true })
+  await symlink(source, temporary)
+  await rename(temporary, target)
 }
 
 export class NetworkDriver {
@@ -148,8 +159,9 @@ export class NetworkDriver {
       external === undefined
         ? new Map([[LIST_FILE, configurationList(this.#options)]])
         : externalFiles(external, hostLabels())
-    const types =
+    const named =
       external === undefined ? [] : [...externalPlugins(external)].filter(type => type !== PLUGIN_TYPE)
+    const types = [...new Set([...named, ...(await this.#presentCompanions())])]
     await mkdir(configurationDirectory, { recursive: true })
     await mkdir(binaryDirectory, { recursive: true })
     const before = await this.#installed()
@@ -184,8 +196,17 @@ export class NetworkDriver {
     await removeFileDurably(path.join(configurationDirectory, RECORD_FILE))
   }
 
+  /** Other places than the runtime's own: a link there would be found again, and led to itself. */
   get #searched(): readonly string[] {
-    return this.#options.pluginDirectories ?? PLUGIN_DIRECTORIES
+    const { binaryDirectory, pluginDirectories = PLUGIN_DIRECTORIES } = this.#options
+    return pluginDirectories.filter(directory => path.resolve(directory) !== path.resolve(binaryDirectory))
+  }
+
+  async #presentCompanions(): Promise<string[]> {
+    const present: string[] = []
+    for (const type of this.#options.companions ?? [])
+      if ((await findPlugin(type, this.#searched)) !== undefined) present.push(type)
+    return present
   }
 
   /** Those that are not in the runtime's directory by somebody else's doing. */

@@ -22,7 +22,7 @@ t.test('installs, again, and takes it away again', async t => {
   const list = path.join(options.configurationDirectory, '10-drover.conflist')
   const plugin = path.join(options.binaryDirectory, 'drover')
   t.match(JSON.parse(readFileSync(list, 'utf8')), {
-    cniVersion: '1.0.0',
+    cniVersion: '0.4.0',
     cniVersions: ['0.4.0', '1.0.0', '1.1.0'],
     name: 'drover',
     plugins: [{ type: 'drover', socket: '/run/drover/cni.sock', capabilities: { portMappings: true } }],
@@ -96,6 +96,18 @@ t.test('what would be taken instead of ours is set aside and put back', async t 
     '99-loopback.conf',
     'README',
   ])
+})
+
+t.test('what runtimes call beside ours is linked to where the host has it', async t => {
+  const { options } = setUp(t.testdir({ lib: { loopback: '#!' } }))
+  const pluginDirectories = [options.binaryDirectory, path.join(t.testdirName, 'lib')]
+  const driver = new NetworkDriver({ ...options, pluginDirectories, companions: ['loopback', 'absent'] })
+  await driver.install()
+  await driver.install()
+  t.equal(readFileSync(path.join(options.binaryDirectory, 'loopback'), 'utf8'), '#!', 'leads to a program')
+  t.strictSame(readdirSync(options.binaryDirectory), ['drover', 'loopback'])
+  await driver.uninstall()
+  t.strictSame(readdirSync(options.binaryDirectory), [])
 })
 
 t.test("a cluster's own choice of plugins, and back", async t => {
