@@ -15,7 +15,7 @@ import {
   updateObject,
   type WriteContext,
 } from '../operations/index.ts'
-import { negotiate, Presenter } from '../presentation/index.ts'
+import { negotiate, negotiateWhole, Presenter } from '../presentation/index.ts'
 import { answerReview } from '../reviews/index.ts'
 import { decodeObject } from '../schema/index.ts'
 import { Selection, type SelectorTexts } from '../selection/index.ts'
@@ -271,6 +271,7 @@ export class ResourceVerbs {
   async #review(request: ResourceRequest): Promise<void> {
     const { answer, cluster, identity, identify, target } = request
     const { resource, namespace } = target
+    answer.media = negotiateWhole(answer.request.headers.accept).media
     const body = await requireObject(answer.request, cluster.catalog.schemas)
     decodeKind(body, resource, resource.schema, contextOf(request))
     const context = { identity, identify, authorizer: this.#authorizer, view: cluster, namespace }

@@ -1,2 +1,2 @@
 export { Presenter } from './presenter.ts'
-export { negotiate, parseAccept, type Representation } from './representation.ts'
+export { negotiate, negotiateWhole, parseAccept, type Representation } from './representation.ts'

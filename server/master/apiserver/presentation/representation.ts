@@ -63,13 +63,29 @@ function includeOf(text: string | null): IncludeObject {
  * @throws `NotAcceptable`
  */
 export function negotiate(accept: string | undefined, includeObject: string | null): Representation {
-  const include = includeOf(includeObject)
+  return firstForm(accept, includeOf(includeObject), () => true)
+}
+
+/**
+ * As `negotiate`, for answers that are no objects with names, and so no rows of a table.
+ *
+ * @throws `NotAcceptable`
+ */
+export function negotiateWhole(accept: string | undefined): Representation {
+  return firstForm(accept, includeOf(null), as => as === 'object')
+}
+
+function firstForm(
+  accept: string | undefined,
+  include: IncludeObject,
+  allows: (as: Representation['as']) => boolean,
+): Representation {
   if (accept === undefined || accept === '') return { media: 'json', as: 'object', include }
   const ranges = parseAccept(accept)
   for (const range of ranges) {
     const media = MEDIA.get(range.type)
     const as = transformationOf(range)
-    if (media !== undefined && as !== undefined) return { media, as, include }
+    if (media !== undefined && as !== undefined && allows(as)) return { media, as, include }
   }
   if (ranges.some(({ type }) => type === 'application/vnd.kubernetes.protobuf')) {
     return { media: 'json', as: 'object', include }

@@ -105,6 +105,10 @@ t.test('roles', async t => {
     t.notOk(token.text.includes('node|n1|c1'), 'the token is not said again')
     const other = await post('/apis/authentication.k8s.io/v1/tokenreviews', { spec: { token: 'node|n1|c2' } })
     t.match(other.body.status, { authenticated: false }, 'a token of another cluster is nothing here')
+    const table = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' }
+    t.match(await review('selfsubjectaccessreviews', about, table), { code: 406 }, 'an answer is no row')
+    const either = { accept: `${table.accept},application/json` }
+    t.match(await review('selfsubjectaccessreviews', about, either), { status: { allowed: true } })
   })
 
   t.test('only who may acts as somebody else', async t => {
