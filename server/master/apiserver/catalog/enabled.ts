@@ -18,6 +18,7 @@ import {
   endpointSliceStrategy,
   endpointsStrategy,
   eventStrategy,
+  eventsFaceStrategy,
   fromEventsFace,
   fromFirstAutoscaler,
   ingressClassStrategy,
@@ -110,7 +111,7 @@ export const ENABLED: readonly EnabledResource[] = [
   { path: '/v1/events', strategy: eventStrategy },
   {
     path: 'events.k8s.io/v1/events',
-    strategy: eventStrategy,
+    strategy: eventsFaceStrategy,
     face: { kept: '/v1/events', toKept: fromEventsFace, fromKept: toEventsFace },
   },
   { path: 'coordination.k8s.io/v1/leases', strategy: leaseStrategy },

@@ -10,4 +10,4 @@ export {
   isEstablished,
 } from './definition.ts'
 export { definitionStrategy, withCondition } from './definition-strategy.ts'
-export { toSecondVersion } from './object-schema.ts'
+export { toSecondVersion } from './second-version.ts'

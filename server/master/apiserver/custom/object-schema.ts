@@ -1,5 +1,5 @@
 /** The schemas of custom resources in the form that apply walks along, and as OpenAPI documents. */
-import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+import { isJsonObject, type JsonObject } from '../json.ts'
 import type { FieldSchema, ObjectSchema, SchemaType } from '../schema/index.ts'
 import type { SchemaNode } from './schema-node.ts'
 
@@ -144,37 +144,4 @@ export function publishedList(
     },
     'x-kubernetes-group-version-kind': [{ group, kind, version }],
   }
-}
-
-/** Keywords that OpenAPI v2 does not have. */
-const ONLY_V3 = new Set(['anyOf', 'oneOf', 'not', 'nullable', 'x-kubernetes-validations'])
-
-/** A published schema as OpenAPI v2, which says less. */
-export function toSecondVersion(schema: JsonValue): JsonValue {
-  if (Array.isArray(schema)) return schema.map(toSecondVersion)
-  if (!isJsonObject(schema)) return schema
-  const { allOf } = schema
-  const [only] = Array.isArray(allOf) ? allOf : []
-  if (isJsonObject(only) && typeof only.$ref === 'string')
-    return { $ref: only.$ref.replace('#/components/schemas/', '#/definitions/') }
-  const kept = Object.entries(schema).filter(
-    ([keyword]) => !ONLY_V3.has(keyword) && keyword !== 'allOf' && keyword !== 'default',
-  )
-  return Object.fromEntries(
-    kept.map(([keyword, value]) => {
-      if (keyword === 'properties' && isJsonObject(value))
-        return [
-          keyword,
-          Object.fromEntries(
-            Object.entries(value).map(([name, each]) => [name, toSecondVersion(each as JsonValue)]),
-          ),
-        ]
-      return [
-        keyword,
-        keyword === 'items' || keyword === 'additionalProperties'
-          ? toSecondVersion(value as JsonValue)
-          : value,
-      ]
-    }),
-  ) as JsonObject
 }

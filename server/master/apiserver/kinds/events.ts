@@ -1,5 +1,5 @@
 /** Events: one kept form (`v1`), two faces (`v1` and `events.k8s.io/v1`). */
-import type { JsonObject, JsonValue } from '../json.ts'
+import type { Frozen, JsonObject, JsonValue } from '../json.ts'
 import type { Event } from '../objects.ts'
 import { eventPrinter } from '../printing/index.ts'
 import { type FieldProblem, invalid } from '../problems.ts'
@@ -44,21 +44,35 @@ function validate(event: Event): FieldProblem[] {
   return fits ? [] : [invalid('involvedObject.namespace', namespace, 'does not match event.namespace')]
 }
 
+/** What both faces can be searched by, under each one's names. */
+function fieldsOf(object: string, reporter: string) {
+  return {
+    [`${object}.kind`]: (event: Frozen<Event>) => event.involvedObject.kind,
+    [`${object}.namespace`]: (event: Frozen<Event>) => event.involvedObject.namespace,
+    [`${object}.name`]: (event: Frozen<Event>) => event.involvedObject.name,
+    [`${object}.uid`]: (event: Frozen<Event>) => event.involvedObject.uid,
+    [`${object}.apiVersion`]: (event: Frozen<Event>) => event.involvedObject.apiVersion,
+    [`${object}.resourceVersion`]: (event: Frozen<Event>) => event.involvedObject.resourceVersion,
+    [`${object}.fieldPath`]: (event: Frozen<Event>) => event.involvedObject.fieldPath,
+    reason: (event: Frozen<Event>) => event.reason,
+    [reporter]: (event: Frozen<Event>) => event.reportingComponent,
+    type: (event: Frozen<Event>) => event.type,
+  }
+}
+
+const COMMON = { printer: eventPrinter, createOnUpdate: true, validate }
+
+/** Of events in `v1`. */
 export const eventStrategy = defineStrategy<Event>({
-  printer: eventPrinter,
-  createOnUpdate: true,
+  ...COMMON,
   selectable: selectableFields<Event>({
-    'involvedObject.kind': event => event.involvedObject.kind,
-    'involvedObject.namespace': event => event.involvedObject.namespace,
-    'involvedObject.name': event => event.involvedObject.name,
-    'involvedObject.uid': event => event.involvedObject.uid,
-    'involvedObject.apiVersion': event => event.involvedObject.apiVersion,
-    'involvedObject.resourceVersion': event => event.involvedObject.resourceVersion,
-    'involvedObject.fieldPath': event => event.involvedObject.fieldPath,
-    reason: event => event.reason,
-    reportingComponent: event => event.reportingComponent,
-    source: event => event.source?.component ?? event.reportingComponent,
-    type: event => event.type,
+    ...fieldsOf('involvedObject', 'reportingComponent'),
+    source: event => event.source?.component || event.reportingComponent,
   }),
-  validate,
+})
+
+/** Of the same events in `events.k8s.io/v1`. */
+export const eventsFaceStrategy = defineStrategy<Event>({
+  ...COMMON,
+  selectable: selectableFields<Event>(fieldsOf('regarding', 'reportingController')),
 })

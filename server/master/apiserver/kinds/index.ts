@@ -11,7 +11,7 @@ export {
 export { configMapStrategy, secretStrategy } from './configuration.ts'
 export { type CronSchedule, parseCronSchedule } from './cron-schedule.ts'
 export { endpointSliceStrategy } from './endpoint-slices.ts'
-export { eventStrategy, fromEventsFace, toEventsFace } from './events.ts'
+export { eventStrategy, eventsFaceStrategy, fromEventsFace, toEventsFace } from './events.ts'
 export {
   endpointsStrategy,
   ingressClassStrategy,

@@ -8,6 +8,7 @@ import { pruneWhole } from '../../../../server/master/apiserver/custom/prune.ts'
 import { checkRules, runRules } from '../../../../server/master/apiserver/custom/rules.ts'
 import { readSchema } from '../../../../server/master/apiserver/custom/schema-node.ts'
 import { checkSchema } from '../../../../server/master/apiserver/custom/schema-problems.ts'
+import { toSecondVersion } from '../../../../server/master/apiserver/custom/second-version.ts'
 import { parsePath, valuesAt } from '../../../../server/master/apiserver/custom/simple-path.ts'
 import { validateValue } from '../../../../server/master/apiserver/custom/validate.ts'
 import type { JsonObject, JsonValue } from '../../../../server/master/apiserver/json.ts'
@@ -443,4 +444,35 @@ t.test('versions in order of preference', async t => {
     'foo1',
     'foo10',
   ])
+})
+
+t.test('OpenAPI v2 says nothing that clients would take for a prohibition', async t => {
+  const preserves = 'x-kubernetes-preserve-unknown-fields'
+  const kinds = { 'x-kubernetes-group-version-kind': [{ group: 'g', kind: 'K', version: 'v1' }] }
+  const text = { type: 'string' }
+  t.strictSame(toSecondVersion({ type: 'object', [preserves]: true, properties: { a: text }, ...kinds }), {
+    type: 'object',
+    ...kinds,
+  })
+  const properties = {
+    free: { type: 'object', [preserves]: true, properties: { a: text } },
+    list: { type: 'array', [preserves]: true, items: text },
+    maybe: { type: 'object', nullable: true, properties: { a: text } },
+    map: { type: 'object', required: ['x'], additionalProperties: { type: 'string', nullable: true } },
+    default: { ...text, default: 'a', anyOf: [{ minLength: 1 }], 'x-kubernetes-validations': [] },
+    metadata: { allOf: [{ $ref: '#/components/schemas/M' }] },
+  }
+  t.strictSame(toSecondVersion({ type: 'object', required: ['maybe', 'list'], properties, ...kinds }), {
+    type: 'object',
+    required: ['list'],
+    properties: {
+      free: { [preserves]: true },
+      list: { [preserves]: true },
+      maybe: {},
+      map: { type: 'object', additionalProperties: {} },
+      default: text,
+      metadata: { $ref: '#/definitions/M' },
+    },
+    ...kinds,
+  })
 })

@@ -642,6 +642,9 @@ t.test('events have two faces', async t => {
   })
   const selected = await ask('/api/v1/events?fieldSelector=involvedObject.name=p,reason=Tested')
   t.equal(selected.body.items.length, 1)
+  const reported = await ask(`${face}?fieldSelector=reportingController=test,regarding.name=p`)
+  t.match(reported.body.items, [{ metadata: { name: 'e2' } }])
+  t.equal((await ask(`${face}?fieldSelector=involvedObject.name=p`)).status, 400, 'a name of the other face')
   const strange = {
     apiVersion: 'v1',
     kind: 'Event',
