@@ -1,4 +1,5 @@
 /** What this host needs to know of the cluster's objects, and nothing else: it is kept for all of a cluster. */
+import { isIPv4 } from 'node:net'
 import { type Static, Type } from '../../kit/index.ts'
 import type {
   EndpointConditions,
@@ -6,6 +7,7 @@ import type {
   Namespace,
   NetworkPolicy,
   Pod,
+  PodStatus,
   Service,
 } from '../../protocol/kubernetes/index.ts'
 
@@ -255,9 +257,16 @@ export function podRecordOf({ metadata, spec, status }: Pod): PodRecord | undefi
     namespace,
     name,
     labels,
-    ...(status?.podIP === undefined || status.podIP === '' ? {} : { address: status.podIP }),
+    ...addressOf(status),
     ...(namedPorts.length === 0 ? {} : { namedPorts }),
   }
+}
+
+/** What policies know a pod by: its IPv6 address follows from it. */
+function addressOf(status: PodStatus | undefined): Pick<PodRecord, 'address'> {
+  const others = status?.podIPs?.map(({ ip }) => ip) ?? []
+  const address = [status?.podIP ?? '', ...others].find(ip => isIPv4(ip))
+  return address === undefined ? {} : { address }
 }
 
 export function policyRecordOf({ metadata, spec = {} }: NetworkPolicy): PolicyRecord {

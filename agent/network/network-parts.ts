@@ -108,6 +108,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     directory,
     bridgeName: () => bridgeOf(state.plan, bridgeName),
     containerBlocks: () => state.plan && containerBlocks(state.plan),
+    ipv6Prefix: () => state.ipv6Prefix,
     bridgedServices: () => state.bridgedServices,
     local: () => store.list().map(attachment => attachment.address),
     syncFirewall: syncFirewalls,
@@ -137,7 +138,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
         clusterBlock: plan.settings.clusterBlock,
         bridgeName,
         forwardsOurs,
-        policy: new Map(),
+        policy: policy.ipv6Chains(),
         overlay: desired === undefined ? NO_OVERLAY_RULES : overlay.rules6(desired),
       })
     },

@@ -9,6 +9,7 @@ import path from 'node:path'
 import {
   type CancelTimer,
   explainError,
+  type Ipv6Prefix,
   isDroverError,
   type Logger,
   readJsonFile,
@@ -29,6 +30,7 @@ import {
   type PolicyInput,
   policyChains,
 } from '../../netplugins/policy/index.ts'
+import { PolicyIpv6 } from './policy-ipv6.ts'
 
 const portsSchema = Type.Object({
   protocol: Type.Union([Type.Literal('tcp'), Type.Literal('udp'), Type.Literal('sctp')]),
@@ -62,6 +64,7 @@ const storedPolicySchema = Type.Object({
       key: Type.String(),
       type: Type.Union([Type.Literal('ip'), Type.Literal('net')]),
       members: Type.Array(Type.String()),
+      blocks6: Type.Optional(Type.Array(Type.String())),
     }),
   ),
 })
@@ -78,11 +81,13 @@ export interface PolicyKeeperOptions {
   readonly bridgeName: () => string | undefined
   /** Blocks in which the addresses of all containers are; undefined until somebody said what the network is. */
   readonly containerBlocks: () => readonly string[] | undefined
+  /** What makes their IPv6 addresses of these; undefined where they have none. */
+  readonly ipv6Prefix: () => Ipv6Prefix | undefined
   /** Addresses of this host's containers. */
   readonly local: () => Iterable<string>
   /** Whether packets between containers of this host must pass its rules for the sake of services. */
   readonly bridgedServices: () => boolean
-  /** Brings the firewall in line with `chains`. */
+  /** Brings the firewalls in line with `chains` and `ipv6Chains`. */
   readonly syncFirewall: () => Promise<void>
   readonly log: Logger
 }
@@ -91,6 +96,7 @@ export class PolicyKeeper {
   readonly #options: PolicyKeeperOptions
   readonly #file: string
   readonly #sets: KernelSets
+  readonly #ipv6: PolicyIpv6
   /** What is wanted; undefined until somebody said it. */
   #input: PolicyInput | undefined
   /** What counts: its sets exist, as far as is known. */
@@ -108,6 +114,7 @@ export class PolicyKeeper {
     this.#options = options
     this.#file = path.join(options.directory, 'policy.json')
     this.#sets = new KernelSets(options.log)
+    this.#ipv6 = new PolicyIpv6({ prefix: options.ipv6Prefix, sets: this.#sets, log: options.log })
   }
 
   /** Reads what counted when this host's agent was last there. */
@@ -134,6 +141,12 @@ export class PolicyKeeper {
   chains(): ReadonlyMap<string, ChainRules> {
     const blocks = this.#options.containerBlocks()
     return blocks === undefined ? new Map() : policyChains(this.#applied, blocks)
+  }
+
+  /** The same for ip6tables; none where containers have no IPv6 addresses. */
+  ipv6Chains(): ReadonlyMap<string, ChainRules> {
+    const blocks = this.#options.containerBlocks()
+    return blocks === undefined ? new Map() : this.#ipv6.chains(this.#applied, blocks)
   }
 
   /**
@@ -171,6 +184,8 @@ export class PolicyKeeper {
       await this.#filterBridge(this.#applied)
       if (this.#applied.stages.length === 0) return
       await this.#sets.verify(this.#applied.sets)
+      // When it fails, the rules that come now close what it would have opened, and `apply` says why.
+      await this.#ipv6.make(this.#applied)
     })
   }
 
@@ -186,12 +201,14 @@ export class PolicyKeeper {
     await this.#filterBridge(policy)
     if (this.#applied.stages.length === 0 && policy.stages.length === 0) return
     await this.#sets.apply(policy.sets)
+    const problem = await this.#ipv6.make(policy)
     this.#applied = policy
     await this.#options.syncFirewall()
-    await this.#sets.prune(policy.sets)
+    await this.#sets.prune([...policy.sets, ...this.#ipv6.sets(policy)])
     const rules = JSON.stringify(policy.stages)
     if (rules !== this.#storedRules) await this.#store(policy)
     else this.#writeLater ??= systemClock.after(WRITE_DELAY, () => this.#writeNow())
+    if (problem !== undefined) throw problem
   }
 
   #writeNow(): void {
@@ -231,7 +248,10 @@ export class PolicyKeeper {
           ...(ports === undefined ? {} : { ports: [...ports] }),
         })),
       })),
-      sets: policy.sets.map(set => ({ ...set, members: [...set.members] })),
+      sets: policy.sets.map(({ key, type, members, blocks6 }) => ({
+        ...{ key, type, members: [...members] },
+        ...(blocks6 === undefined ? {} : { blocks6: [...blocks6] }),
+      })),
     }
     await writeFileDurably(this.#file, JSON.stringify(stored))
     this.#storedRules = JSON.stringify(policy.stages)
@@ -239,7 +259,13 @@ export class PolicyKeeper {
 }
 
 function revive({ stages, sets }: Static<typeof storedPolicySchema>): CompiledPolicy {
-  return { stages, sets: sets.map(set => ({ ...set, members: new Set(set.members) })) }
+  return {
+    stages,
+    sets: sets.map(({ key, type, members, blocks6 }) => ({
+      ...{ key, type, members: new Set(members) },
+      ...(blocks6 === undefined ? {} : { blocks6: new Set(blocks6) }),
+    })),
+  }
 }
 
 /** Removes every set of network policies from this host; comes after their rules. @throws `SetRefused`, … */

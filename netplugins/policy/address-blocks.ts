@@ -1,35 +1,62 @@
-/** Blocks of addresses without some of their parts, as blocks again. */
-import { formatIpv4Block, type Ipv4Block, ipv4BlockContains, parseIpv4 } from '../../kit/index.ts'
+/** Blocks of addresses of either family without some of their parts, as blocks again. */
+import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from '../../kit/index.ts'
 
-function halves({ base, prefixLength }: Ipv4Block): [Ipv4Block, Ipv4Block] {
-  const longer = prefixLength + 1
+interface Block {
+  readonly base: bigint
+  readonly prefixLength: number
+  /** Of an address of its family. */
+  readonly bits: 32 | 128
+}
+
+function sizeOf({ prefixLength, bits }: Pick<Block, 'prefixLength' | 'bits'>): bigint {
+  return 1n << BigInt(bits - prefixLength)
+}
+
+function halves({ base, prefixLength, bits }: Block): [Block, Block] {
+  const half = { bits, prefixLength: prefixLength + 1 }
   return [
-    { base, prefixLength: longer },
-    { base: base + 2 ** (32 - longer), prefixLength: longer },
+    { ...half, base },
+    { ...half, base: base + sizeOf(half) },
   ]
 }
 
-function within(inner: Ipv4Block, outer: Ipv4Block): boolean {
-  return inner.prefixLength >= outer.prefixLength && ipv4BlockContains(outer, inner.base)
+function within(inner: Block, outer: Block): boolean {
+  if (inner.bits !== outer.bits || inner.prefixLength < outer.prefixLength) return false
+  return inner.base - (inner.base % sizeOf(outer)) === outer.base
 }
 
-function subtract(block: Ipv4Block, except: Ipv4Block): Ipv4Block[] {
+function subtract(block: Block, except: Block): Block[] {
   if (within(block, except)) return []
   if (!within(except, block)) return [block]
   return halves(block).flatMap(half => subtract(half, except))
 }
 
-/** Reads `10.0.0.0/8`, with host bits set too, as Kubernetes takes it; undefined for other things, IPv6 among them. */
-function readBlock(text: string): Ipv4Block | undefined {
+function readAddress(text: string): Pick<Block, 'base' | 'bits'> | undefined {
+  const value = parseIpv4(text)
+  if (value !== undefined) return { base: BigInt(value), bits: 32 }
+  const bytes = parseIpv6(text)
+  return bytes && { base: BigInt(`0x${bytes.toString('hex')}`), bits: 128 }
+}
+
+/** Reads `10.0.0.0/8` or `fd00::/8`, with host bits set too, as Kubernetes takes it; undefined for other things. */
+function readBlock(text: string): Block | undefined {
   const [address = '', prefix = ''] = text.split('/')
-  const value = parseIpv4(address)
-  if (value === undefined || !/^\d{1,2}$/.test(prefix) || Number(prefix) > 32) return undefined
-  const size = 2 ** (32 - Number(prefix))
-  return { base: value - (value % size), prefixLength: Number(prefix) }
+  const read = readAddress(address)
+  if (read === undefined || !/^\d{1,3}$/.test(prefix) || Number(prefix) > read.bits) return undefined
+  const block = { ...read, prefixLength: Number(prefix) }
+  return { ...block, base: block.base - (block.base % sizeOf(block)) }
+}
+
+function formatBlock({ base, prefixLength, bits }: Block): string {
+  const address =
+    bits === 32
+      ? formatIpv4(Number(base))
+      : formatIpv6(Buffer.from(base.toString(16).padStart(32, '0'), 'hex'))
+  return `${address}/${prefixLength}`
 }
 
 /**
- * What is left of a block; nothing of one that is not of IPv4.
+ * What is left of a block; nothing of one that is none. Parts of the other family are no parts of it.
  *
  * @returns blocks in CIDR notation, never all addresses as one: sets in the kernel cannot hold that
  */
@@ -41,5 +68,5 @@ export function blocksWithout(cidr: string, except: readonly string[] = []): str
     const part = readBlock(text)
     if (part !== undefined) blocks = blocks.flatMap(block => subtract(block, part))
   }
-  return blocks.map(formatIpv4Block)
+  return blocks.map(formatBlock)
 }

@@ -1,6 +1,7 @@
 /** The sets of a policy in the kernel, by the `ipset` program; all changes at once are one run. */
 import { type Logger, runCommand } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
+import type { IpFamily } from '../netlink/index.ts'
 import { SET_PREFIX, setName, TEMPORARY_SET_PREFIX } from './policy-chains.ts'
 import type { PolicySet } from './policy-model.ts'
 
@@ -14,11 +15,26 @@ const SINGLE_CHANGES = 64
 
 /** A network of one address is listed without its prefix length. */
 function canonical(member: string): string {
-  return member.endsWith('/32') ? member.slice(0, -3) : member
+  return member.replace(member.includes(':') ? /\/128$/ : /\/32$/, '')
+}
+
+/** As `ipset` calls the families. */
+const FAMILY: Readonly<Record<IpFamily, string>> = { 4: 'inet', 6: 'inet6' }
+
+function hasPrefix(name: string, prefixes: Readonly<Record<IpFamily, string>>): boolean {
+  return Object.values(prefixes).some(prefix => name.startsWith(prefix))
+}
+
+function isTemporary(name: string): boolean {
+  return hasPrefix(name, TEMPORARY_SET_PREFIX)
 }
 
 function isOurs(name: string): boolean {
-  return name.startsWith(SET_PREFIX) || name.startsWith(TEMPORARY_SET_PREFIX)
+  return hasPrefix(name, SET_PREFIX) || isTemporary(name)
+}
+
+function nameOf({ key, family }: PolicySet): string {
+  return setName(key, family)
 }
 
 /** Reads what `ipset save` printed: our sets and their members. */
@@ -39,8 +55,8 @@ export function readSets(text: string): Map<string, Set<string>> {
  */
 export function changeLines(set: PolicySet, actual: Members | undefined): string[] {
   const members = canonicalMembers(set)
-  const name = setName(set.key)
-  if (actual === undefined) return fillLines(name, set.type, members)
+  const name = nameOf(set)
+  if (actual === undefined) return fillLines(name, set, members)
   const missing = [...members.difference(actual)]
   const stale = [...actual.difference(members)]
   if (missing.length + stale.length <= SINGLE_CHANGES) {
@@ -50,17 +66,17 @@ export function changeLines(set: PolicySet, actual: Members | undefined): string
       ...stale.map(member => `del ${name} ${member} -exist`),
     ]
   }
-  const temporary = setName(set.key, TEMPORARY_SET_PREFIX)
-  return [...fillLines(temporary, set.type, members), `swap ${temporary} ${name}`, `destroy ${temporary}`]
+  const temporary = setName(set.key, set.family, TEMPORARY_SET_PREFIX)
+  return [...fillLines(temporary, set, members), `swap ${temporary} ${name}`, `destroy ${temporary}`]
 }
 
 function canonicalMembers({ type, members }: PolicySet): Members {
   return type === 'ip' ? members : new Set([...members].map(canonical))
 }
 
-function fillLines(name: string, type: PolicySet['type'], members: Members): string[] {
+function fillLines(name: string, { type, family = 4 }: PolicySet, members: Members): string[] {
   return [
-    `create ${name} hash:${type} family inet maxelem ${MEMBER_LIMIT}`,
+    `create ${name} hash:${type} family ${FAMILY[family]} maxelem ${MEMBER_LIMIT}`,
     ...[...members].map(member => `add ${name} ${member}`),
   ]
 }
@@ -81,7 +97,7 @@ export class KernelSets {
    */
   async apply(sets: readonly PolicySet[]): Promise<void> {
     const actual = this.#believed ?? (await this.#read())
-    const left = [...actual.keys()].filter(name => name.startsWith(TEMPORARY_SET_PREFIX))
+    const left = [...actual.keys()].filter(isTemporary)
     await this.#change(
       actual,
       sets,
@@ -98,7 +114,7 @@ export class KernelSets {
   /** Removes every set of ours but `sets`; no rule may refer to them any more. @throws like `apply` */
   async prune(sets: readonly PolicySet[]): Promise<void> {
     const actual = this.#believed ?? (await this.#read())
-    const wanted = new Set(sets.map(({ key }) => setName(key)))
+    const wanted = new Set(sets.map(nameOf))
     const stale = [...actual.keys()].filter(name => !wanted.has(name))
     await this.#restore(stale.map(name => `destroy ${name}`))
     this.#believed = new Map([...actual].filter(([name]) => wanted.has(name)))
@@ -116,13 +132,13 @@ export class KernelSets {
     before: readonly string[],
   ): Promise<void> {
     const lines = sets.flatMap(set => {
-      const believed = actual.get(setName(set.key))
+      const believed = actual.get(nameOf(set))
       // The same object means the same members: nothing is compared.
       return believed === set.members ? [] : changeLines(set, believed)
     })
     await this.#restore([...before, ...lines])
-    const believed = new Map([...actual].filter(([name]) => name.startsWith(SET_PREFIX)))
-    for (const set of sets) believed.set(setName(set.key), canonicalMembers(set))
+    const believed = new Map([...actual].filter(([name]) => !isTemporary(name)))
+    for (const set of sets) believed.set(nameOf(set), canonicalMembers(set))
     this.#believed = believed
     if (lines.length > 0) this.#log.debug({ lines: lines.length }, 'changed the sets of network policies')
   }

@@ -200,7 +200,7 @@ class Compiler {
       keys.add(this.sets.add(`pods ${JSON.stringify(scope)}`, group.addresses))
       pods.push(...group.pods)
     }
-    if (blocks.length > 0) keys.add(this.sets.add(`${key} blocks`, blocks, 'net'))
+    if (blocks.length > 0) keys.add(this.sets.addBlocks(`${key} blocks`, blocks))
     return { keys: [...keys], pods }
   }
 }

@@ -1,11 +1,19 @@
 /** Who may talk to whom: what policies are compiled to, judged by a model of the kernel's rules. */
 import fc from 'fast-check'
 import t from 'tap'
-import { formatIpv4, ipv4BlockContains, parseIpv4, requireIpv4Block } from '../../../kit/index.ts'
+import {
+  formatIpv4,
+  ipv4BlockContains,
+  parseIpv4,
+  requireIpv4Block,
+  requireIpv6Prefix,
+} from '../../../kit/index.ts'
 import { blocksWithout } from '../../../netplugins/policy/address-blocks.ts'
 import {
   type CompiledPolicy,
+  closedChains,
   compilePolicy,
+  Ipv6Sets,
   type KubernetesNetworkPolicy,
   type NetworkPolicyRuleInput,
   PodIndex,
@@ -389,7 +397,13 @@ t.test('blocks without parts of them', async t => {
   t.strictSame(blocksWithout('0.0.0.0/0'), ['0.0.0.0/1', '128.0.0.0/1'])
   t.strictSame(blocksWithout('10.0.0.0/30', ['10.0.0.1/32']), ['10.0.0.0/32', '10.0.0.2/31'])
   t.strictSame(blocksWithout('10.0.0.0/30', ['10.0.0.0/8']), [])
-  t.strictSame(blocksWithout('fd00::/8'), [])
+  t.strictSame(blocksWithout('::/0'), ['::/1', '8000::/1'])
+  t.strictSame(blocksWithout('fd00::1/8', ['10.0.0.0/8']), ['fd00::/8'], 'IPv4 is no part of IPv6')
+  t.strictSame(blocksWithout('fd00::/126', ['fd00::1/128']), ['fd00::/128', 'fd00::2/127'])
+  t.strictSame(blocksWithout('0.0.0.0/0', ['::/0']), ['0.0.0.0/1', '128.0.0.0/1'])
+  for (const wrong of ['x', 'fd00::', 'fd00::/129', '10.0.0.0/33', 'fd00::%lo/64']) {
+    t.strictSame(blocksWithout(wrong), [], wrong)
+  }
   const address = fc.integer({ min: 0, max: 255 })
   fc.assert(
     fc.property(
@@ -466,4 +480,88 @@ t.test('in the words of the kernel', async t => {
     ],
     [['RNCH-a', new Set(['10.0.0.1'])]],
   )
+})
+
+t.test('for IPv6', async t => {
+  const prefix = requireIpv6Prefix('fd42::/96', 'test')
+  const pods = new PodIndex()
+  pods.putPod({ namespace: 'shop', name: 'web', address: '10.42.0.10', labels: { app: 'web' } })
+  pods.putPod({ namespace: 'shop', name: 'db', address: '10.42.0.20', labels: { app: 'db' } })
+  const cidrs = ['0.0.0.0/0', 'fd00:1::/64', '::/0'] as const
+  const ingress = [
+    { from: [{ podSelector: { matchLabels: { app: 'web' } } }], ports: [{ port: 80 }] },
+    ...cidrs.map(cidr => ({ from: [{ ipBlock: { cidr, except: ['fd00:1::1/128', '10.0.0.0/8'] } }] })),
+  ]
+  const policy = compilePolicy(
+    {
+      kubernetes: {
+        pods,
+        policies: [{ metadata: { name: 'in', namespace: 'shop' }, spec: { podSelector: {}, ingress } }],
+      },
+    },
+    new Set(['10.42.0.20']),
+  )
+  const sets6 = new Ipv6Sets(prefix)
+  const derived = sets6.of(policy.sets)
+  t.strictSame(
+    derived.map(({ key }) => key),
+    policy.sets.map(({ key }) => key),
+    'the same rules name them',
+  )
+  const members = (key: string) => [...(derived.find(set => set.key === key)?.members ?? [])]
+  t.strictSame(members('isolated ingress'), ['fd42::a2a:14'])
+  t.strictSame(members('pods {"pods":{"matchLabels":{"app":"web"}},"namespaces":{"name":"shop"}}'), [
+    'fd42::a2a:a',
+  ])
+  const blocks = (index: number) => members(`shop/in ingress ${index} peers blocks`)
+  t.strictSame(blocks(1), [], 'every IPv4 address is none of IPv6')
+  t.equal(blocks(2).length, 64)
+  t.ok(blocks(2).includes('fd00:1::/128'))
+  t.notOk(blocks(2).includes('fd00:1::1/128'))
+  t.ok(blocks(3).includes('8000::/2'))
+  const blocks4 = policy.sets.find(({ key }) => key === 'shop/in ingress 3 peers blocks')?.members
+  t.strictSame(blocks4, new Set(), 'and the other way round')
+
+  t.ok(
+    sets6
+      .of(policy.sets)
+      .every(({ type, members: same }, index) => type === 'net' || same === derived[index]?.members),
+    'the same members are the same object',
+  )
+  const [first] = derived
+  t.match(first && changeLines(first, undefined), [
+    /^create RNCH6-\w{20} hash:ip family inet6 maxelem \d+$/,
+    /^add RNCH6-\w{20} fd42::a2a:14$/,
+  ])
+  const net = { key: 'x', type: 'net' as const, family: 6 as const, members: new Set(['fd00::1/128']) }
+  t.strictSame(changeLines(net, new Set(['fd00::1'])), [])
+  const many = new Set(Array.from({ length: 100 }, (_, n) => `fd01::${n}`))
+  t.match(changeLines(net, many).at(-2), /^swap TMP6-\w{20} RNCH6-\w{20}$/)
+  t.strictSame(
+    [...readSets('create RNCH6-a hash:ip family inet6\nadd RNCH6-a fd42::1\ncreate TMP6-a hash:ip\n').keys()],
+    ['RNCH6-a', 'TMP6-a'],
+  )
+
+  const chains = policyChains(policy, ['fd42::a2a:0/112'], 6)
+  t.strictSame([...chains.keys()], ['CATTLE_NETWORK_POLICY', 'CATTLE_POLICY_INGRESS'])
+  t.notMatch(JSON.stringify([...chains]), /RNCH-/)
+  t.match(
+    chains.get('CATTLE_POLICY_INGRESS')?.[0],
+    /^-p tcp -m set --match-set RNCH6-\w+ src -m set .* -j RETURN$/,
+  )
+  const network = policyChains(compiled('deny'), ['fd42::a2a:0/112'], 6).get('CATTLE_NETWORK_POLICY')
+  t.match(network?.at(-1), /^-s fd42::a2a:0\/112 -m set --match-set RNCH6-/)
+
+  const goingOn = '-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN'
+  t.strictSame(
+    [...closedChains(policy, ['fd42::a2a:0/112'], prefix)],
+    [['CATTLE_NETWORK_POLICY', [goingOn, '-d fd42::a2a:14/128 -j DROP']]],
+    'without sets, who is isolated is not reached at all',
+  )
+  t.match(
+    closedChains(compiled('deny'), ['fd42::a2a:0/112'], prefix).get('CATTLE_NETWORK_POLICY')?.[1],
+    '-s fd42::a2a:0/112 -d fd42::a2a:b/128 -j DROP',
+    'other stages are about containers alone',
+  )
+  t.strictSame([...closedChains({ stages: [], sets: [] }, [], prefix)], [])
 })

@@ -87,6 +87,10 @@ t.test('pods and policies', async t => {
   })
   t.equal(podRecordOf({ metadata, spec: { ...spec, hostNetwork: true } }), undefined)
   t.equal(podRecordOf({ metadata, spec, status: { phase: 'Succeeded', podIP: '10.42.0.7' } }), undefined)
+  const both = [{ ip: 'fd42::a2a:7' }, { ip: '10.42.0.7' }]
+  const sixFirst = { phase: 'Running', podIP: 'fd42::a2a:7', podIPs: both } as const
+  t.match(podRecordOf({ metadata, spec, status: sixFirst }), { address: '10.42.0.7' }, 'IPv4, wherever it is')
+  t.notOk('address' in (podRecordOf({ metadata, spec, status: { ...sixFirst, podIPs: [] } }) ?? {}))
   t.strictSame(policyRecordOf({ metadata, spec: { policyTypes: ['Egress'] } }), {
     ...metadata,
     spec: { podSelector: {}, policyTypes: ['Egress'] },
