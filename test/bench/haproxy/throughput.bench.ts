@@ -1,24 +1,46 @@
-/** Requests per second and p99 through a generated configuration, beside a minimal one written by hand, in turn; HTTP and HTTPS. */
+/**
+ * Requests per second and p99 through a generated configuration, beside a minimal one written by hand, in turn; HTTP and
+ * HTTPS.
+ *
+ * Two processes with one and the same configuration differ by up to a tenth: which thread got which connection, where memory
+ * lies. So all of them are started several times, and the configuration written by hand runs twice: what these two differ by
+ * is what cannot be told apart.
+ */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { createLogger } from '../../../kit/index.ts'
 import { createCertificateAuthority, issueCertificate } from '../../../kit/x509/index.ts'
 import { assignSlots, DEFAULT_DEFAULTS, DEFAULT_GLOBAL, Haproxy } from '../../../lb/index.ts'
 import { backend, endpoint, frontend, model } from '../../unit/lb/models.ts'
+import { median } from '../figures.ts'
 import { freePorts, originSections, plainHaproxy } from './origin.ts'
 import { type Load, load } from './wrk.ts'
 
-/** Many short turns: what else the machine does hits both alike. */
-const ROUNDS = 12
+/** Times that everything is started anew. */
+const STARTS = 8
+/** Many short turns: what else the machine does hits all alike. */
+const ROUNDS = 4
 const SECONDS = 1
+const HOST = ['Host: web.example']
 
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+type Scheme = 'http' | 'https'
+type Measured = Load & { readonly cost: number }
+
+/** What is measured in one turn: the generated configuration, and twice the same one written by hand. */
+const CONTENDERS = ['own', 'hand', 'again'] as const
+
+type Contender = (typeof CONTENDERS)[number]
+type Turn = Readonly<Record<Contender, Measured>>
+
+interface Running {
+  readonly ports: Readonly<Record<Scheme, number>>
+  /** Of the master; its worker does the work. */
+  readonly pid: number | undefined
+  end(): Promise<void>
+}
 
 const directory = await mkdtemp('/tmp/drover-bench-')
-const [first = 0, second = 0, third = 0, ours = 0, theirs = 0, oursTls = 0, theirsTls = 0] =
-  await freePorts(7)
-const origins = [first, second, third]
+const origins = await freePorts(3)
 const origin = await plainHaproxy(path.join(directory, 'origin.cfg'), originSections(origins))
 const authority = await createCertificateAuthority('bench', 2)
 const pair = await issueCertificate(authority, {
@@ -30,53 +52,55 @@ const pair = await issueCertificate(authority, {
 const pem = `${pair.certificate}\n${pair.privateKey}`
 const pemFile = path.join(directory, 'site.pem')
 await writeFile(pemFile, pem)
-const byHand = await plainHaproxy(
-  path.join(directory, 'hand.cfg'),
-  `frontend web\n  bind 127.0.0.1:${theirs}\n  bind 127.0.0.1:${theirsTls} ssl crt ${pemFile}\n  default_backend web\nbackend web\n${origins.map((port, index) => `  server s${index} 127.0.0.1:${port}\n`).join('')}`,
-)
-const haproxy = new Haproxy({
-  name: 'bench',
-  directory: path.join(directory, 'lb'),
-  log: createLogger('bench', 'silent'),
-})
-await haproxy.start()
-const rules = [
-  {
-    host: { kind: 'exact', value: 'web.example' },
-    path: { kind: 'prefix', value: '/' },
-    backend: 'web',
-  } as const,
-]
-await haproxy.apply(
-  model({
-    certificates: [{ name: 'site', pem }],
-    global: DEFAULT_GLOBAL,
-    defaults: DEFAULT_DEFAULTS,
-    frontends: [
-      frontend('web', ours, { rules, defaultBackend: 'web', forwarded: 'http' }),
-      frontend('tls', oursTls, {
-        binds: [
-          {
-            address: '127.0.0.1',
-            port: oursTls,
-            tls: { certificates: ['site'], strictSni: false, alpn: ['h2', 'http/1.1'] },
-          },
-        ],
-        ...{ rules, defaultBackend: 'web', forwarded: 'https' as const },
-      }),
-    ],
-    backends: [
-      backend(
-        'web',
-        assignSlots(
-          undefined,
-          origins.map(port => endpoint(String(port), port)),
-        ),
-      ),
-    ],
-  }),
-)
-const host = ['Host: web.example']
+
+async function startByHand(name: string): Promise<Running> {
+  const [http = 0, https = 0] = await freePorts(2)
+  const servers = origins.map((port, index) => `  server s${index} 127.0.0.1:${port}\n`).join('')
+  const { pid, end } = await plainHaproxy(
+    path.join(directory, `${name}.cfg`),
+    `frontend web\n  bind 127.0.0.1:${http}\n  bind 127.0.0.1:${https} ssl crt ${pemFile}\n  default_backend web\nbackend web\n${servers}`,
+  )
+  return { ports: { http, https }, pid, end }
+}
+
+async function startGenerated(): Promise<Running> {
+  const [http = 0, https = 0] = await freePorts(2)
+  const haproxy = new Haproxy({
+    name: 'bench',
+    directory: path.join(directory, 'lb'),
+    log: createLogger('bench', 'silent'),
+  })
+  await haproxy.start()
+  const rules = [
+    {
+      host: { kind: 'exact', value: 'web.example' },
+      path: { kind: 'prefix', value: '/' },
+      backend: 'web',
+    } as const,
+  ]
+  const bind = {
+    address: '127.0.0.1',
+    port: https,
+    tls: { certificates: ['site'], strictSni: false, alpn: ['h2', 'http/1.1'] },
+  }
+  const slots = assignSlots(
+    undefined,
+    origins.map(port => endpoint(String(port), port)),
+  )
+  await haproxy.apply(
+    model({
+      certificates: [{ name: 'site', pem }],
+      global: DEFAULT_GLOBAL,
+      defaults: DEFAULT_DEFAULTS,
+      frontends: [
+        frontend('web', http, { rules, defaultBackend: 'web', forwarded: 'http' }),
+        frontend('tls', https, { binds: [bind], rules, defaultBackend: 'web', forwarded: 'https' }),
+      ],
+      backends: [backend('web', slots)],
+    }),
+  )
+  return { ports: { http, https }, pid: haproxy.pid, end: () => haproxy.stop() }
+}
 
 /** The worker of a master. */
 async function workerOf(master: number | undefined): Promise<string> {
@@ -89,44 +113,63 @@ async function used(pid: string): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) * 10_000
 }
 
-type Measured = Load & { readonly cost: number }
-
-async function measure(url: string, master: number | undefined): Promise<Measured> {
+async function measure(scheme: Scheme, { ports, pid: master }: Running): Promise<Measured> {
   const pid = await workerOf(master)
   const before = await used(pid)
-  const done = await load(url, SECONDS, host)
+  const done = await load(`${scheme}://127.0.0.1:${ports[scheme]}/`, SECONDS, HOST)
   return { ...done, cost: ((await used(pid)) - before) / done.requests }
 }
 
-/** Measures both in turn; which one begins changes from round to round. */
-async function compare(scheme: 'http' | 'https', own: number, hand: number): Promise<void> {
-  const url = (port: number) => `${scheme}://127.0.0.1:${port}/`
-  const loads: { own: Measured; hand: Measured }[] = []
-  for (let round = -1; round < ROUNDS; round += 1) {
-    const early = round % 2 === 0 ? await measure(url(own), haproxy.pid) : undefined
-    const theirLoad = await measure(url(hand), byHand.pid)
-    const both = { own: early ?? (await measure(url(own), haproxy.pid)), hand: theirLoad }
-    if (round >= 0) loads.push(both)
+/** One turn of each; which one begins changes from turn to turn. */
+async function turn(
+  scheme: Scheme,
+  running: Readonly<Record<Contender, Running>>,
+  first: number,
+): Promise<Turn> {
+  const measured: Partial<Record<Contender, Measured>> = {}
+  for (let index = 0; index < CONTENDERS.length; index += 1) {
+    const name = CONTENDERS[(first + index) % CONTENDERS.length] ?? 'own'
+    measured[name] = await measure(scheme, running[name])
   }
+  return measured as Turn
+}
+
+const turns: Readonly<Record<Scheme, Turn[]>> = { http: [], https: [] }
+for (let start = 0; start < STARTS; start += 1) {
+  const running = {
+    hand: await startByHand('hand'),
+    own: await startGenerated(),
+    again: await startByHand('again'),
+  }
+  for (const scheme of ['http', 'https'] as const) {
+    // The first connections find everything cold.
+    await turn(scheme, running, start)
+    for (let round = 0; round < ROUNDS; round += 1)
+      turns[scheme].push(await turn(scheme, running, start + round))
+  }
+  for (const { end } of Object.values(running)) await end()
+}
+for (const [scheme, all] of Object.entries(turns)) {
   for (const [name, unit, of] of [
     ['requests', 'requests/s', (each: Measured) => each.perSecond],
     ['p99', 'ms', (each: Measured) => each.p99],
     ['processor time of a request', 'microseconds', (each: Measured) => each.cost],
   ] as const) {
+    const byHand = ({ hand, again }: Turn) => Math.sqrt(of(hand) * of(again))
+    const ratio = (each: (turn: Turn) => number) => Number(median(all.map(each)).toFixed(3))
     const line = {
       ...{ bench: 'haproxy', name: `${name} through a generated configuration, ${scheme}`, unit },
-      ...{ value: median(loads.map(each => of(each.own))), peer: 'written by hand' },
-      peerValue: median(loads.map(each => of(each.hand))),
-      ratio: Number(median(loads.map(each => of(each.own) / of(each.hand))).toFixed(3)),
-      failed: loads.reduce((sum, each) => sum + each.own.failed, 0),
+      ...{ value: median(all.map(({ own }) => of(own))), peer: 'written by hand' },
+      peerValue: median(all.map(byHand)),
+      ratio: ratio(each => of(each.own) / byHand(each)),
+      /** What one and the same configuration differs from itself by. */
+      sameAgain: ratio(
+        each => Math.max(of(each.hand), of(each.again)) / Math.min(of(each.hand), of(each.again)),
+      ),
+      failed: all.reduce((sum, { own }) => sum + own.failed, 0),
     }
     process.stdout.write(`${JSON.stringify(line)}\n`)
   }
 }
-
-await compare('http', ours, theirs)
-await compare('https', oursTls, theirsTls)
-await haproxy.stop()
-await byHand.end()
 await origin.end()
 await rm(directory, { recursive: true })
