@@ -3,7 +3,7 @@
  *
  * A kick says "look at this key", not what changed; kicks of a key that already waits are one kick, and a key
  * is never reconciled twice at the same time. A failing key is tried again with growing delays and does not
- * hold up the others.
+ * hold up the others. Between so many calls, timers and sockets of the process have their turn.
  */
 import { Backoff, type BackoffOptions } from './backoff.ts'
 import { type CancelTimer, type Clock, systemClock } from './clock.ts'
@@ -28,6 +28,9 @@ export interface ReconcileLoopOptions<Key extends string> {
 
 const DEFAULT_BACKOFF: BackoffOptions = { initial: 100, maximum: 30_000 }
 
+/** Calls that wait for nothing could follow each other for ever, if they kick each other, and starve the whole process. */
+const CALLS_PER_TURN = 256
+
 export class ReconcileLoop<Key extends string = string> {
   readonly #options: ReconcileLoopOptions<Key>
   readonly #clock: Clock
@@ -39,6 +42,8 @@ export class ReconcileLoop<Key extends string = string> {
   readonly #abort = new AbortController()
   #idleWaiters: (() => void)[] = []
   #started = false
+  /** Since timers and sockets were looked at. */
+  #calls = 0
 
   constructor(options: ReconcileLoopOptions<Key>) {
     this.#options = options
@@ -99,11 +104,24 @@ export class ReconcileLoop<Key extends string = string> {
     if (!this.#started) return
     const concurrency = this.#options.concurrency ?? 4
     for (const key of this.#ready) {
-      if (this.#running.size >= concurrency) return
+      if (this.#running.size >= concurrency || !this.#takeTurn()) return
       this.#ready.delete(key)
       this.#running.add(key)
       void this.#run(key)
     }
+  }
+
+  /** Whether there may be another call before everything else in this process has had its turn. */
+  #takeTurn(): boolean {
+    if (this.#calls === 0) {
+      setImmediate(() => {
+        this.#calls = 0
+        this.#dispatch()
+      })
+    }
+    if (this.#calls >= CALLS_PER_TURN) return false
+    this.#calls += 1
+    return true
   }
 
   async #run(key: Key): Promise<void> {

@@ -20,6 +20,9 @@ const ORPHAN = 'orphan'
 /** Kinds that own nothing, have no owners, and change all the time. */
 const LEFT_OUT = new Set(['/events', 'coordination.k8s.io/leases'])
 
+/** Objects that are looked at for a circle of owners; who makes longer ones waits until somebody cuts them. */
+const CIRCLE_LIMIT = 256
+
 /** Of the loop's own: look which kinds there are. No object's key is like it. */
 const KINDS = 'kinds'
 
@@ -40,6 +43,15 @@ function sameOwners(one: Frozen<KubernetesObject>, other: Frozen<KubernetesObjec
       .map(({ uid, blockOwnerDeletion }) => `${uid} ${blockOwnerDeletion}`)
       .join()
   return uids(one) === uids(other)
+}
+
+function refersTo({ metadata }: Frozen<KubernetesObject>, owner: string): boolean {
+  return metadata.ownerReferences?.some(({ uid }) => uid === owner) === true
+}
+
+/** Whether an owner has to wait for a dependent. */
+function holds({ metadata }: Frozen<KubernetesObject>, owner: string): boolean {
+  return metadata.ownerReferences?.find(({ uid }) => uid === owner)?.blockOwnerDeletion === true
 }
 
 export class GarbageCollector implements Controller {
@@ -235,11 +247,29 @@ export class GarbageCollector implements Controller {
     for (const key of this.#dependents.get(uid) ?? []) {
       const dependent = this.#places.get(key)
       const object = dependent && (await this.#client.get(dependent.resource, dependent))
-      const reference = object?.metadata.ownerReferences?.find(each => each.uid === uid)
-      if (reference?.blockOwnerDeletion === true) blocked = true
-      if (reference !== undefined) this.#loop.kick(key)
+      if (object === undefined || !refersTo(object, uid)) continue
+      if (holds(object, uid)) blocked = true
+      // One that is ended already is looked at when something changes; kicking it would go round in circles for ever.
+      if (object.metadata.deletionTimestamp === undefined) this.#loop.kick(key)
     }
-    if (!blocked) await this.#removeFinalizer(place, owner, FOREGROUND)
+    if (!blocked || (await this.#waitsForItself(owner))) await this.#removeFinalizer(place, owner, FOREGROUND)
+  }
+
+  /** Whether what an owner waits for waits for that owner: none of them would ever go. */
+  async #waitsForItself(owner: Frozen<KubernetesObject>): Promise<boolean> {
+    const { uid: wanted = '' } = owner.metadata
+    const met = new Set([wanted])
+    for (const uid of met) {
+      for (const key of this.#dependents.get(uid) ?? []) {
+        const place = this.#places.get(key)
+        const object = place && (await this.#client.get(place.resource, place))
+        if (object === undefined || !holds(object, uid) || !waitsFor(object, FOREGROUND)) continue
+        if (object.metadata.uid === wanted) return true
+        met.add(object.metadata.uid ?? '')
+        if (met.size > CIRCLE_LIMIT) return false
+      }
+    }
+    return false
   }
 
   async #orphan(place: Place, owner: Frozen<KubernetesObject>): Promise<void> {

@@ -124,3 +124,24 @@ t.test('stop aborts the running call, waits for it and ignores later kicks', asy
   loop.kick('a')
   t.equal(calls, 1)
 })
+
+t.test('keys that kick each other for ever leave everything else its turn', async t => {
+  let calls = 0
+  const loop: ReconcileLoop = new ReconcileLoop({
+    name: 'ring',
+    log,
+    reconcile: key => {
+      calls += 1
+      loop.kick(key === 'a' ? 'b' : 'a')
+      return Promise.resolve(undefined)
+    },
+  })
+  loop.kick('a')
+  loop.start()
+  for (let turn = 0; turn < 3; turn += 1) {
+    const before = calls
+    await new Promise(resolve => setTimeout(resolve, 1))
+    t.ok(calls > before, 'they go on')
+  }
+  await loop.stop()
+})

@@ -204,6 +204,25 @@ t.test('deployments', async t => {
     t.equal(body.metadata.ownerReferences, undefined)
   })
 
+  t.test('owners in a circle go, and hold up nobody', async t => {
+    const maps = '/api/v1/namespaces/default/configmaps'
+    const names = ['ring-1', 'ring-2', 'ring-3']
+    const uids: string[] = []
+    for (const name of names)
+      uids.push((await ask(maps, { method: 'POST', body: { metadata: { name } } })).body.metadata.uid)
+    const headers = { 'content-type': 'application/merge-patch+json' }
+    for (const [index, name] of names.entries()) {
+      const before = (index + 2) % 3
+      const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: names[before], uid: uids[before] }
+      const ownerReferences = [{ ...owner, controller: true, blockOwnerDeletion: true }]
+      await ask(`${maps}/${name}`, { method: 'PATCH', headers, body: { metadata: { ownerReferences } } })
+    }
+    await ask(`${maps}/ring-1`, { method: 'DELETE', body: { propagationPolicy: 'Foreground' } })
+    for (const name of names)
+      await eventually(async () => (await ask(`${maps}/${name}`)).status === 404, `${name} is gone`)
+    t.equal((await ask(maps)).status, 200)
+  })
+
   t.test('a dependent of nobody goes', async t => {
     const owner = {
       apiVersion: 'v1',
