@@ -22,6 +22,10 @@ export const networkErrors = defineErrors({
     message: 'packets between containers of this host pass no firewall rules',
     mend: 'load the kernel module br_netfilter',
   },
+  Ipv6Unavailable: {
+    status: 503,
+    message: 'cannot be given to containers of this host: they have IPv4 alone',
+  },
   SetRefused: { status: 500, message: 'ipset refused the change' },
   SetInUse: {
     status: 409,

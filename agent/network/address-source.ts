@@ -1,5 +1,5 @@
 /** Where containers' addresses come from: the host's blocks, or a range of the hosts' own network. */
-import { isDroverError } from '../../kit/index.ts'
+import { type Ipv6Prefix, isDroverError, parseIpv4, parseIpv6, withIpv6Prefix } from '../../kit/index.ts'
 import type { CniAttachmentRequest } from '../../netplugins/cni/index.ts'
 import type { FlatNetwork } from '../../netplugins/flat/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
@@ -13,6 +13,44 @@ const FEW_ADDRESSES = 8
 
 /** Addresses of the hosts' network that are tried for one container: each question takes 150 ms. */
 const TRIES = 32
+
+function refused(message: string, expected: string): Error {
+  return networkErrors.UnsupportedCniField({ object: 'ips', message, expected })
+}
+
+/**
+ * The IPv4 address that is asked for; undefined when none is. The IPv6 address that follows from it may be named, too.
+ *
+ * @param addresses with or without prefix length
+ * @throws `UnsupportedCniField`
+ */
+export function requestedAddress(
+  addresses: readonly string[],
+  prefix: Ipv6Prefix | undefined,
+): string | undefined {
+  const texts = addresses.map(address => address.split('/')[0] ?? '')
+  const [ipv4, ...others] = texts.filter(text => parseIpv6(text) === undefined)
+  const wanted6 = texts.filter(text => parseIpv6(text) !== undefined)
+  if (others.length > 0) throw refused('asks for several addresses', 'one IPv4 address')
+  if (wanted6.length === 0) return ipv4
+  if (prefix === undefined)
+    throw refused('asks for an IPv6 address', 'an IPv4 address: containers have no other')
+  const following =
+    ipv4 === undefined || parseIpv4(ipv4) === undefined ? undefined : withIpv6Prefix(prefix, ipv4)
+  if (following === undefined) {
+    throw refused(
+      'asks for an IPv6 address alone',
+      `an IPv4 address, from which it follows by ${prefix.text}`,
+    )
+  }
+  if (wanted6.every(text => parseIpv6(text)?.equals(parseIpv6(following) ?? Buffer.alloc(0)) === true)) {
+    return ipv4
+  }
+  throw refused(
+    `asks for an IPv6 address that does not go with ${ipv4}`,
+    `${following}, which follows from it by ${prefix.text}`,
+  )
+}
 
 export interface AddressSourceParts {
   readonly pool: AddressPool
@@ -35,14 +73,7 @@ export class AddressSource {
    * @throws those of `AddressPool.allocate` and `FlatNetwork.requireFree`, `UnsupportedCniField`, `TryAgainLater`
    */
   async take(request: CniAttachmentRequest, plan: NetworkPlan): Promise<string> {
-    const [requested, ...others] = request.addresses.map(address => address.split('/')[0] ?? '')
-    if (others.length > 0) {
-      throw networkErrors.UnsupportedCniField({
-        object: 'ips',
-        message: 'asks for several addresses',
-        expected: 'one IPv4 address',
-      })
-    }
+    const requested = requestedAddress(request.addresses, plan.ipv6Prefix)
     const owner = { containerId: request.containerId, interfaceName: request.interfaceName }
     const flat = this.#parts.links.flatOf(plan)
     if (flat === undefined) return await this.#takeOwn(owner, requested)

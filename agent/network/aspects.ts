@@ -1,7 +1,17 @@
 /** What of a host's network is looked at and repaired on its own. */
 
 /** What of the host is reconciled on its own, in this order. */
-export const ASPECTS = ['uplink', 'links', 'overlay', 'firewall', 'guard', 'ports', 'driver'] as const
+export const ASPECTS = [
+  'ipv6',
+  'uplink',
+  'links',
+  'overlay',
+  'firewall',
+  'firewall6',
+  'guard',
+  'ports',
+  'driver',
+] as const
 
 /** `peers`: other hosts came or went, `policy`: who may talk to whom; all the rest is believed to be as it was. */
 export type Aspect = (typeof ASPECTS)[number] | 'peers' | 'policy'
@@ -10,7 +20,15 @@ export type Aspect = (typeof ASPECTS)[number] | 'peers' | 'policy'
 export type ProblemSource = Aspect | 'services'
 
 /** What the server is told of after every look. */
-export const REPORTED: ReadonlySet<Aspect> = new Set(['uplink', 'links', 'overlay', 'peers', 'policy'])
+export const REPORTED: ReadonlySet<Aspect> = new Set([
+  'ipv6',
+  'uplink',
+  'links',
+  'overlay',
+  'firewall6',
+  'peers',
+  'policy',
+])
 
 /** What may be wrong while containers are served: they reach each other, but not those of every other host. */
 const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'])
@@ -18,5 +36,5 @@ const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'
 /** What does not keep containers from being served when it is wrong; it is reported. */
 export const TOLERATED: ReadonlySet<ProblemSource> = new Set([
   ...BETWEEN_HOSTS,
-  ...(['guard', 'policy', 'services'] as const),
+  ...(['guard', 'policy', 'services', 'ipv6', 'firewall6'] as const),
 ])

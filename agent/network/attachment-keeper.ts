@@ -2,10 +2,10 @@
  * Keeps what is on the host and what is recorded the same: puts links back that were moved, forgets attachments whose
  * link is gone, and clears away what has no record.
  */
-import { explainError, type Logger } from '../../kit/index.ts'
+import { explainError, type Ipv6Prefix, type Logger, withIpv6Prefix } from '../../kit/index.ts'
 import type { BridgeNetwork } from '../../netplugins/bridge/index.ts'
 import type { AddressPool } from '../../netplugins/ipam/index.ts'
-import type { Attachment } from './attachment.ts'
+import { type Attachment, countingAddress6 } from './attachment.ts'
 import type { AttachmentStore } from './attachment-store.ts'
 import type { Attachments } from './attachments.ts'
 import type { ContainerLinks } from './container-links.ts'
@@ -26,11 +26,35 @@ export class AttachmentKeeper {
     this.#parts = parts
   }
 
-  /** One pass over everything. @param mtu of containers' links, in bytes. @throws `KernelRefused` */
-  async reconcile(mtu: number): Promise<void> {
+  /**
+   * One pass over everything.
+   *
+   * @param mtu of containers' links, in bytes
+   * @param prefix of containers' IPv6 addresses; undefined where they have none
+   * @throws `KernelRefused`
+   */
+  async reconcile(mtu: number, prefix: Ipv6Prefix | undefined): Promise<void> {
     const owners = await this.#keepLinks(mtu)
     await this.#forgetDisconnected(owners)
     await this.#freeAddresses()
+    if (prefix !== undefined) await this.#keepNeighbours(prefix)
+  }
+
+  async #keepNeighbours(prefix: Ipv6Prefix): Promise<void> {
+    const { bridge, pool, attachments, store, log } = this.#parts
+    const repairs = await bridge.keepNeighbours(() => {
+      const present = store.list().filter(attachment => !attachments.isBusy(attachment))
+      // Also of containers that are being made or unmade.
+      const taken = new Set(pool.assignments().map(({ address }) => withIpv6Prefix(prefix, address)))
+      return {
+        known: present.flatMap(({ mac, ...attachment }) => {
+          const address = countingAddress6(attachment, prefix)
+          return address === undefined ? [] : [{ address, mac }]
+        }),
+        isKept: address => taken.has(address),
+      }
+    })
+    if (repairs > 0) log.info({ repairs }, "repaired the ways to containers' IPv6 addresses")
   }
 
   /** @returns names of the links that are there */

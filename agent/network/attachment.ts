@@ -1,6 +1,14 @@
 /** A container's connection to the network, as it is kept on disk and told to others. */
 import { isIPv6, SocketAddress } from 'node:net'
-import { parseIpv4, parseIpv6, type Static, Type, validatorOf } from '../../kit/index.ts'
+import {
+  type Ipv6Prefix,
+  parseIpv4,
+  parseIpv6,
+  type Static,
+  Type,
+  validatorOf,
+  withIpv6Prefix,
+} from '../../kit/index.ts'
 import type { CniAttachmentRequest, PortMapping } from '../../netplugins/cni/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import type { Source } from '../../netplugins/source-guard/index.ts'
@@ -34,6 +42,8 @@ const attachmentSchema = Type.Object({
   /** File of the container's network namespace at the time it was attached. */
   namespace: Type.String(),
   address: Type.String(),
+  /** Absent where it has IPv4 alone. */
+  address6: Type.Optional(Type.String()),
   mac: Type.String(),
   /** The other end of the container's interface, on the host. */
   hostInterface: Type.String(),
@@ -79,12 +89,34 @@ export function requestedMac({ mac }: Pick<CniAttachmentRequest, 'mac'>): string
   })
 }
 
-/** Under which addresses the container may send; with an address of a server's, also under none, to renew it. */
-export function sourcesOf({ hostInterface, mac, address, flat }: Attachment): [Source, ...Source[]] {
+/**
+ * Under which addresses the container may send; with an address of a server's, also under none, to renew it.
+ *
+ * @param gatewayMac of the bridge, by way of which all IPv6 goes
+ */
+export function sourcesOf(
+  { hostInterface, mac, address, address6, flat }: Attachment,
+  gatewayMac: string,
+): [Source, ...Source[]] {
   const source = { link: hostInterface, mac, address }
-  return flat?.dhcp === true && address !== ANY_ADDRESS
-    ? [source, { ...source, address: ANY_ADDRESS }]
-    : [source]
+  const isRenewed = flat?.dhcp === true && address !== ANY_ADDRESS
+  return [
+    source,
+    ...(isRenewed ? [{ ...source, address: ANY_ADDRESS }] : []),
+    ...(address6 === undefined ? [] : [{ ...source, address: address6, gatewayMac }]),
+  ]
+}
+
+/**
+ * The container's IPv6 address as far as it counts: the prefix may be another one since it was attached, or none, and the
+ * container keeps what it was given until it is made again.
+ */
+export function countingAddress6(
+  { address, address6 }: Pick<Attachment, 'address' | 'address6'>,
+  prefix: Ipv6Prefix | undefined,
+): string | undefined {
+  if (address6 === undefined || prefix === undefined) return undefined
+  return address6 === withIpv6Prefix(prefix, address) ? address6 : undefined
 }
 
 /** How a user would name a published port. */
@@ -100,8 +132,8 @@ function isLoopback(address: string): boolean {
 }
 
 /**
- * Published on IPv6. Containers have IPv4 addresses only, so the kernel cannot lead packets to them: a socket of the
- * agent serves everybody.
+ * Published on IPv6. Not every container has an IPv6 address to which the kernel could lead packets: a socket of the agent
+ * serves everybody.
  */
 export function isRelayed({ bindAddress }: PublishedPort): boolean {
   return isIPv6(bindAddress)

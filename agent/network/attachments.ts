@@ -24,7 +24,7 @@ import {
   requestedPorts,
   sourcesOf,
 } from './attachment.ts'
-import { describeAttachment, prefixLengthOf, resultOf } from './attachment-result.ts'
+import { addressesOf, describeAttachment, mtuOf, resultOf } from './attachment-result.ts'
 import type { AttachmentStore } from './attachment-store.ts'
 import { forgetDetached, forgetUnanswered } from './conntrack.ts'
 import type { ContainerLinks } from './container-links.ts'
@@ -108,13 +108,11 @@ export class Attachments implements CniHandler {
     const attachment = this.#parts.store.get(request)
     const object = `container ${request.containerId} interface ${request.interfaceName}`
     if (plan === undefined || attachment === undefined) throw networkErrors.UnknownContainer({ object })
-    const { address, namespace } = attachment
-    const expected = `${address}/${prefixLengthOf(attachment, plan)}`
-    if (
-      request.previousResult !== undefined &&
-      !request.previousResult.ips.some(ip => ip.address === expected)
-    ) {
-      throw networkErrors.AttachmentBroken({ object, message: `the result lacks its address ${expected}` })
+    const { namespace } = attachment
+    const told = request.previousResult?.ips.map(ip => ip.address)
+    for (const { address } of told === undefined ? [] : addressesOf(attachment, plan)) {
+      if (told?.includes(address) === true) continue
+      throw networkErrors.AttachmentBroken({ object, message: `the result lacks its address ${address}` })
     }
     await this.#parts.links.check({ ...attachment, namespace: request.namespace ?? namespace }, plan)
   }
@@ -190,10 +188,10 @@ export class Attachments implements CniHandler {
       undo.push(() => ports.release(planned))
       // Before there is a link: what is not admitted sends nothing.
       undo.push(() => guard.expel(planned.hostInterface))
-      await guard.admit(...sourcesOf(planned))
+      await guard.admit(...sourcesOf(planned, plan.bridge.mac))
       const attachment = await links.attach(planned, plan, mtuOf(request, plan))
       undo.push(() => links.detach(attachment))
-      if (attachment.address !== planned.address) await guard.admit(...sourcesOf(attachment))
+      if (attachment.address !== planned.address) await guard.admit(...sourcesOf(attachment, plan.bridge.mac))
       if (request.bandwidth !== undefined) await links.limit(attachment, request.bandwidth)
       await store.put(attachment)
       undo.push(async () => {
@@ -265,11 +263,4 @@ export class Attachments implements CniHandler {
     }
     await pool.release(request)
   }
-}
-
-/** Smallest MTU of IPv4 links (RFC 791). */
-const SMALLEST_MTU = 68
-
-function mtuOf({ mtuOverhead }: CniAttachmentRequest, { bridge }: NetworkPlan): number {
-  return Math.max(bridge.mtu - mtuOverhead, SMALLEST_MTU)
 }

@@ -8,7 +8,7 @@ import type { CniAttachmentRequest } from '../../netplugins/cni/index.ts'
 import { FLAT_BRIDGE, type FlatNetwork } from '../../netplugins/flat/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import type { Link, RouteSocket } from '../../netplugins/netlink/index.ts'
-import type { Attachment } from './attachment.ts'
+import { type Attachment, countingAddress6 } from './attachment.ts'
 import type { FlatKeeper } from './flat-keeper.ts'
 import type { NetworkPlan } from './settings.ts'
 
@@ -86,7 +86,7 @@ export class ContainerLinks {
   async detach(attachment: Attachment): Promise<void> {
     const { network } = this.#parts.flat
     if (attachment.flat === undefined || network === undefined) {
-      await this.#parts.bridge.detach(attachment.hostInterface, attachment.address)
+      await this.#parts.bridge.detach(attachment)
     } else {
       await network.detach(attachment)
     }
@@ -95,8 +95,9 @@ export class ContainerLinks {
   /** @throws `AttachmentBroken` naming the first difference, `NamespaceMissing`, `NetworkNotReady` */
   async check(attachment: Attachment, plan: NetworkPlan): Promise<void> {
     const flat = this.flatOf(plan)
-    if (flat === undefined) await this.#parts.bridge.check(attachment, plan.bridge)
-    else await flat.check(attachment)
+    if (flat !== undefined) return await flat.check(attachment)
+    const address6 = countingAddress6(attachment, plan.ipv6Prefix)
+    await this.#parts.bridge.check({ ...attachment, address6 }, plan.bridge)
   }
 
   /** Whether the container's link is there still. */

@@ -18,38 +18,44 @@ import { CniServer } from '../../netplugins/cni/index.ts'
 import { NetworkDriver } from '../../netplugins/driver/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import { hostAddressesOf } from '../../netplugins/ipsec/index.ts'
-import { type KernelEvent, listLinks, watchKernel } from '../../netplugins/netlink/index.ts'
+import { listLinks } from '../../netplugins/netlink/index.ts'
 import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/index.ts'
 import type { PolicyInput } from '../../netplugins/policy/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
 import { ASPECTS, type Aspect, REPORTED } from './aspects.ts'
 import { type Attachment, sourcesOf } from './attachment.ts'
-import { changesUplink, isDockerBridge, needsAttention } from './kernel-watch.ts'
+import { endDualStack } from './dual-stack.ts'
+import { reconcileIpv6 } from './ipv6-aspect.ts'
+import { isDockerBridge } from './kernel-watch.ts'
 import { chooseKind, ensureBridge } from './kind-switch.ts'
 import { ensureMetadataAddress } from './metadata-address.ts'
 import { type NetworkParts, type NetworkState, openNetworkParts, overlayStateOf } from './network-parts.ts'
 import { NetworkProblems } from './network-problems.ts'
+import { NetworkWatch } from './network-watch.ts'
 import type { OverlayFactory } from './overlay-keeper.ts'
 import { removeFromKernel } from './removal.ts'
 import { RulesetWatch } from './ruleset-watch.ts'
 import { ensureServiceRoute } from './service-route.ts'
 import {
+  ETHERNET,
   externalConfiguration,
+  type HostLinkFacts,
   type NetworkPlan,
   type NetworkSettings,
   planOf,
   SettingsFile,
+  wantedIpv6Prefix,
 } from './settings.ts'
 import { findUplink } from './uplink.ts'
-
-/** Of Ethernet, for hosts whose uplink cannot be found. */
-const ETHERNET_MTU = 1500
 
 /** Milliseconds between two looks at everything, for what no event tells. */
 const INTERVAL = 60_000
 
 /** Milliseconds after which ports that could not be had are tried again. */
 const PORT_INTERVAL = 10_000
+
+/** What follows from whether containers have IPv6 addresses. */
+const AFTER_IPV6: readonly Aspect[] = ['links', 'overlay', 'firewall', 'firewall6', 'guard']
 
 /** Milliseconds for which events are collected before the links are looked at. */
 const EVENT_DELAY = 50
@@ -94,12 +100,13 @@ export class HostNetwork implements Daemon {
   readonly #lowListeners = new Set<(free: number) => void>()
   readonly #statusListeners = new Set<() => void>()
   readonly #configurations = new KeyedLock('network')
+  readonly #watch: NetworkWatch
   readonly #rulesetWatch: RulesetWatch
   #builtKind: string = 'bridge'
   #policy: PolicyInput | undefined
   #parts: NetworkParts | undefined
   #server: CniServer | undefined
-  #stopWatching: (() => void) | undefined
+  #facts: HostLinkFacts = ETHERNET
 
   constructor(options: HostNetworkOptions) {
     const { dataDirectory, configurationDirectory, binaryDirectory, pluginFile, cniSocket, log } = options
@@ -122,6 +129,12 @@ export class HostNetwork implements Daemon {
       // One after the other: later aspects rely on earlier ones.
       concurrency: 1,
     })
+    this.#watch = new NetworkWatch({
+      bridgeName: options.bridgeName,
+      state: this.#state,
+      parts: () => this.#parts,
+      look: aspect => this.#loop.kickAfter(aspect, EVENT_DELAY),
+    })
     this.#rulesetWatch = new RulesetWatch({
       isOwn: processId =>
         this.#parts?.firewall.isOwnProcess(processId) === true ||
@@ -129,6 +142,7 @@ export class HostNetwork implements Daemon {
         options.isOwnProcess?.(processId) === true,
       look: delay => {
         this.#loop.kickAfter('firewall', delay)
+        if (this.#state.plan?.ipv6Prefix !== undefined) this.#loop.kickAfter('firewall6', delay)
         this.#loop.kickAfter('guard', delay)
       },
       log,
@@ -158,7 +172,7 @@ export class HostNetwork implements Daemon {
     if (this.#policy !== undefined) parts.policy.set(this.#policy)
     const settings = await this.#settingsFile.read()
     if (settings !== undefined) this.#adopt(planOf(settings))
-    this.#stopWatching = watchKernel(event => this.#consider(event))
+    this.#watch.start()
     await this.#rulesetWatch.start()
     this.#loop.start()
     await this.reconcileNow('start')
@@ -169,7 +183,7 @@ export class HostNetwork implements Daemon {
   /** Serves no more requests; what was built stays and works. */
   async stop(): Promise<void> {
     await this.#server?.stop()
-    this.#stopWatching?.()
+    this.#watch.stop()
     this.#rulesetWatch.stop()
     await this.#loop.stop()
     await this.#parts?.ports.close()
@@ -187,7 +201,7 @@ export class HostNetwork implements Daemon {
    * @throws `InvalidFormat`; `NetworkNotReady` when the host could not be brought there (it is tried again by itself)
    */
   async configure(settings: NetworkSettings): Promise<void> {
-    const plan = planOf(settings)
+    const plan = planOf(settings, this.#facts)
     // One after the other: of two calls the later one counts, also on disk.
     await this.#configurations.run('settings', async () => {
       await makePrivateDirectory(this.#directory)
@@ -292,6 +306,7 @@ export class HostNetwork implements Daemon {
     await this.#parts?.overlay.remove()
     await this.stop()
     await this.#driver.uninstall()
+    await endDualStack({ directory: this.#directory, log })
     await removeFromKernel({
       bridgeName,
       metadataAddress: settings?.metadata.address ?? METADATA_ADDRESS,
@@ -309,6 +324,18 @@ export class HostNetwork implements Daemon {
     // Hosts of a flat network hand out the same addresses: each begins elsewhere, so that they seldom meet.
     const seed = plan.network.kind === 'flat' ? address : undefined
     this.#parts?.pool.setBlocks(plan.subnet, plan.blocks, own, seed)
+  }
+
+  /** Takes notice of the host. */
+  #learn(facts: Partial<HostLinkFacts>): void {
+    const before = this.#facts.dualStack
+    this.#facts = { ...this.#facts, ...facts }
+    const { plan } = this.#state
+    if (plan !== undefined) this.#adopt(planOf(plan.settings, this.#facts))
+    const { dualStack } = this.#facts
+    if (dualStack === before) return
+    this.#watch.followIpv6(dualStack)
+    for (const aspect of AFTER_IPV6) this.#loop.kick(aspect)
   }
 
   async #reconcile(aspect: Aspect): Promise<ReconcileResult> {
@@ -331,6 +358,9 @@ export class HostNetwork implements Daemon {
   /** @returns milliseconds until the next look */
   async #reconcilePart(aspect: Aspect, parts: NetworkParts, plan: NetworkPlan): Promise<number> {
     switch (aspect) {
+      case 'ipv6':
+        await reconcileIpv6(parts, plan, this.#facts.dualStack, dualStack => this.#learn({ dualStack }))
+        return INTERVAL
       case 'uplink':
         await this.#reconcileUplink(parts, plan)
         return INTERVAL
@@ -346,7 +376,7 @@ export class HostNetwork implements Daemon {
         await ensureBridge(parts, plan)
         await ensureMetadataAddress(parts.socket, plan.settings.metadata.address)
         await ensureServiceRoute(parts.socket, plan, this.#options.bridgeName)
-        await parts.keeper.reconcile(plan.bridge.mtu)
+        await parts.keeper.reconcile(plan.bridge.mtu, plan.ipv6Prefix)
         await this.#findDockerBridges(parts)
         return INTERVAL
       case 'policy':
@@ -356,9 +386,13 @@ export class HostNetwork implements Daemon {
         await parts.policy.verifySets()
         await parts.firewall.verify()
         return INTERVAL
+      case 'firewall6':
+        if (wantedIpv6Prefix(plan.network) !== undefined) await parts.firewall6.verify()
+        else await parts.dualStack.end(() => parts.firewall6.remove())
+        return INTERVAL
       case 'guard':
         await parts.guard.verify(
-          () => parts.store.list().flatMap(sourcesOf),
+          () => parts.store.list().flatMap(attachment => sourcesOf(attachment, plan.bridge.mac)),
           link => parts.attachments.isBusyWith(link),
         )
         return INTERVAL
@@ -378,9 +412,8 @@ export class HostNetwork implements Daemon {
     const { overlay, socket } = parts
     const uplink = await findUplink(socket, plan.settings.address)
     this.#state.uplink = uplink
-    // Settings may have come while the kernel was asked.
-    const { settings } = this.#state.plan ?? plan
-    this.#adopt(planOf(settings, { uplinkMtu: uplink?.mtu ?? ETHERNET_MTU, overhead: overlay.overhead }))
+    // Settings may have come while the kernel was asked: they count.
+    this.#learn({ uplinkMtu: uplink?.mtu ?? ETHERNET.uplinkMtu, overhead: overlay.overhead })
   }
 
   async #withOverlay(work: (state: OverlayState) => Promise<void>): Promise<void> {
@@ -394,28 +427,6 @@ export class HostNetwork implements Daemon {
     if (found.join() === this.#state.dockerBridges.join()) return
     this.#state.dockerBridges = found
     await parts.firewall.sync()
-  }
-
-  #consider(event: KernelEvent): void {
-    const { plan, dockerBridges } = this.#state
-    const parts = this.#parts
-    if (plan === undefined || parts === undefined) return
-    const owned = (name: string) => parts.store.list().some(attachment => attachment.hostInterface === name)
-    const watched = {
-      bridgeName: this.#options.bridgeName,
-      bridge: plan.bridge,
-      dockerBridges,
-      isSettled: (name: string) => owned(name) && !parts.attachments.isBusyWith(name),
-    }
-    if (needsAttention(event, watched)) this.#loop.kickAfter('links', EVENT_DELAY)
-    if (changesUplink(event, this.#state.uplink)) {
-      this.#loop.kickAfter('uplink', EVENT_DELAY)
-      this.#loop.kickAfter('links', EVENT_DELAY)
-      this.#loop.kickAfter('overlay', EVENT_DELAY)
-    } else if (parts.overlay.concerns(event)) {
-      this.#loop.kickAfter('overlay', EVENT_DELAY)
-    }
-    if (parts.flat.concerns(event)) this.#loop.kickAfter('links', EVENT_DELAY)
   }
 
   #tellChange(): void {

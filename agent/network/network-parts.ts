@@ -2,7 +2,6 @@
 import path from 'node:path'
 import {
   formatIpv4Block,
-  type Ipv6Prefix,
   type Logger,
   makePrivateDirectory,
   removeInterruptedWrites,
@@ -18,6 +17,7 @@ import { AttachmentKeeper } from './attachment-keeper.ts'
 import { AttachmentStore } from './attachment-store.ts'
 import { Attachments } from './attachments.ts'
 import { ContainerLinks } from './container-links.ts'
+import { DualStack } from './dual-stack.ts'
 import { Firewall } from './firewall.ts'
 import { firewallRules } from './firewall-rules.ts'
 import { firewallRules6 } from './firewall-rules6.ts'
@@ -37,10 +37,6 @@ export interface NetworkState {
   peers: readonly Peer[]
   /** The link by which they are reached, as it was last seen. */
   uplink?: Link | undefined
-  /** Containers have IPv6 addresses with it; undefined where none are wanted, or this host cannot give them any. */
-  ipv6Prefix?: Ipv6Prefix | undefined
-  /** Whether this host passes on IPv6 packets for the containers' sake alone. */
-  forwardsOurs?: boolean
   /** Whether services have endpoints on this host. */
   bridgedServices: boolean
 }
@@ -67,6 +63,7 @@ export interface NetworkParts {
   readonly firewall: Firewall
   /** Of IPv6; does nothing where containers have no IPv6 addresses. */
   readonly firewall6: Firewall
+  readonly dualStack: DualStack
   readonly guard: SourceGuard
   readonly policy: PolicyKeeper
   readonly attachments: Attachments
@@ -82,6 +79,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   const pool = await AddressPool.open(path.join(directory, 'addresses'), log)
   const store = await AttachmentStore.open(path.join(directory, 'attachments'), log)
   const socket = RouteSocket.open()
+  const dualStack = await DualStack.open({ directory, log })
   const bridge = new BridgeNetwork(bridgeName, socket)
   const ports = new PublishedPorts(log)
   const guard = new SourceGuard({ linkPrefix: HOST_INTERFACE_PREFIX, log })
@@ -108,7 +106,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
     directory,
     bridgeName: () => bridgeOf(state.plan, bridgeName),
     containerBlocks: () => state.plan && containerBlocks(state.plan),
-    ipv6Prefix: () => state.ipv6Prefix,
+    ipv6Prefix: () => state.plan?.ipv6Prefix,
     bridgedServices: () => state.bridgedServices,
     local: () => store.list().map(attachment => attachment.address),
     syncFirewall: syncFirewalls,
@@ -130,14 +128,14 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   }, log)
   const firewall6: Firewall = new Firewall(
     () => {
-      const { plan, ipv6Prefix, forwardsOurs = false } = state
-      if (plan === undefined || ipv6Prefix === undefined) return undefined
+      const { plan } = state
+      if (plan?.ipv6Prefix === undefined) return undefined
       const desired = overlayStateOf(state, bridgeName)
       return firewallRules6({
-        prefix: ipv6Prefix,
+        prefix: plan.ipv6Prefix,
         clusterBlock: plan.settings.clusterBlock,
         bridgeName,
-        forwardsOurs,
+        forwardsOurs: dualStack.forwardsOurs,
         policy: policy.ipv6Chains(),
         overlay: desired === undefined ? NO_OVERLAY_RULES : overlay.rules6(desired),
       })
@@ -164,19 +162,24 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   })
   const keeper = new AttachmentKeeper({ bridge, links, pool, store, attachments, log })
   return {
-    ...{ socket, bridge, pool, store, ports, firewall, firewall6 },
+    ...{ socket, bridge, pool, store, ports, firewall, firewall6, dualStack },
     ...{ guard, policy, attachments, keeper, overlay, flat },
   }
 }
 
 /** What the overlay should be; undefined while that is not known. */
-export function overlayStateOf(
-  { plan, peers, ipv6Prefix }: NetworkState,
-  bridgeName: string,
-): OverlayState | undefined {
+export function overlayStateOf({ plan, peers }: NetworkState, bridgeName: string): OverlayState | undefined {
   if (plan === undefined || plan.settings.address === undefined) return undefined
   const { address, clusterBlock, blocks } = plan.settings
-  return { address, clusterBlock, blocks, bridgeName, gateway: plan.bridge.gateway, ipv6Prefix, peers }
+  return {
+    address,
+    clusterBlock,
+    blocks,
+    bridgeName,
+    gateway: plan.bridge.gateway,
+    ipv6Prefix: plan.ipv6Prefix,
+    peers,
+  }
 }
 
 /**

@@ -13,12 +13,13 @@ import {
   type Static,
   Type,
   validatorOf,
+  withIpv6Prefix,
   writeFileDurably,
 } from '../../kit/index.ts'
-import { type BridgeState, macOfAddress } from '../../netplugins/bridge/index.ts'
+import { type BridgeState, type Ipv6Gateway, macOfAddress } from '../../netplugins/bridge/index.ts'
 import type { ExternalConfiguration } from '../../netplugins/driver/index.ts'
 import { blocksOfRange } from '../../netplugins/flat/index.ts'
-import { type NetworkChoice, networkChoiceSchema } from '../../protocol/index.ts'
+import { ipv6Problem, type NetworkChoice, networkChoiceSchema } from '../../protocol/index.ts'
 
 const port = Type.Integer({ minimum: 1, maximum: 65535 })
 
@@ -63,7 +64,7 @@ export interface NetworkPlan {
   readonly blocks: readonly Ipv4Block[]
   readonly network: NetworkChoice
   readonly bridge: BridgeState
-  /** Containers shall have an IPv6 address too, which this makes of their IPv4 address. */
+  /** Containers have an IPv6 address too, which this makes of their IPv4 address. */
   readonly ipv6Prefix?: Ipv6Prefix
 }
 
@@ -75,9 +76,15 @@ export interface HostLinkFacts {
   readonly uplinkMtu: number
   /** Bytes by which packets to other hosts grow. */
   readonly overhead: number
+  /** Whether it can carry containers' IPv6 packets. */
+  readonly dualStack: boolean
 }
 
-const ETHERNET: HostLinkFacts = { uplinkMtu: 1500, overhead: 0 }
+/** Before the host has been looked at. */
+export const ETHERNET: HostLinkFacts = { uplinkMtu: 1500, overhead: 0, dualStack: false }
+
+/** Links with less carry no IPv6 (RFC 8200, section 5), in bytes. */
+export const IPV6_MINIMUM_MTU = 1280
 
 function blockWithin(clusterBlock: Ipv4Block, text: string): Ipv4Block {
   const block = requireIpv4Block(text, 'address block')
@@ -97,6 +104,9 @@ export function planOf(input: NetworkSettings, facts: HostLinkFacts = ETHERNET):
   const gateway = formatIpv4(clusterBlock.base + 1)
   const network = settings.network ?? ISOLATED
   const blocks = settings.blocks.map(block => blockWithin(clusterBlock, block))
+  const mtu = (network.options.mtu ?? facts.uplinkMtu) - facts.overhead
+  const wanted = wantedIpv6Prefix(network)
+  const ipv6Prefix = facts.dualStack && mtu >= IPV6_MINIMUM_MTU ? wanted : undefined
   return {
     settings,
     ...(flatAddresses(network) ?? { subnet: clusterBlock, blocks }),
@@ -105,16 +115,22 @@ export function planOf(input: NetworkSettings, facts: HostLinkFacts = ETHERNET):
       gateway,
       prefixLength: clusterBlock.prefixLength,
       mac: macOfAddress(gateway),
-      mtu: (network.options.mtu ?? facts.uplinkMtu) - facts.overhead,
+      mtu,
+      ...(ipv6Prefix && { ipv6: gateway6Of(ipv6Prefix, gateway, clusterBlock) }),
     },
-    ...ipv6Of(network),
+    ...(ipv6Prefix && { ipv6Prefix }),
   }
 }
 
-/** @throws `InvalidFormat` */
-function ipv6Of({ options }: NetworkChoice): Pick<NetworkPlan, 'ipv6Prefix'> {
-  const { ipv6Prefix } = options
-  return ipv6Prefix === undefined ? {} : { ipv6Prefix: requireIpv6Prefix(ipv6Prefix, 'IPv6 prefix') }
+/** The prefix that somebody chose, whether or not this host can do with it. @throws `InvalidFormat` */
+export function wantedIpv6Prefix({ kind, options }: NetworkChoice): Ipv6Prefix | undefined {
+  if (options.ipv6Prefix === undefined) return undefined
+  const prefix = requireIpv6Prefix(options.ipv6Prefix, 'IPv6 prefix')
+  return ipv6Problem(kind, options) === undefined ? prefix : undefined
+}
+
+function gateway6Of(prefix: Ipv6Prefix, gateway: string, { prefixLength }: Ipv4Block): Ipv6Gateway {
+  return { address: withIpv6Prefix(prefix, gateway), prefixLength: 96 + prefixLength }
 }
 
 /** @throws `InvalidFormat` */

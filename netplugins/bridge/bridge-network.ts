@@ -3,6 +3,9 @@
  *
  * Containers see one flat network: the whole cluster's block is on their link, and what is not on this host is
  * answered for by the bridge (proxy ARP). Its address is the same on every host, the first of the block.
+ *
+ * In IPv6, containers know their gateway alone, and the host knows them, by entries made by hand: every packet passes the
+ * host's rules, and there is no neighbour discovery that somebody could lie to.
  */
 
 import { networkErrors } from '../errors.ts'
@@ -19,15 +22,23 @@ import {
   LinkRemover,
   listAddresses,
   listLinks,
+  listNeighbours,
+  listRoutes,
+  neighbourObject,
+  type PermanentNeighbour,
   type RouteSocket,
+  replaceNeighbour,
   replaceRoute,
   setHairpin,
   setLink,
+  tableChanges,
+  tableOf,
   withRouteSocket,
 } from '../netlink/index.ts'
 import { announce } from './announcement.ts'
 import { HOST_INTERFACE_PREFIX } from './interface-names.ts'
-import { setSysctl, setSysctlIfPresent } from './sysctl.ts'
+import { disableIpv6, enableQuietIpv6, enableQuietIpv6Inside, keepOnlyIpv6Address } from './quiet-ipv6.ts'
+import { setSysctl } from './sysctl.ts'
 
 /** How the bridge should be. */
 export interface BridgeState {
@@ -36,6 +47,15 @@ export interface BridgeState {
   readonly prefixLength: number
   readonly mac: string
   readonly mtu: number
+  /** Its second address, where containers have IPv6 addresses. */
+  readonly ipv6?: Ipv6Gateway
+}
+
+/** The containers' router for IPv6: they reach even each other through it. */
+export interface Ipv6Gateway {
+  readonly address: string
+  /** Of the block of all containers. */
+  readonly prefixLength: number
 }
 
 /** One container's end, and how it should be. */
@@ -46,6 +66,8 @@ export interface ContainerInterface {
   /** The other end, on the host. */
   readonly hostInterface: string
   readonly address: string
+  /** Absent where it has IPv4 alone. */
+  readonly address6?: string | undefined
   readonly mac: string
   /**
    * Whether it must be able to reach itself by way of the host (a port that it publishes): where bridged packets pass
@@ -55,6 +77,7 @@ export interface ContainerInterface {
 }
 
 const DEFAULT_ROUTE = '0.0.0.0/0'
+const DEFAULT_ROUTE_6 = '::/0'
 
 export class BridgeNetwork {
   readonly #name: string
@@ -89,8 +112,10 @@ export class BridgeNetwork {
     } else if (present.mtu !== state.mtu || present.mac !== state.mac || !present.up) {
       await setLink(this.#socket, this.#name, { mtu: state.mtu, mac: state.mac, up: true })
     }
-    await this.#ensureAddress((await this.#requireBridge()).index, state)
+    const { index } = await this.#requireBridge()
+    await this.#ensureAddress(index, state)
     await this.#ensureSettings()
+    await this.#ensureIpv6(index, state)
   }
 
   /**
@@ -115,6 +140,7 @@ export class BridgeNetwork {
       try {
         if (container.reachesItself) await setHairpin(this.#socket, hostInterface, true)
         await configureInside(inside, container, state)
+        await this.#introduce(container, bridge.index, state)
       } catch (error) {
         await this.#remover.remove(hostInterface)
         throw error
@@ -123,11 +149,45 @@ export class BridgeNetwork {
   }
 
   /** Disconnects a container; one that is not connected is fine. @throws `KernelRefused` */
-  async detach(hostInterface: string, address: string): Promise<void> {
+  async detach({
+    hostInterface,
+    address,
+    address6,
+  }: Pick<ContainerInterface, 'hostInterface' | 'address' | 'address6'>): Promise<void> {
     await this.#remover.remove(hostInterface)
     const bridge = await getLink(this.#socket, this.#name)
+    if (bridge === undefined) return
     // The next container with this address may have been given another MAC address.
-    if (bridge !== undefined) await deleteNeighbour(this.#socket, bridge.index, address)
+    await deleteNeighbour(this.#socket, bridge.index, address)
+    if (address6 !== undefined) await deleteNeighbour(this.#socket, bridge.index, address6)
+  }
+
+  /**
+   * Repairs what the host has been told of containers' IPv6 addresses.
+   *
+   * @param wanted asked once it is known what there is: whom to know, and whom to leave as they are
+   * @returns how many entries were missing, wrong or too much
+   * @throws `KernelRefused`
+   */
+  async keepNeighbours(
+    wanted: () => {
+      readonly known: readonly Pick<PermanentNeighbour, 'address' | 'mac'>[]
+      readonly isKept: (address: string) => boolean
+    },
+  ): Promise<number> {
+    const link = (await this.#requireBridge()).index
+    const present = (await listNeighbours(this.#socket, link, 6)).flatMap(({ address, mac, permanent }) =>
+      permanent && mac !== undefined ? [{ link, address, mac }] : [],
+    )
+    const { known, isKept } = wanted()
+    const desired = tableOf(known.map(entry => neighbourObject({ link, ...entry })))
+    const ours = present.filter(entry => desired.has(neighbourObject(entry).key) || !isKept(entry.address))
+    const { additions, removals } = tableChanges(tableOf(ours.map(neighbourObject)), desired)
+    const requests = [...additions, ...removals].map(({ request }) => request)
+    // Nothing is awaited in between: whoever comes or goes now asks the kernel after this.
+    const [failure] = (await this.#socket.batch(requests)).filter(error => error !== undefined)
+    if (failure !== undefined) throw failure
+    return requests.length
   }
 
   /**
@@ -158,6 +218,15 @@ export class BridgeNetwork {
         entry => entry.address === container.address && entry.prefixLength === state.prefixLength,
       )
       if (!has) throw broken(`does not have the address ${container.address}/${state.prefixLength}`)
+      const { address6 } = container
+      if (address6 === undefined || state.ipv6 === undefined) return
+      const has6 = (await listAddresses(socket, inside.index, 6)).some(entry => entry.address === address6)
+      if (!has6) throw broken(`does not have the address ${address6}`)
+      const routes = await listRoutes(socket, { family: 6 })
+      const leaves = routes.some(
+        ({ destination, gateway }) => destination === DEFAULT_ROUTE_6 && gateway === state.ipv6?.address,
+      )
+      if (!leaves) throw broken(`has no default route by ${state.ipv6.address}`)
     })
   }
 
@@ -211,6 +280,12 @@ export class BridgeNetwork {
     await this.#remover.remove(this.#name)
   }
 
+  /** Tells the host where the container's IPv6 address is. */
+  async #introduce({ address6, mac }: ContainerInterface, link: number, state: BridgeState): Promise<void> {
+    if (address6 === undefined || state.ipv6 === undefined) return
+    await replaceNeighbour(this.#socket, { link, address: address6, mac })
+  }
+
   async #requireBridge(): Promise<Link> {
     const bridge = await getLink(this.#socket, this.#name)
     if (bridge !== undefined) return bridge
@@ -233,8 +308,13 @@ export class BridgeNetwork {
     // Otherwise the first packet to a container of another host waits for up to 800 ms: proxies are meant to let the
     // real owner of an address answer first, and here there is none.
     await setSysctl(`net/ipv4/neigh/${this.#name}/proxy_delay`, '0')
-    // No container may tell the host about IPv6 routers (CVE-2020-13401); the bridge has no use for IPv6 otherwise.
-    await setSysctlIfPresent(`net/ipv6/conf/${this.#name}/disable_ipv6`, '1')
+  }
+
+  /** No container may tell the host about IPv6 routers (CVE-2020-13401). */
+  async #ensureIpv6(link: number, { ipv6 }: BridgeState): Promise<void> {
+    if (ipv6 === undefined) return await disableIpv6(this.#name)
+    await enableQuietIpv6(this.#name)
+    await keepOnlyIpv6Address(this.#socket, link, ipv6)
   }
 
   async #createPair(container: ContainerInterface, master: number, mtu: number): Promise<void> {
@@ -274,8 +354,26 @@ async function configureInside(
     })
   }
   await addAddress(socket, { link, address: container.address, prefixLength: state.prefixLength })
+  const hasIpv6 = container.address6 !== undefined && state.ipv6 !== undefined
+  // Before the link is up: afterwards it would say something by itself.
+  if (hasIpv6) enableQuietIpv6Inside(namespace, interfaceName)
   await setLink(socket, interfaceName, { up: true })
   await replaceRoute(socket, { destination: DEFAULT_ROUTE, gateway: state.gateway, link })
+  if (hasIpv6) await configureIpv6(socket, link, container.address6, state.ipv6, state.mac)
   // Whoever had the address before may have had another MAC address.
   announce(namespace, link, container.mac, container.address)
+}
+
+/** The gateway is all that a container knows of its link in IPv6. @param mac of the gateway */
+async function configureIpv6(
+  socket: RouteSocket,
+  link: number,
+  address: string,
+  gateway: Ipv6Gateway,
+  mac: string,
+): Promise<void> {
+  await addAddress(socket, { link, address, prefixLength: 128 })
+  await replaceNeighbour(socket, { link, address: gateway.address, mac })
+  await replaceRoute(socket, { destination: `${gateway.address}/128`, gateway: undefined, link })
+  await replaceRoute(socket, { destination: DEFAULT_ROUTE_6, gateway: gateway.address, link })
 }

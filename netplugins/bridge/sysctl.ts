@@ -24,13 +24,17 @@ export async function setSysctl(path: string, value: string): Promise<void> {
   }
 }
 
-/** `setSysctl` for a setting that a kernel without the feature does not have. */
-export async function setSysctlIfPresent(path: string, value: string): Promise<void> {
+/** @returns undefined for a setting that there is not: the kernel lacks the feature, or the link is gone */
+export async function readSysctl(path: string): Promise<string | undefined> {
   try {
-    await readFile(`/proc/sys/${path}`)
+    return (await readFile(`/proc/sys/${path}`, 'utf8')).trim()
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return
+    if (systemErrorCode(error) === 'ENOENT') return undefined
     throw error
   }
-  await setSysctl(path, value)
+}
+
+/** `setSysctl` for a setting that a kernel without the feature does not have. */
+export async function setSysctlIfPresent(path: string, value: string): Promise<void> {
+  if ((await readSysctl(path)) !== undefined) await setSysctl(path, value)
 }

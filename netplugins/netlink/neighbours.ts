@@ -96,7 +96,8 @@ export async function deleteNeighbour(socket: RouteSocket, link: number, address
     await socket.request(object, action, call)
     return true
   } catch (error) {
-    if (kernelErrorCode(error) === 'ENOENT') return false
+    // EAFNOSUPPORT: the kernel lost the family since.
+    if (['ENOENT', 'EAFNOSUPPORT'].includes(kernelErrorCode(error) ?? '')) return false
     throw error
   }
 }

@@ -1,6 +1,6 @@
 /** What nft(8) says in JSON about our table: when it lists it, and when it repeats what it made (`--echo`). */
 import { Type, validatorOf } from '../../kit/index.ts'
-import { SOURCES_SET, type Source } from './guard-ruleset.ts'
+import { SOURCES_SET, SOURCES_SET_6, type Source } from './guard-ruleset.ts'
 
 const listing = validatorOf(Type.Object({ nftables: Type.Array(Type.Record(Type.String(), Type.Unknown())) }))
 
@@ -10,9 +10,11 @@ const echo = validatorOf(
   }),
 )
 
-const elementValidator = validatorOf(
-  Type.Object({ concat: Type.Tuple([Type.String(), Type.String(), Type.String()]) }),
-)
+const text = Type.String()
+
+const elementValidator = validatorOf(Type.Object({ concat: Type.Tuple([text, text, text]) }))
+
+const element6Validator = validatorOf(Type.Object({ concat: Type.Tuple([text, text, text, text]) }))
 
 export interface GuardListing {
   /** Everything but elements, counters and handles, in one order: equal when the rules are. */
@@ -24,6 +26,19 @@ function readSource(element: unknown): Source {
   const [link, mac, address] = elementValidator.parse(element, 'element of an nftables set').concat
   return { link, mac, address }
 }
+
+function readSource6(element: unknown): Source {
+  const [link, mac, gatewayMac, address] = element6Validator.parse(
+    element,
+    'element of an nftables set',
+  ).concat
+  return { link, mac, address, gatewayMac }
+}
+
+const READERS = new Map<unknown, (element: unknown) => Source>([
+  [SOURCES_SET, readSource],
+  [SOURCES_SET_6, readSource6],
+])
 
 /** Leaves out what changes by itself, or from one table to its equal replacement. */
 function withoutChanging(key: string, value: unknown): unknown {
@@ -44,9 +59,10 @@ export function readListing(text: string): GuardListing {
   const { nftables } = listing.parse(JSON.parse(text), 'nftables listing')
   const sources: Source[] = []
   for (const { set } of nftables) {
-    if (typeof set !== 'object' || set === null || !('name' in set) || set.name !== SOURCES_SET) continue
+    if (typeof set !== 'object' || set === null || !('name' in set)) continue
+    const read = READERS.get(set.name)
     const elements: unknown = 'elem' in set ? set.elem : []
-    if (Array.isArray(elements)) sources.push(...elements.map(readSource))
+    if (read !== undefined && Array.isArray(elements)) sources.push(...elements.map(read))
   }
   return { rules: ruleText(nftables), sources }
 }

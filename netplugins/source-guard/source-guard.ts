@@ -1,9 +1,16 @@
 /** Keeps containers from sending under addresses that are not theirs. */
-import { isDroverError, type Logger, parseIpv4, runCommand } from '../../kit/index.ts'
+import { isDroverError, type Logger, parseIpv4, parseIpv6, runCommand } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
 import { type GuardListing, readEcho, readListing } from './guard-listing.ts'
-import { GUARD_TABLE, replacementDocument, SOURCES_SET, type Source, sourceKey } from './guard-ruleset.ts'
-import { concatenatedKey, SetElementSocket } from './set-elements.ts'
+import {
+  GUARD_TABLE,
+  replacementDocument,
+  SOURCES_SET,
+  SOURCES_SET_6,
+  type Source,
+  sourceKey,
+} from './guard-ruleset.ts'
+import { concatenatedKey, SetElementSocket, type SetName } from './set-elements.ts'
 
 /** NFPROTO_BRIDGE (linux/netfilter.h). */
 const BRIDGE_FAMILY = 7
@@ -14,7 +21,14 @@ const IFNAMSIZ = 16
 /** Sources that are made with the rules, in one step; an argument of a program has 128 KiB at most. */
 const DOCUMENT_LIMIT = 1000
 
-const SET = { family: BRIDGE_FAMILY, table: GUARD_TABLE, set: SOURCES_SET }
+function setOf({ gatewayMac }: Source): SetName {
+  const set = gatewayMac === undefined ? SOURCES_SET : SOURCES_SET_6
+  return { family: BRIDGE_FAMILY, table: GUARD_TABLE, set }
+}
+
+function macBytes(mac: string): Buffer {
+  return Buffer.from(mac.replaceAll(':', ''), 'hex')
+}
 
 export interface SourceGuardOptions {
   /** How the links of containers begin: what comes in there and is not admitted is dropped. */
@@ -22,12 +36,16 @@ export interface SourceGuardOptions {
   readonly log: Logger
 }
 
-function elementKey({ link, mac, address }: Source): Buffer {
+function elementKey({ link, mac, address, gatewayMac }: Source): Buffer {
   const name = Buffer.alloc(IFNAMSIZ)
   name.write(link, 'latin1')
+  if (gatewayMac !== undefined) {
+    const ip6 = parseIpv6(address) ?? Buffer.alloc(16)
+    return concatenatedKey(name, macBytes(mac), macBytes(gatewayMac), ip6)
+  }
   const ip = Buffer.alloc(4)
   ip.writeUInt32BE(parseIpv4(address) ?? 0)
-  return concatenatedKey(name, Buffer.from(mac.replaceAll(':', ''), 'hex'), ip)
+  return concatenatedKey(name, macBytes(mac), ip)
 }
 
 function isMissing(stderr: string): boolean {
@@ -87,7 +105,7 @@ export class SourceGuard {
       this.#admitted.set(source.link, sources)
       for (const old of before) if (!keys.has(sourceKey(old))) await this.#delete(old)
       for (const one of sources) {
-        if (this.#rules === undefined || (await this.#elements.add(SET, elementKey(one)))) continue
+        if (this.#rules === undefined || (await this.#elements.add(setOf(one), elementKey(one)))) continue
         // Somebody removed all of it.
         await this.#replace()
       }
@@ -136,7 +154,7 @@ export class SourceGuard {
   }
 
   async #delete(source: Source): Promise<void> {
-    if (this.#rules !== undefined) await this.#elements.delete(SET, elementKey(source))
+    if (this.#rules !== undefined) await this.#elements.delete(setOf(source), elementKey(source))
   }
 
   async #repair(actual: readonly Source[]): Promise<boolean> {
@@ -145,8 +163,8 @@ export class SourceGuard {
     const wanted = new Set(admitted.map(sourceKey))
     const stale = actual.filter(source => !wanted.has(sourceKey(source)))
     const missing = admitted.filter(source => !present.has(sourceKey(source)))
-    for (const source of stale) await this.#elements.delete(SET, elementKey(source))
-    for (const source of missing) await this.#elements.add(SET, elementKey(source))
+    for (const source of stale) await this.#elements.delete(setOf(source), elementKey(source))
+    for (const source of missing) await this.#elements.add(setOf(source), elementKey(source))
     if (stale.length + missing.length === 0) return false
     this.#options.log.info(
       { stale: stale.length, missing: missing.length },
@@ -170,7 +188,9 @@ export class SourceGuard {
     if (exitCode !== 0) throw refused('make', stderr)
     // Not read again: somebody may have changed them since.
     this.#rules = readEcho(stdout)
-    for (const source of sources.slice(DOCUMENT_LIMIT)) await this.#elements.add(SET, elementKey(source))
+    for (const source of sources.slice(DOCUMENT_LIMIT)) {
+      await this.#elements.add(setOf(source), elementKey(source))
+    }
     this.#options.log.info(
       { sources: this.#admitted.size },
       'made the rules that keep containers to their addresses',

@@ -1,7 +1,7 @@
 /** The tunnel end point (VTEP): the link into which packets for other hosts go. */
 
 import { parseIpv4 } from '../../kit/index.ts'
-import { setSysctlIfPresent } from '../bridge/index.ts'
+import { disableIpv6, enableQuietIpv6, keepOnlyIpv6Address } from '../bridge/index.ts'
 import { networkErrors } from '../errors.ts'
 import {
   addAddress,
@@ -77,17 +77,25 @@ export interface EnsuredVtep {
   readonly repairs: number
 }
 
+/** The addresses of the host itself inside of the containers' network; without one it has none. */
+export interface HostAddresses {
+  readonly ipv4: string | undefined
+  readonly ipv6: string | undefined
+}
+
 /**
  * Makes the VTEP as it should be, whatever is there.
  *
- * @param hostAddress its only address; without one it has none
+ * @param hostAddresses its only addresses
+ * @param hasIpv6 whether it carries IPv6, with an address or without
  * @throws `KernelRefused`, also when a link of another kind has its name, or one of somebody else its identifier
  */
 export async function ensureVtep(
   socket: RouteSocket,
   remover: LinkRemover,
   wanted: VxlanOptions,
-  hostAddress: string | undefined,
+  hostAddresses: HostAddresses,
+  hasIpv6: boolean,
 ): Promise<EnsuredVtep> {
   let repairs = 0
   let link = await getLink(socket, wanted.name)
@@ -112,9 +120,17 @@ export async function ensureVtep(
   if (link === undefined) {
     throw networkErrors.KernelRefused({ object: `link ${wanted.name}`, message: 'vanished' })
   }
-  // It carries IPv4 only; a link-local IPv6 address would make it talk by itself.
-  await setSysctlIfPresent(`net/ipv6/conf/${wanted.name}/disable_ipv6`, '1')
-  return { link: link.index, repairs: repairs + (await ensureAddress(socket, link.index, hostAddress)) }
+  repairs += await ensureAddress(socket, link.index, hostAddresses.ipv4)
+  // A link-local IPv6 address would make it talk by itself.
+  if (hasIpv6) {
+    await enableQuietIpv6(wanted.name)
+    const own = hostAddresses.ipv6
+    const wanted6 = own === undefined ? undefined : { address: own, prefixLength: 128 }
+    repairs += await keepOnlyIpv6Address(socket, link.index, wanted6)
+  } else {
+    await disableIpv6(wanted.name)
+  }
+  return { link: link.index, repairs }
 }
 
 /** Removes links of ours that have the identifier: the kernel allows only one of it. */

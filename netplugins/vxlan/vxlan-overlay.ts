@@ -1,5 +1,5 @@
 /** Packets between hosts inside of UDP (RFC 7348): works wherever hosts reach each other, and hides nothing. */
-import { explainError, isDroverError, type Logger } from '../../kit/index.ts'
+import { explainError, type Ipv6Prefix, isDroverError, type Logger, withIpv6Prefix } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
 import { AddressSet } from '../ipset/index.ts'
 import {
@@ -31,7 +31,15 @@ import {
   selectPeers,
   statesOfPeers,
 } from '../overlay/index.ts'
-import { compareVtep, ensureVtep, removeVteps, VTEP_NAME, VXLAN_OVERHEAD, wantedVtep } from './vtep.ts'
+import {
+  compareVtep,
+  ensureVtep,
+  type HostAddresses,
+  removeVteps,
+  VTEP_NAME,
+  VXLAN_OVERHEAD,
+  wantedVtep,
+} from './vtep.ts'
 import { VxlanWays } from './vxlan-objects.ts'
 import { PEER_SET, vxlanRules, vxlanRules6 } from './vxlan-rules.ts'
 
@@ -45,7 +53,9 @@ export interface VxlanOverlayOptions {
 interface Vtep {
   readonly link: number
   readonly wanted: VxlanOptions
-  readonly hostAddress: string | undefined
+  readonly own: HostAddresses
+  /** Of the IPv6 addresses that it carries; undefined when it carries none. */
+  readonly prefix: Ipv6Prefix | undefined
   readonly uplink: Link | undefined
 }
 
@@ -84,6 +94,7 @@ export class VxlanOverlay implements Overlay {
       case 'lost':
         return true
       case 'address':
+        if (event.family === 6) return event.link === vtep.link
         return event.link === vtep.link || event.link === vtep.uplink?.index || vtep.uplink === undefined
       case 'route':
         return this.#table.holds(routeObject(event.route))
@@ -128,9 +139,10 @@ export class VxlanOverlay implements Overlay {
   #fits(state: OverlayState): boolean {
     const vtep = this.#vtep
     if (vtep === undefined) return false
-    const { hostAddress, uplink, wanted } = vtep
+    const { own, prefix, uplink, wanted } = vtep
+    if (state.ipv6Prefix?.text !== prefix?.text) return false
     const again = wantedVtep(state.address, uplink, wanted.local !== undefined)
-    return again.mac === wanted.mac && hostAddressOf(state.clusterBlock, state.blocks) === hostAddress
+    return again.mac === wanted.mac && hostAddressOf(state.clusterBlock, state.blocks) === own.ipv4
   }
 
   /** @returns how many things were not as they should be */
@@ -141,10 +153,10 @@ export class VxlanOverlay implements Overlay {
       // The door is closed before there is anything behind it.
       const repairs = await this.#bringPeerSet(usable, completely)
       const vtep = await this.#bringVtep(state, completely)
-      const { table, owners } = this.#ways.objects(usable, vtep.link, vtep.hostAddress)
+      const { table, owners } = this.#ways.objects(usable, vtep.link, vtep.own, vtep.prefix)
       const outcome = await this.#table.change(
         table,
-        completely ? await this.#actualTable(vtep.link) : undefined,
+        completely ? await this.#actualTable(vtep.link, vtep.prefix !== undefined) : undefined,
       )
       for (const [key, error] of outcome.failures) addReason(reasons, owners.get(key), error)
       const [first] = outcome.failures.values()
@@ -176,13 +188,17 @@ export class VxlanOverlay implements Overlay {
     if (!completely && this.#vtep !== undefined) return { ...this.#vtep, repairs: 0 }
     const links = await listLinks(this.#socket)
     const addresses = await listAddresses(this.#socket)
-    const own = addresses.find(entry => entry.address === state.address)
-    const index = own?.link ?? (await this.#defaultLink())
+    const uplinkAddress = addresses.find(entry => entry.address === state.address)
+    const index = uplinkAddress?.link ?? (await this.#defaultLink())
     const uplink = links.find(link => link.index === index)
-    const wanted = wantedVtep(state.address, uplink, own !== undefined)
-    const hostAddress = hostAddressOf(state.clusterBlock, state.blocks)
-    const { link, repairs } = await ensureVtep(this.#socket, this.#remover, wanted, hostAddress)
-    this.#vtep = { link, wanted, hostAddress, uplink }
+    const wanted = wantedVtep(state.address, uplink, uplinkAddress !== undefined)
+    const prefix = state.ipv6Prefix
+    const ipv4 = hostAddressOf(state.clusterBlock, state.blocks)
+    const ipv6 = prefix === undefined || ipv4 === undefined ? undefined : withIpv6Prefix(prefix, ipv4)
+    const own = { ipv4, ipv6 }
+    const hasIpv6 = prefix !== undefined
+    const { link, repairs } = await ensureVtep(this.#socket, this.#remover, wanted, own, hasIpv6)
+    this.#vtep = { link, wanted, own, prefix, uplink }
     return { ...this.#vtep, repairs }
   }
 
@@ -191,10 +207,14 @@ export class VxlanOverlay implements Overlay {
   }
 
   /** What there is of ours, in the order in which each relies on what comes before it. */
-  async #actualTable(link: number): Promise<Map<string, KernelObject>> {
+  async #actualTable(link: number, hasIpv6: boolean): Promise<Map<string, KernelObject>> {
     const forwarding = await listForwarding(this.#socket, link)
     const neighbours = await listNeighbours(this.#socket, link)
     const routes = await listRoutes(this.#socket, { protocol: OUR_PROTOCOL })
+    if (hasIpv6) {
+      neighbours.push(...(await listNeighbours(this.#socket, link, 6)))
+      routes.push(...(await listRoutes(this.#socket, { protocol: OUR_PROTOCOL, family: 6 })))
+    }
     return tableOf([
       ...forwarding.map(forwardingObject),
       ...neighbours.flatMap(({ address, mac, permanent }) =>

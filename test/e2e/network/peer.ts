@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { request } from 'node:https'
-import { connect, createServer } from 'node:net'
+import { connect, createServer, isIPv6 } from 'node:net'
 
 export type Protocol = 'tcp' | 'udp'
 
@@ -45,7 +45,7 @@ function greeting(client: string): string {
 
 async function listen({ protocol, address, port }: PeerOrder & { kind: 'listen' }): Promise<string> {
   if (protocol === 'udp') {
-    const socket = createSocket('udp4')
+    const socket = isIPv6(address) ? createSocket({ type: 'udp6', ipv6Only: true }) : createSocket('udp4')
     socket.on('message', (_, from) => socket.send(greeting(from.address), from.port, from.address))
     socket.bind(port, address)
     await once(socket, 'listening')
@@ -58,7 +58,8 @@ async function listen({ protocol, address, port }: PeerOrder & { kind: 'listen' 
     socket.on('end', () => socket.end(`${greeting(socket.remoteAddress ?? '')} sent ${received}`))
     socket.on('error', () => socket.destroy())
   })
-  server.listen(port, address)
+  // Somebody else of this process may listen in IPv4.
+  server.listen({ port, host: address, ipv6Only: isIPv6(address) })
   await once(server, 'listening')
   const bound = server.address()
   return String(typeof bound === 'object' && bound !== null ? bound.port : port)

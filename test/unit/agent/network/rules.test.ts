@@ -35,7 +35,7 @@ t.test('what follows from settings', async t => {
   t.throws(() => planOf({ ...SETTINGS, blocks: ['10.0.0.0/8'] }), { code: 'InvalidFormat' })
   const network = { kind: 'vxlan', options: { mtu: 9 }, hostPorts: true } as const
   t.throws(() => planOf({ ...SETTINGS, network }), { code: 'InvalidFormat', message: /mtu/ })
-  t.equal(planOf(SETTINGS, { uplinkMtu: 1450, overhead: 50 }).bridge.mtu, 1400)
+  t.equal(planOf(SETTINGS, { uplinkMtu: 1450, overhead: 50, dualStack: false }).bridge.mtu, 1400)
 })
 
 t.test("on the hosts' own network", async t => {
@@ -70,15 +70,15 @@ t.test("on the hosts' own network", async t => {
     ips: [{ address: '192.0.2.100/24', gateway: '192.0.2.254', interface: 2 }],
     routes: [{ dst: '0.0.0.0/0', gw: '192.0.2.254' }],
   })
-  t.equal(sourcesOf(attachment).length, 1)
+  t.equal(sourcesOf(attachment, plan.bridge.mac).length, 1)
 
   const byServer = planOf(settings({ flat: { ...flat, mode: 'macvlan', dhcp: true } }))
   const waiting = describeAttachment(cni, byServer, { address: ANY_ADDRESS, ports: [] })
   t.match(waiting.mac, /^06:/)
-  t.equal(sourcesOf(waiting).length, 1)
+  t.equal(sourcesOf(waiting, plan.bridge.mac).length, 1)
   const leased = { ...waiting, address: '192.0.2.7' }
   t.strictSame(
-    sourcesOf(leased).map(({ address }) => address),
+    sourcesOf(leased, plan.bridge.mac).map(({ address }) => address),
     ['192.0.2.7', '0.0.0.0'],
     'so that it can be renewed',
   )
