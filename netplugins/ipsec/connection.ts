@@ -1,6 +1,6 @@
 /** How charon is to connect this host with another: pure, from what is wanted. */
 
-import { parseIpv4 } from '../../kit/index.ts'
+import { blockWithIpv6Prefix, parseIpv4 } from '../../kit/index.ts'
 import type { OverlayState, Peer } from '../overlay/index.ts'
 import { authenticationSections, type Credentials, credentialName, fingerprint } from './credentials.ts'
 import type { ViciSection } from './vici/index.ts'
@@ -107,10 +107,10 @@ export function beginsWith(own: string, peer: string): boolean {
 /** The connection to one peer, with as many policies as pairs of blocks. */
 export function desiredConnection(input: ConnectionInput): DesiredConnection {
   const { state, peer, credentials, hasAddress } = input
-  const localBlocks = state.blocks
-  const remoteBlocks = peer.blocks
+  const localBlocks = carriedBlocks(state, state.blocks)
+  const remoteBlocks = carriedBlocks(state, peer.blocks)
   const begins = beginsWith(state.address, peer.address)
-  const child = childSection(input, begins)
+  const child = childSection(input, localBlocks, remoteBlocks, begins)
   const { local, remote } = authenticationSections(credentials, state.address, peer)
   const section: ViciSection = {
     version: '2',
@@ -150,11 +150,22 @@ export function desiredConnection(input: ConnectionInput): DesiredConnection {
 /** The name by which the connection's one child is known to charon. */
 export const CHILD_NAME = 'containers'
 
-function childSection({ state, peer, backend, timings }: ConnectionInput, begins: boolean): ViciSection {
+/** Blocks of containers' IPv4 addresses, and behind them those of IPv6 addresses. One child carries both (RFC 7296, 2.9). */
+function carriedBlocks({ ipv6Prefix }: OverlayState, blocks: readonly string[]): readonly string[] {
+  if (ipv6Prefix === undefined) return blocks
+  return [...blocks, ...blocks.map(block => blockWithIpv6Prefix(ipv6Prefix, block))]
+}
+
+function childSection(
+  { backend, timings }: ConnectionInput,
+  localBlocks: readonly string[],
+  remoteBlocks: readonly string[],
+  begins: boolean,
+): ViciSection {
   return {
     mode: 'tunnel',
-    local_ts: state.blocks,
-    remote_ts: peer.blocks,
+    local_ts: localBlocks,
+    remote_ts: remoteBlocks,
     esp_proposals: ESP_PROPOSALS,
     replay_window: String(REPLAY_WINDOW),
     start_action: 'none',

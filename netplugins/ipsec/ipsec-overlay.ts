@@ -1,7 +1,14 @@
 /** Packets between hosts encrypted and authenticated (RFC 4303), with keys that strongSwan's charon agrees upon (RFC 7296). */
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
-import { explainError, type Logger, makePrivateDirectory, ReconcileLoop } from '../../kit/index.ts'
+import {
+  blockWithIpv6Prefix,
+  explainError,
+  type Logger,
+  makePrivateDirectory,
+  ReconcileLoop,
+  withIpv6Prefix,
+} from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
 import {
   type KernelEvent,
@@ -16,7 +23,6 @@ import {
 } from '../netlink/index.ts'
 import {
   hostAddressOf,
-  NO_OVERLAY_RULES,
   type Overlay,
   type OverlayRules,
   type OverlayState,
@@ -37,7 +43,7 @@ import {
   credentialName,
   loadCredentials,
 } from './credentials.ts'
-import { ipsecRules } from './ipsec-rules.ts'
+import { ipsecRules, ipsecRules6 } from './ipsec-rules.ts'
 import { PeerKeeper } from './peer-keeper.ts'
 import { ensureTunnelLink, removeTunnelLink, type TunnelLink } from './tunnel-link.ts'
 import type { ViciClient } from './vici/index.ts'
@@ -138,8 +144,8 @@ export class IpsecOverlay implements Overlay {
     return ipsecRules(state)
   }
 
-  rules6(): OverlayRules {
-    return NO_OVERLAY_RULES
+  rules6(state: OverlayState): OverlayRules {
+    return ipsecRules6(state)
   }
 
   peerStates(): readonly PeerState[] {
@@ -186,6 +192,7 @@ export class IpsecOverlay implements Overlay {
       last.address === state.address &&
       last.clusterBlock === state.clusterBlock &&
       last.bridgeName === state.bridgeName &&
+      last.ipv6Prefix?.text === state.ipv6Prefix?.text &&
       last.blocks.join() === state.blocks.join()
     )
   }
@@ -218,10 +225,9 @@ export class IpsecOverlay implements Overlay {
   }
 
   async #close(state: OverlayState): Promise<number> {
-    const actual = await listClosedRoutes(this.#options.socket)
     const { changes } = await this.#table.change(
-      tableOf([closedRouteObject(state.clusterBlock)]),
-      tableOf(actual),
+      tableOf(closedRoutes(state)),
+      tableOf(await this.#actualClosedRoutes()),
     )
     this.#table.forget()
     return changes
@@ -267,13 +273,7 @@ export class IpsecOverlay implements Overlay {
   async #bringRoutes(state: OverlayState, peers: readonly Peer[], completely: boolean): Promise<number> {
     const link = this.#link
     if (link === undefined) return 0
-    const source = hostAddressOf(state.clusterBlock, state.blocks)
-    const routes = peers.flatMap(({ blocks }) =>
-      blocks.map(destination =>
-        routeObject({ destination, gateway: undefined, link: link.index, source, protocol: OUR_PROTOCOL }),
-      ),
-    )
-    const desired = tableOf([closedRouteObject(state.clusterBlock), ...routes])
+    const desired = tableOf([...closedRoutes(state), ...routesToPeers(state, peers, link.index)])
     const { changes, failures } = await this.#table.change(
       desired,
       completely ? await this.#actualTable() : undefined,
@@ -324,7 +324,14 @@ export class IpsecOverlay implements Overlay {
   async #actualTable(): Promise<Map<string, KernelObject>> {
     const { socket } = this.#options
     const routes = await listRoutes(socket, { protocol: OUR_PROTOCOL })
-    return tableOf([...(await listClosedRoutes(socket)), ...routes.map(routeObject)])
+    // Of IPv6 no others are ours on a host that has this network.
+    const routes6 = await listRoutes(socket, { protocol: OUR_PROTOCOL, family: 6 })
+    return tableOf([...(await this.#actualClosedRoutes()), ...[...routes, ...routes6].map(routeObject)])
+  }
+
+  async #actualClosedRoutes(): Promise<KernelObject[]> {
+    const { socket } = this.#options
+    return [...(await listClosedRoutes(socket)), ...(await listClosedRoutes(socket, 6))]
   }
 
   #letGo(): void {
@@ -340,4 +347,26 @@ export class IpsecOverlay implements Overlay {
     this.#last = turn.catch(() => undefined)
     return turn
   }
+}
+
+function closedRoutes({ clusterBlock, ipv6Prefix }: OverlayState): KernelObject[] {
+  const closed6 = ipv6Prefix === undefined ? [] : [blockWithIpv6Prefix(ipv6Prefix, clusterBlock)]
+  return [clusterBlock, ...closed6].map(closedRouteObject)
+}
+
+function routesToPeers(state: OverlayState, peers: readonly Peer[], link: number): KernelObject[] {
+  const { ipv6Prefix: prefix } = state
+  const source = hostAddressOf(state.clusterBlock, state.blocks)
+  const source6 = source === undefined || prefix === undefined ? undefined : withIpv6Prefix(prefix, source)
+  const route = { gateway: undefined, link, protocol: OUR_PROTOCOL }
+  return peers.flatMap(({ blocks }) =>
+    blocks.flatMap(destination => [
+      routeObject({ ...route, destination, source }),
+      ...(prefix === undefined
+        ? []
+        : [
+            routeObject({ ...route, destination: blockWithIpv6Prefix(prefix, destination), source: source6 }),
+          ]),
+    ]),
+  )
 }

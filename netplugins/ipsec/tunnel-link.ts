@@ -1,11 +1,12 @@
 /** The link through which containers' packets are encrypted: charon's TUN device, or an xfrm interface of the kernel. */
-import { parseIpv4Block, runCommand } from '../../kit/index.ts'
-import { setSysctlIfPresent } from '../bridge/index.ts'
+import { type Ipv6Prefix, parseIpv4Block, runCommand, withIpv6Prefix } from '../../kit/index.ts'
+import { disableIpv6, enableQuietIpv6 } from '../bridge/index.ts'
 import { networkErrors } from '../errors.ts'
 import {
   addAddress,
   deleteAddress,
   getLink,
+  type IpFamily,
   type Link,
   LinkRemover,
   listAddresses,
@@ -69,9 +70,9 @@ export async function ensureTunnelLink(
     await setLink(socket, name, { up: true, mtu })
     repairs += 1
   }
-  repairs += await ensureAddresses(socket, link.index, hostAddressesOf(state.clusterBlock, state.blocks))
-  // The kernel would send questions for IPv6 routers into the tunnel.
-  await setSysctlIfPresent(`net/ipv6/conf/${name}/disable_ipv6`, '1')
+  const own = hostAddressesOf(state.clusterBlock, state.blocks)
+  repairs += await ensureAddresses(socket, link.index, own, 4)
+  repairs += await ensureIpv6(socket, link, own, state.ipv6Prefix)
   return { index: link.index, name, bridgeMtu: bridge?.mtu, repairs }
 }
 
@@ -103,16 +104,35 @@ async function requireLink(
   throw networkErrors.KernelRefused({ object: `link ${name}`, message: 'is missing' })
 }
 
+/** @param own the host's addresses of IPv4 */
+async function ensureIpv6(
+  socket: RouteSocket,
+  { name, index }: Link,
+  own: readonly string[],
+  prefix: Ipv6Prefix | undefined,
+): Promise<number> {
+  // The kernel would send questions for IPv6 routers into the tunnel.
+  if (prefix === undefined) {
+    await disableIpv6(name)
+    return 0
+  }
+  await enableQuietIpv6(name)
+  const wanted = own.map(address => withIpv6Prefix(prefix, address))
+  return await ensureAddresses(socket, index, wanted, 6)
+}
+
 async function ensureAddresses(
   socket: RouteSocket,
   link: number,
   wanted: readonly string[],
+  family: IpFamily,
 ): Promise<number> {
-  const present = await listAddresses(socket, link)
+  const prefixLength = family === 6 ? 128 : 32
+  const present = await listAddresses(socket, link, family)
   const isWanted = (address: string) => wanted.includes(address)
-  const superfluous = present.filter(entry => !isWanted(entry.address) || entry.prefixLength !== 32)
+  const superfluous = present.filter(entry => !isWanted(entry.address) || entry.prefixLength !== prefixLength)
   for (const entry of superfluous) await deleteAddress(socket, entry)
   const missing = wanted.filter(address => !present.some(entry => entry.address === address))
-  for (const address of missing) await addAddress(socket, { link, address, prefixLength: 32 })
+  for (const address of missing) await addAddress(socket, { link, address, prefixLength })
   return superfluous.length + missing.length
 }

@@ -52,4 +52,4 @@ export {
 export { watchRuleset } from './ruleset-events.ts'
 export { TableKeeper, type TableOutcome } from './table-keeper.ts'
 export type { VxlanSettings } from './vxlan-info.ts'
-export type { IpFamily } from './wire.ts'
+export { decodeAddress, encodeBlock, familyNumber, familyOf, type IpFamily } from './wire.ts'

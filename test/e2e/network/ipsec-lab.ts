@@ -3,6 +3,7 @@ import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
+import { type Ipv6Prefix, withIpv6Prefix } from '../../../kit/index.ts'
 import { type Association, listAssociations } from '../../../netplugins/ipsec/associations.ts'
 import type { IpsecTimings } from '../../../netplugins/ipsec/index.ts'
 import { listOf, ViciClient } from '../../../netplugins/ipsec/vici/index.ts'
@@ -58,6 +59,7 @@ export class IpsecHost {
   address: string
   blocks: string[]
   keys: SentCredentials | undefined
+  #ipv6Prefix: Ipv6Prefix | undefined
   #process: ChildProcess | undefined
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   #last = 0
@@ -86,6 +88,15 @@ export class IpsecHost {
     return runIn(this.name, command, ...args)
   }
 
+  /** From now on new containers have IPv6 addresses too, or have none any more. */
+  setIpv6Prefix(prefix: Ipv6Prefix | undefined): void {
+    this.#ipv6Prefix = prefix
+    const settings = [`net.ipv6.conf.${BRIDGE}.disable_ipv6=${prefix === undefined ? 1 : 0}`]
+    this.run('sysctl', '-q', '-w', ...settings, 'net.ipv6.conf.all.forwarding=1')
+    if (prefix === undefined) return
+    this.run('ip', 'address', 'add', `${withIpv6Prefix(prefix, GATEWAY)}/112`, 'dev', BRIDGE, 'nodad')
+  }
+
   /** As other hosts know it. */
   get peer(): OverlayPeer {
     return { hostId: this.name, name: this.name, address: this.address, blocks: this.blocks, labels: {} }
@@ -95,6 +106,8 @@ export class IpsecHost {
   async start(timings: Partial<IpsecTimings> = {}): Promise<void> {
     const child = fork(path.join(import.meta.dirname, 'ipsec-host-process.ts'), [], {
       execPath: 'nsenter',
+      // With bytes of prefixes as bytes.
+      serialization: 'advanced',
       execArgv: [`--net=${namespacePath(this.name)}`, process.execPath],
       env: {
         ...process.env,
@@ -130,6 +143,7 @@ export class IpsecHost {
       blocks: this.blocks,
       bridgeName: BRIDGE,
       gateway: GATEWAY,
+      ipv6Prefix: this.#ipv6Prefix,
       peers: peers.filter(host => host !== this).map(host => host.peer),
     }
   }
@@ -227,7 +241,20 @@ export class IpsecHost {
     const peer = await Peer.start(name, name)
     await peer.listen('tcp', 80)
     await peer.listen('udp', 53)
-    return { name, address, peer }
+    const address6 = this.#ipv6Prefix && withIpv6Prefix(this.#ipv6Prefix, address)
+    if (address6 !== undefined) await this.#giveIpv6(name, address6, peer)
+    return { name, address, address6: address6 ?? '', peer }
+  }
+
+  async #giveIpv6(name: string, address: string, peer: Peer): Promise<void> {
+    const prefix = this.#ipv6Prefix
+    if (prefix === undefined) return
+    const gateway = withIpv6Prefix(prefix, GATEWAY)
+    runIn(name, 'ip', 'address', 'add', `${address}/128`, 'dev', 'eth0', 'nodad')
+    runIn(name, 'ip', 'route', 'add', `${gateway}/128`, 'dev', 'eth0')
+    runIn(name, 'ip', 'route', 'add', 'default', 'via', gateway, 'dev', 'eth0')
+    await peer.listen('tcp', 80, address)
+    await peer.listen('udp', 53, address)
   }
 
   dispose(): void {
@@ -248,6 +275,8 @@ export class IpsecHost {
 export interface Container {
   readonly name: string
   readonly address: string
+  /** Empty where it has none. */
+  readonly address6: string
   readonly peer: Peer
 }
 

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { requireIpv6Prefix } from '../../../../kit/index.ts'
 import { parseAssociations } from '../../../../netplugins/ipsec/associations.ts'
 import { probeBackend } from '../../../../netplugins/ipsec/backend-probe.ts'
 import { charonFiles, charonSettings } from '../../../../netplugins/ipsec/charon-settings.ts'
@@ -16,7 +17,7 @@ import {
 } from '../../../../netplugins/ipsec/credentials.ts'
 import { failureOf, parseLogEvent } from '../../../../netplugins/ipsec/failures.ts'
 import { hostAddressesOf } from '../../../../netplugins/ipsec/index.ts'
-import { ipsecRules } from '../../../../netplugins/ipsec/ipsec-rules.ts'
+import { ipsecRules, ipsecRules6 } from '../../../../netplugins/ipsec/ipsec-rules.ts'
 import { listOf, sectionOf, textOf } from '../../../../netplugins/ipsec/vici/index.ts'
 import type { OverlayState, Peer } from '../../../../netplugins/overlay/index.ts'
 
@@ -242,4 +243,23 @@ t.test('firewall: through the tunnel or not at all', async t => {
     '! -s 10.42.0.0/16 -o ipsec+ -j SNAT --to-source 10.42.1.0',
   ])
   t.same(ipsecRules({ ...STATE, blocks: [] }).nat, [])
+})
+
+t.test('IPv6 beside IPv4', async t => {
+  const state = { ...STATE, ipv6Prefix: requireIpv6Prefix('fd42::/96', 'test') }
+  const { child } = sectionFor({ state })
+  t.same(listOf(child, 'local_ts'), [...STATE.blocks, 'fd42::a2a:100/122', 'fd42::a2a:140/122'])
+  t.same(listOf(child, 'remote_ts'), [...PEER.blocks, 'fd42::a2a:200/122'])
+  const connection = desiredConnection({ ...INPUT, state })
+  t.same(connection.remoteBlocks, ['10.42.2.0/26', 'fd42::a2a:200/122'], 'neither is enough')
+  t.not(connection.name, desiredConnection(INPUT).name, 'what it carries is part of its name')
+
+  t.same(ipsecRules6(STATE), { input: [], forward: [], nat: [] })
+  const { forward, nat } = ipsecRules6(state)
+  t.match(forward[0], /TCPMSS --clamp-mss-to-pmtu$/)
+  t.equal(forward.at(-1), '-s fd42::a2a:0/112 -d fd42::a2a:0/112 -j DROP')
+  t.same(nat, [
+    '-s fd42::a2a:1/128 -o ipsec+ -j SNAT --to-source fd42::a2a:100',
+    '! -s fd42::a2a:0/112 -o ipsec+ -j SNAT --to-source fd42::a2a:100',
+  ])
 })
