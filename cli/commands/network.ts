@@ -48,13 +48,18 @@ export async function listNetworks(api: ApiClient, json: boolean): Promise<void>
         network.id,
         String(network.kind),
         clusterNames.get(String(network.clusterId)) ?? String(network.clusterId),
-        (network.subnets as { networkAddress: string }[])
-          .map(({ networkAddress }) => networkAddress)
-          .join(' '),
+        subnetsOf(network).join(' '),
         String(network.defaultPolicyAction),
       ]),
     ),
   )
+}
+
+/** Of IPv4, and the prefix that makes IPv6 addresses of theirs. */
+function subnetsOf({ subnets, options }: Resource): string[] {
+  const { ipv6Prefix } = options as { ipv6Prefix?: string }
+  const blocks = (subnets as { networkAddress: string }[]).map(({ networkAddress }) => networkAddress)
+  return [...blocks, ...(ipv6Prefix === undefined ? [] : [ipv6Prefix])]
 }
 
 async function readOptions(text: string | undefined): Promise<unknown> {
