@@ -22,11 +22,12 @@ import { Selection, type SelectorTexts } from '../selection/index.ts'
 import { StatusError, successObject } from '../status.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
 import type { Watches } from '../watch/index.ts'
-import { isApply, readApplied, readObject, readPatch, requireObject } from './body.ts'
+import { isApply, ObjectBodies, readPatch } from './body.ts'
 import { deleteParameters, fieldManager, flag, listOptions, selectorTexts, watchOptions } from './query.ts'
 import { contextOf, PARTS, partOf, type ResourceRequest } from './resource-request.ts'
 import type { ResourceTarget } from './route.ts'
 import { SubresourceVerbs } from './subresource-verbs.ts'
+import { YamlReader } from './yaml/index.ts'
 
 const ITEM_VERBS: Readonly<Record<string, Verb>> = {
   GET: 'get',
@@ -81,12 +82,13 @@ export interface ResourceVerbsParts {
 export class ResourceVerbs {
   readonly #authorizer: Authorizer
   readonly #watches: Watches
+  readonly #bodies = new ObjectBodies(new YamlReader())
   readonly #subresources: SubresourceVerbs
 
   constructor({ authorizer, watches, nodes, tokens }: ResourceVerbsParts) {
     this.#authorizer = authorizer
     this.#watches = watches
-    this.#subresources = new SubresourceVerbs(nodes, tokens)
+    this.#subresources = new SubresourceVerbs(nodes, tokens, this.#bodies)
   }
 
   /** Answers one request. @throws `StatusError`s, and errors of the store */
@@ -175,14 +177,14 @@ export class ResourceVerbs {
   }
 
   async #create(request: ResourceRequest, presenter: Presenter): Promise<void> {
-    const body = await requireObject(request.answer.request, request.cluster.catalog.schemas)
+    const body = await this.#bodies.require(request.answer.request, request.cluster)
     const stored = await createObject(contextOf(request), request.target.namespace, body)
     await request.answer.send(201, presenter.object(stored))
   }
 
   async #update(request: ResourceRequest, presenter: Presenter): Promise<void> {
     const { namespace, name } = request.target
-    const body = await requireObject(request.answer.request, request.cluster.catalog.schemas)
+    const body = await this.#bodies.require(request.answer.request, request.cluster)
     const { outcome, created } = await updateObject(
       contextOf(request),
       namespace,
@@ -205,7 +207,7 @@ export class ResourceVerbs {
   async #apply(request: ResourceRequest, presenter: Presenter): Promise<void> {
     const { answer, cluster, identity, query, target } = request
     const { namespace, name, resource } = target
-    const applied = await readApplied(answer.request)
+    const applied = await this.#bodies.readApplied(answer.request, cluster)
     const { outcome, created } = await applyObject(
       contextOf(request),
       { namespace, name, part: partOf(target) },
@@ -256,7 +258,7 @@ export class ResourceVerbs {
   /** The options of a delete: from the body, or from the query. @throws `BadRequest` */
   async #deletion(request: ResourceRequest): Promise<{ options: DeleteOptions; context: WriteContext }> {
     const { answer, cluster, query } = request
-    const body = await readObject(answer.request, cluster.catalog.schemas)
+    const body = await this.#bodies.read(answer.request, cluster)
     const context = contextOf(request)
     const parameters = deleteParameters(query)
     if (body === undefined) return { options: parameters, context }
@@ -272,7 +274,7 @@ export class ResourceVerbs {
     const { answer, cluster, identity, identify, target } = request
     const { resource, namespace } = target
     answer.media = negotiateWhole(answer.request.headers.accept).media
-    const body = await requireObject(answer.request, cluster.catalog.schemas)
+    const body = await this.#bodies.require(answer.request, cluster)
     decodeKind(body, resource, resource.schema, contextOf(request))
     const context = { identity, identify, authorizer: this.#authorizer, view: cluster, namespace }
     await answer.send(201, JSON.stringify(await answerReview(resource, body, context)))

@@ -16,7 +16,7 @@ import {
 import { badRequest, successObject } from '../status.ts'
 import { answerProxy, type ProxyRequest } from '../streams/index.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
-import { readPatch, requireObject } from './body.ts'
+import { type ObjectBodies, readPatch } from './body.ts'
 import { answerPodLog } from './pod-log.ts'
 import { contextOf, type ResourceRequest } from './resource-request.ts'
 
@@ -27,10 +27,12 @@ function proxiedResource(resource: string): ProxyRequest['resource'] {
 export class SubresourceVerbs {
   readonly #nodes: NodeGateway
   readonly #tokens: ServiceAccountTokens
+  readonly #bodies: ObjectBodies
 
-  constructor(nodes: NodeGateway, tokens: ServiceAccountTokens) {
+  constructor(nodes: NodeGateway, tokens: ServiceAccountTokens, bodies: ObjectBodies) {
     this.#nodes = nodes
     this.#tokens = tokens
+    this.#bodies = bodies
   }
 
   async #scale({ answer, cluster, target }: ResourceRequest, context: WriteContext): Promise<Scale> {
@@ -41,7 +43,7 @@ export class SubresourceVerbs {
     }
     const change: ScaleChange =
       request.method === 'PUT'
-        ? { type: 'replace', body: await requireObject(request, cluster.catalog.schemas) }
+        ? { type: 'replace', body: await this.#bodies.require(request, cluster) }
         : await readPatch(request).then(({ type, patch }) => ({ type: 'patch', patchType: type, patch }))
     return scaleOf(context, cluster.read(await scaleObject(context, namespace, name, change)))
   }
@@ -61,7 +63,7 @@ export class SubresourceVerbs {
           context,
           target.namespace,
           target.name,
-          await requireObject(answer.request, cluster.catalog.schemas),
+          await this.#bodies.require(answer.request, cluster),
         )
         return await answer.send(201, JSON.stringify(successObject(undefined, 201)))
       case 'eviction':
@@ -69,11 +71,11 @@ export class SubresourceVerbs {
           context,
           target.namespace,
           target.name,
-          await requireObject(answer.request, cluster.catalog.schemas),
+          await this.#bodies.require(answer.request, cluster),
         )
         return await answer.send(201, JSON.stringify(successObject(undefined, 201)))
       case 'token': {
-        const body = await requireObject(answer.request, cluster.catalog.schemas)
+        const body = await this.#bodies.require(answer.request, cluster)
         const token = await requestToken(context, target.namespace, target.name, body, this.#tokens)
         return await answer.send(201, JSON.stringify(token))
       }

@@ -1,0 +1,1 @@
+export { YamlReader } from './yaml-reader.ts'
