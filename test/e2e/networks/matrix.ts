@@ -1,6 +1,6 @@
 /** Who can talk to whom in a fleet: every pair of places that should, by TCP, UDP and with much data. */
 import type { Test } from 'tap'
-import { runCommand } from '../../../kit/index.ts'
+import { type Ipv6Prefix, requireIpv6Prefix, runCommand, withIpv6Prefix } from '../../../kit/index.ts'
 import { type ApiObject, DATA, Fleet, until } from '../../lab/fleet.ts'
 import type { VirtualHost } from '../../lab/virtual-host.ts'
 import { Peer } from '../network/lab.ts'
@@ -33,12 +33,15 @@ const HOSTS_NETWORK = '192.0.2.'
 interface Network {
   readonly kind: string
   readonly mode?: string | undefined
+  /** Of the containers that were made since it was chosen: see `recreate`. */
+  readonly ipv6?: Ipv6Prefix | undefined
 }
 
 interface ChosenOptions {
   readonly flat?: { readonly mode: string; readonly [name: string]: unknown }
   readonly routed?: { readonly provider: string }
   readonly ipsec?: { readonly authentication: string }
+  readonly ipv6Prefix?: string
 }
 
 /** One that talks: a container, a host, or a machine outside of the fleet. */
@@ -46,6 +49,8 @@ interface Place {
   readonly peer: Peer
   readonly name: string
   readonly address: string
+  /** Where there are two families. */
+  readonly address6?: string | undefined
   readonly host: string
 }
 
@@ -90,7 +95,26 @@ export class NetworkFleet {
     await this.fleet.drover([
       ...['network', 'set', kind, '--options', JSON.stringify(options), '--timeout', '60s'],
     ])
-    this.#network = { kind, mode: options.flat?.mode }
+    const { ipv6Prefix } = options
+    const ipv6 = ipv6Prefix === undefined ? undefined : requireIpv6Prefix(ipv6Prefix, 'prefix')
+    this.#network = { kind, mode: options.flat?.mode, ipv6 }
+  }
+
+  /** Ends every pod; the agents make new ones, with what the network gives now. */
+  async recreate(): Promise<void> {
+    await this.settled()
+    for (const host of this.members) {
+      const pods = ['ps', '--quiet', '--filter', 'name=k8s_POD_m-']
+      const { stdout } = await host.run('docker', pods)
+      await host.run('docker', ['kill', ...stdout.split('\n').filter(id => id !== '')])
+    }
+  }
+
+  /** IPv6 addresses beside the IPv4 ones for the hosts and the machine outside; those of a link that went down are lost. */
+  async #addressHosts(): Promise<void> {
+    const add = (host: VirtualHost) =>
+      host.run('ip', ['-6', 'address', 'replace', `${host6(host)}/64`, 'dev', 'eth0', 'nodad'])
+    await Promise.all(this.fleet.lab.hosts.map(add))
   }
 
   /** Whether a host has what containers are connected to now: what it reports is the kind, not the mode. */
@@ -106,7 +130,7 @@ export class NetworkFleet {
   async settled(): Promise<readonly ApiObject[]> {
     const { kind } = this.#network
     const prefix = kind === 'flat' ? HOSTS_NETWORK : CLUSTER_NETWORK
-    const ways = kind === 'flat' ? 0 : 2
+    const ways = kind === 'flat' || kind === 'bridge' ? 0 : 2
     return await until('everything runs and is connected', 60_000, async () => {
       const [containers, hosts] = await Promise.all([this.fleet.list('containers'), this.fleet.list('hosts')])
       const running = containers.filter(
@@ -126,11 +150,20 @@ export class NetworkFleet {
   async #open(): Promise<readonly Place[]> {
     const containers = await until('containers have their addresses', 60_000, async () => {
       const found = await this.#locate(await this.settled())
-      const present = await Promise.all(found.map(({ pid, address }) => hasAddress(pid, address)))
+      const present = await Promise.all(
+        found.flatMap(({ pid, address, address6 }) => [
+          hasAddress(pid, address),
+          address6 === undefined || hasAddress(pid, address6),
+        ]),
+      )
       return !present.includes(false) && found
     })
+    const { ipv6 } = this.#network
+    if (ipv6 !== undefined) await this.#addressHosts()
     const machines = this.fleet.lab.hosts.map(host => {
-      return { name: host.name, pid: String(host.holder), address: this.addressOf(host), host: host.name }
+      const address6 = ipv6 && host6(host)
+      const address = this.addressOf(host)
+      return { name: host.name, pid: String(host.holder), address, address6, host: host.name }
     })
     const wanted = [...containers, ...machines]
     const keys = new Set(wanted.map(peerKey))
@@ -146,7 +179,10 @@ export class NetworkFleet {
       const host = this.fleet.host(Number(hostname.slice(1)))
       const inspect = ['inspect', '--format', '{{.State.Pid}}', String(externalId)]
       const { stdout } = await host.run('docker', inspect, { acceptedExitCodes: [0, 1] })
-      return { name, pid: stdout.trim(), address: String(primaryIpAddress), host: hostname }
+      const address = String(primaryIpAddress)
+      const { ipv6 } = this.#network
+      const address6 = ipv6 && withIpv6Prefix(ipv6, address)
+      return { name, pid: stdout.trim(), address, address6, host: hostname }
     })
     return await Promise.all(places)
   }
@@ -156,8 +192,10 @@ export class NetworkFleet {
     if (present !== undefined) return present
     const peer = await Peer.startIn(place.name, `/proc/${place.pid}/ns/net`)
     this.#peers.set(peerKey(place), peer)
-    await peer.listen('tcp', LISTEN)
-    await peer.listen('udp', LISTEN)
+    for (const any of ['0.0.0.0', '::']) {
+      await peer.listen('tcp', LISTEN, any)
+      await peer.listen('udp', LISTEN, any)
+    }
     return peer
   }
 
@@ -199,7 +237,8 @@ export class NetworkFleet {
       }
     }
     // Everybody asks one thing after the other, and all at the same time.
-    const asked = Map.groupBy(questions(places, this.#network), ({ from }) => from)
+    const all = [...questions(places, this.#network), ...questions6(places, this.#network)]
+    const asked = Map.groupBy(all, ({ from }) => from)
     const inTurn = [...asked.values()].map(async list => {
       for (const question of list) await ask(question)
     })
@@ -215,11 +254,17 @@ export class NetworkFleet {
 }
 
 async function hasAddress(pid: string, address: string): Promise<boolean> {
-  const show = ['ip', '-o', '-4', 'address', 'show', 'to', `${address}/32`]
+  const exact = address.includes(':') ? `${address}/128` : `${address}/32`
+  const show = ['ip', '-o', 'address', 'show', 'to', exact]
   const { stdout } = await runCommand('nsenter', ['--target', pid, '--net', ...show], {
     acceptedExitCodes: [0, 1],
   })
   return stdout !== ''
+}
+
+/** What a host has in IPv6 on its uplink. */
+function host6({ address }: VirtualHost): string {
+  return `2001:db8::${address.split('.').at(-1)}`
 }
 
 function peerKey({ name, pid }: { readonly name: string; readonly pid: string }): string {
@@ -247,7 +292,7 @@ function questions(places: readonly Place[], { kind, mode }: Network): Question[
   }
   for (const from of containers) {
     for (const to of containers) {
-      if (from === to) continue
+      if (from === to || (kind === 'bridge' && from.host !== to.host)) continue
       const what = from.host === to.host ? 'same host' : 'other host'
       both({ what, from, address: to.address, port: LISTEN, expected: says(to.name, from.address) })
     }
@@ -260,6 +305,7 @@ function questions(places: readonly Place[], { kind, mode }: Network): Question[
   for (const from of hosts) {
     for (const to of containers) {
       if (mode === 'macvlan' && from.host === to.host) continue
+      if (kind === 'bridge' && from.host !== to.host) continue
       const what = from.host === to.host ? 'host to container' : 'host to container elsewhere'
       both({ what, from, address: to.address, port: LISTEN, expected: says(to.name) })
     }
@@ -288,8 +334,38 @@ function questions(places: readonly Place[], { kind, mode }: Network): Question[
   return all
 }
 
+/** The same in IPv6, where nothing is published; the bridges of hosts that are not connected lead nowhere. */
+function questions6(places: readonly Place[], { kind, ipv6 }: Network): Question[] {
+  if (ipv6 === undefined) return []
+  const containers = places.filter(isContainer)
+  const machines = places.filter(place => !isContainer(place))
+  const outside = machines.find(({ name }) => name === 'outside')
+  const all: Question[] = []
+  const ask = (what: string, from: Place, to: Place | undefined, client?: Place) => {
+    if (from === to || to?.address6 === undefined) return
+    if (kind === 'bridge' && isContainer(to) && to.host !== from.host) return
+    const question = {
+      what,
+      from,
+      address: to.address6,
+      port: LISTEN,
+      expected: says(to.name, client?.address6),
+    }
+    for (const protocol of ['tcp', 'udp'] as const) all.push({ ...question, protocol })
+  }
+  for (const from of containers) {
+    for (const to of containers) ask('IPv6', from, to, from)
+    const own = machines.find(({ name }) => name === from.host)
+    ask('IPv6 to the outside', from, outside, own)
+  }
+  for (const from of machines) {
+    if (from !== outside) for (const to of containers) ask('IPv6, from a host', from, to)
+  }
+  return all
+}
+
 /** Much data between hosts, to the outside and from it: packets of full size both ways. */
-async function transfers(places: readonly Place[], { kind }: Network): Promise<string[]> {
+async function transfers(places: readonly Place[], { kind, ipv6 }: Network): Promise<string[]> {
   const [first, ...others] = places.filter(isContainer)
   const elsewhere = others.find(({ host }) => host !== first?.host)
   const outside = places.find(({ name }) => name === 'outside')
@@ -304,6 +380,11 @@ async function transfers(places: readonly Place[], { kind }: Network): Promise<s
     [first, outside.address, LISTEN],
     kind === 'flat' ? [outside, first.address, LISTEN] : [outside, host.address, PUBLISHED],
   ]
+  if (kind === 'bridge') pairs.splice(0, 2)
+  if (ipv6 !== undefined && kind !== 'bridge') {
+    pairs.push([first, elsewhere.address6 ?? '', LISTEN], [elsewhere, first.address6 ?? '', LISTEN])
+  }
+  if (ipv6 !== undefined) pairs.push([first, outside.address6 ?? '', LISTEN])
   const wrong: string[] = []
   for (const [from, address, port] of pairs) {
     const title = `10 MB: ${from.name} → ${address}:${port}`

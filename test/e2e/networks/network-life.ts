@@ -49,7 +49,9 @@ const EVENTS: readonly Event[] = [
   [
     'every rule was flushed',
     async world => {
-      for (const table of ['filter', 'nat', 'raw']) await h(world, 3).run('iptables', ['-t', table, '-F'])
+      for (const program of ['iptables', 'ip6tables']) {
+        for (const table of ['filter', 'nat', 'raw']) await h(world, 3).run(program, ['-t', table, '-F'])
+      }
     },
   ],
   [
@@ -93,13 +95,16 @@ const TRACES: Readonly<Record<string, RegExp>> = {
   flat: /flatbr0|flatmv0|drover_flat/,
 }
 
-async function traces(host: VirtualHost): Promise<string> {
+export async function traces(host: VirtualHost): Promise<string> {
   const outputs = [
     await host.run('ip', ['-o', 'link']),
     await host.run('ip', ['route']),
     await host.run('ipset', ['list', '-n']),
     await host.run('iptables-save', []),
     await host.run('nft', ['list', 'tables']),
+    await host.run('ip6tables-save', []),
+    await host.run('ip', ['-6', 'neighbour', 'show', 'nud', 'permanent']),
+    await host.run('ip', ['-6', 'route', 'show', 'table', 'all']),
   ]
   return outputs.map(({ stdout }) => stdout).join('\n')
 }

@@ -1,6 +1,13 @@
 /** The parts of the host network that only think: settings, requested ports, rules, events. */
 import t from 'tap'
-import { ANY_ADDRESS, describePort, requestedPorts, sourcesOf } from '../../../../agent/network/attachment.ts'
+import { requestedAddress } from '../../../../agent/network/address-source.ts'
+import {
+  ANY_ADDRESS,
+  countingAddress6,
+  describePort,
+  requestedPorts,
+  sourcesOf,
+} from '../../../../agent/network/attachment.ts'
 import { describeAttachment, resultOf } from '../../../../agent/network/attachment-result.ts'
 import { firewallRules, publicationsOf } from '../../../../agent/network/firewall-rules.ts'
 import { firewallRules6 } from '../../../../agent/network/firewall-rules6.ts'
@@ -224,6 +231,70 @@ t.test('the rules of IPv6', async t => {
     firewallRules6({ ...input, policy }).filter.jumps.map(jump => jump.rule),
     ['-j CATTLE_INPUT', '-j CATTLE_USER', '-j CATTLE_NETWORK_POLICY', '-j CATTLE_FORWARD'],
   )
+})
+
+t.test('two families of addresses', async t => {
+  const options = { ipv6Prefix: 'fd42::/96' }
+  const settings: NetworkSettings = {
+    ...SETTINGS,
+    network: { kind: 'vxlan', options, hostPorts: true },
+  }
+  const facts = { uplinkMtu: 1500, overhead: 50, dualStack: true }
+  t.notOk(planOf(settings).ipv6Prefix, 'the host has not been looked at')
+  t.notOk(planOf(settings, { ...facts, uplinkMtu: 1300 }).ipv6Prefix, 'IPv6 needs packets of 1280 bytes')
+  const plan = planOf(settings, facts)
+  t.strictSame(plan.bridge.ipv6, { address: 'fd42::a2a:1', prefixLength: 112 })
+  t.throws(
+    () =>
+      planOf({
+        ...settings,
+        network: { kind: 'vxlan', options: { ipv6Prefix: 'fd42::/64' }, hostPorts: true },
+      }),
+    {
+      code: 'InvalidFormat',
+    },
+  )
+
+  const attachment = describeAttachment(request([]), plan, { address: '10.42.0.66', ports: [] })
+  t.equal(attachment.address6, 'fd42::a2a:42')
+  const small = { ...request([]), mtuOverhead: 200 }
+  t.equal(describeAttachment(small, plan, { address: '10.42.0.66', ports: [] }).address6, undefined)
+  const { ips, routes } = resultOf(attachment, plan, { bridgeName: 'drover0', mtu: 1450 })
+  t.strictSame(ips, [
+    { address: '10.42.0.66/16', gateway: '10.42.0.1', interface: 2 },
+    { address: 'fd42::a2a:42/128', gateway: 'fd42::a2a:1', interface: 2 },
+  ])
+  t.strictSame(routes, [
+    { dst: '0.0.0.0/0', gw: '10.42.0.1' },
+    { dst: '::/0', gw: 'fd42::a2a:1' },
+  ])
+  t.strictSame(sourcesOf(attachment, plan.bridge.mac).at(-1), {
+    link: attachment.hostInterface,
+    mac: attachment.mac,
+    address: 'fd42::a2a:42',
+    gatewayMac: '02:d0:0a:2a:00:01',
+  })
+  const other = requireIpv6Prefix('fd43::/96', 'prefix')
+  t.equal(countingAddress6(attachment, plan.ipv6Prefix), 'fd42::a2a:42')
+  t.equal(countingAddress6(attachment, other), undefined)
+  t.equal(countingAddress6(attachment, undefined), undefined)
+})
+
+t.test('addresses that are asked for', async t => {
+  const prefix = requireIpv6Prefix('fd42::/96', 'prefix')
+  t.equal(requestedAddress([], prefix), undefined)
+  t.equal(requestedAddress(['10.42.0.66/16'], undefined), '10.42.0.66')
+  t.equal(requestedAddress(['fd42:0::a2a:42/128', '10.42.0.66'], prefix), '10.42.0.66')
+  const refused: [string[], typeof prefix | undefined, RegExp][] = [
+    [['10.42.0.66', '10.42.0.67'], prefix, /several addresses/],
+    [['fd42::a2a:42'], prefix, /IPv6 address alone/],
+    [['nonsense', 'fd42::a2a:42'], prefix, /IPv6 address alone/],
+    [['10.42.0.66', 'fd42::a2a:43'], prefix, /does not go with 10\.42\.0\.66/],
+    [['10.42.0.66', 'fd42::a2a:42'], undefined, /asks for an IPv6 address/],
+  ]
+  for (const [addresses, known, message] of refused) {
+    t.throws(() => requestedAddress(addresses, known), { code: 'UnsupportedCniField', message })
+  }
 })
 
 t.test('which events matter', async t => {
