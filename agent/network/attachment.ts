@@ -119,6 +119,12 @@ export function countingAddress6(
   return address6 === withIpv6Prefix(prefix, address) ? address6 : undefined
 }
 
+/** The attachment without an IPv6 address that does not count. */
+export function withCountingAddress6(attachment: Attachment, prefix: Ipv6Prefix | undefined): Attachment {
+  const { address6, ...rest } = attachment
+  return address6 === undefined || countingAddress6(attachment, prefix) !== undefined ? attachment : rest
+}
+
 /** How a user would name a published port. */
 export function describePort(port: PublishedPort): string {
   const { bindAddress } = port

@@ -23,7 +23,7 @@ import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/ind
 import type { PolicyInput } from '../../netplugins/policy/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
 import { ASPECTS, type Aspect, REPORTED } from './aspects.ts'
-import { type Attachment, sourcesOf } from './attachment.ts'
+import { type Attachment, sourcesOf, withCountingAddress6 } from './attachment.ts'
 import { endDualStack } from './dual-stack.ts'
 import { reconcileIpv6 } from './ipv6-aspect.ts'
 import { isDockerBridge } from './kernel-watch.ts'
@@ -103,6 +103,7 @@ export class HostNetwork implements Daemon {
   readonly #watch: NetworkWatch
   readonly #rulesetWatch: RulesetWatch
   #builtKind: string = 'bridge'
+  #builtPrefix: string | undefined
   #policy: PolicyInput | undefined
   #parts: NetworkParts | undefined
   #server: CniServer | undefined
@@ -247,6 +248,11 @@ export class HostNetwork implements Daemon {
     return this.#builtKind
   }
 
+  /** Of the IPv6 addresses that containers get; undefined while they get none. */
+  get ipv6Prefix(): string | undefined {
+    return this.#builtPrefix
+  }
+
   /** How the ways to the other hosts are. */
   peerStates(): readonly PeerState[] {
     return this.#parts?.overlay.peerStates() ?? []
@@ -271,9 +277,10 @@ export class HostNetwork implements Daemon {
     await this.#loop.idle()
   }
 
-  /** Every container interface of this host. */
+  /** Every container interface of this host, with the addresses that count. */
   attachments(): readonly Attachment[] {
-    return this.#parts?.store.list() ?? []
+    const prefix = this.#state.plan?.ipv6Prefix
+    return (this.#parts?.store.list() ?? []).map(attachment => withCountingAddress6(attachment, prefix))
   }
 
   /** Calls `listener` after attachments came or went. @returns ends that */
@@ -350,9 +357,17 @@ export class HostNetwork implements Daemon {
       this.#problems.set(aspect, error)
       throw error
     } finally {
-      if (aspect === 'links') this.#builtKind = plan.network.kind
+      if (aspect === 'links') this.#hasBuilt(plan)
       if (REPORTED.has(aspect)) this.#tellStatus()
     }
+  }
+
+  #hasBuilt({ network, ipv6Prefix }: NetworkPlan): void {
+    this.#builtKind = network.kind
+    if (this.#builtPrefix === ipv6Prefix?.text) return
+    this.#builtPrefix = ipv6Prefix?.text
+    // Containers that have IPv6 addresses may have some that count, or none any more.
+    this.#tellChange()
   }
 
   /** @returns milliseconds until the next look */

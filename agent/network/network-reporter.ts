@@ -9,6 +9,7 @@ type Report = MessageOfType<AgentMessage, 'network.report'>
 /** What is reported on. */
 export interface ReportedNetwork {
   readonly kind: string
+  readonly ipv6Prefix: string | undefined
   /** What keeps the network from being as it should be. */
   readonly failure: string | undefined
   peerStates(): readonly PeerState[]
@@ -24,7 +25,7 @@ const PROBLEM_LIMIT = 100
 export function networkReport(network: Omit<ReportedNetwork, 'onStatusChanged'>): Report {
   const states = network.peerStates()
   const down = states.filter(({ state }) => state !== 'up')
-  const { kind, failure } = network
+  const { kind, ipv6Prefix, failure } = network
   return {
     type: 'network.report',
     kind,
@@ -36,6 +37,7 @@ export function networkReport(network: Omit<ReportedNetwork, 'onStatusChanged'>)
       state,
       reason: reason.slice(0, 512),
     })),
+    ...(ipv6Prefix === undefined ? {} : { ipv6Prefix }),
     ...(failure === undefined ? {} : { failure: failure.slice(0, 1024) }),
   }
 }

@@ -23,6 +23,15 @@ function pathOf(pod: Pod): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`
 }
 
+/** Lists are merged, and addresses that a pod had would stay, if it were not said that these are all. */
+function addressesOf({ podIPs, hostIPs }: PodStatus): Record<string, object[]> {
+  const all = { $patch: 'replace' }
+  return {
+    ...(podIPs === undefined ? {} : { podIPs: [...podIPs, all] }),
+    ...(hostIPs === undefined ? {} : { hostIPs: [...hostIPs, all] }),
+  }
+}
+
 export class PodStatusWriter implements Daemon {
   readonly name = 'pod status writer'
   readonly #client: KubernetesClient
@@ -92,7 +101,7 @@ export class PodStatusWriter implements Daemon {
     const conditions = [...(status.conditions ?? []), ...this.#gone(uid, pod, status)]
     await this.#client.patch(`${pathOf(pod)}/status`, 'strategic-merge', {
       metadata: { uid },
-      status: { ...status, conditions },
+      status: { ...status, ...addressesOf(status), conditions },
     })
     this.#sent.set(uid, status)
   }

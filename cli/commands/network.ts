@@ -1,6 +1,6 @@
 /** Commands about the network of a cluster's containers. */
 import { readFile } from 'node:fs/promises'
-import { sleep } from '../../kit/index.ts'
+import { parseIpv6Prefix, sleep } from '../../kit/index.ts'
 import type { ApiClient, Resource } from '../api-client.ts'
 import { cliErrors } from '../errors.ts'
 import { formatTable, print, printJson, progress } from '../output.ts'
@@ -11,6 +11,8 @@ const PER_HOST_SUBNET = 'io.rancher.network.per_host_subnet.'
 
 interface HostReport {
   readonly kind: string
+  /** Null, or absent, where containers of the host get no IPv6 addresses. */
+  readonly ipv6Prefix?: string | null
   readonly up: number
   readonly down: number
   readonly problems: readonly { readonly host: string; readonly reason: string }[]
@@ -20,8 +22,8 @@ interface HostReport {
 /** What `drover hosts` says of a host's network: `vxlan 2/2`, and why it is not all of them. */
 export function describeNetwork(report: unknown): string {
   if (report === null || report === undefined) return '-'
-  const { kind, up, down, problems, failure } = report as HostReport
-  const ways = `${kind} ${up}/${up + down}`
+  const { kind, ipv6Prefix = null, up, down, problems, failure } = report as HostReport
+  const ways = `${kind} ${up}/${up + down}${ipv6Prefix === null ? '' : ` ${ipv6Prefix}`}`
   const first = problems[0]
   const why = failure ?? (first && `${first.host}: ${first.reason}`)
   return why === undefined ? ways : `${ways} (${why})`
@@ -76,6 +78,12 @@ async function readOptions(text: string | undefined): Promise<unknown> {
   }
 }
 
+/** As hosts spell it; null where none was chosen. */
+function prefixOf(options: unknown): string | null {
+  const { ipv6Prefix = '' } = options as { ipv6Prefix?: string }
+  return parseIpv6Prefix(ipv6Prefix)?.text ?? null
+}
+
 export interface SetNetworkOptions {
   readonly cluster?: string
   /** JSON, or `@file`. */
@@ -87,13 +95,17 @@ export interface SetNetworkOptions {
 /** `drover network set KIND`: returns when every connected host has changed over. */
 export async function setNetwork(api: ApiClient, kind: string, options: SetNetworkOptions): Promise<void> {
   const network = await networkOf(api, options.cluster)
-  await api.update('networks', network.id, { kind, options: await readOptions(options.options) })
+  const chosen = await readOptions(options.options)
+  await api.update('networks', network.id, { kind, options: chosen })
+  const prefix = prefixOf(chosen)
   const deadline = Date.now() + options.timeout * 1000
   for (;;) {
     const hosts = await api.list('hosts', { clusterId: String(network.clusterId) })
     const waiting = hosts.filter(host => {
       const report = host.network as HostReport | null
-      return report !== null && (report.kind !== kind || report.down > 0 || report.failure !== null)
+      if (report === null) return false
+      const isAsChosen = report.kind === kind && (report.ipv6Prefix ?? null) === prefix
+      return !isAsChosen || report.down > 0 || report.failure !== null
     })
     if (waiting.length === 0) break
     if (Date.now() > deadline) {

@@ -86,6 +86,8 @@ const resyncSchema = message('metadata.resync', { reason: text(256) })
 /** How the ways to the other hosts are; sent when that changes. */
 const networkReportSchema = message('network.report', {
   kind: text(32),
+  /** Of the IPv6 addresses that containers of this host get; absent when they get none. */
+  ipv6Prefix: Type.Optional(text(43)),
   /** Peers that can be reached. */
   up: Type.Integer({ minimum: 0 }),
   /** Those that cannot, as many as fit; `down` counts all of them. */

@@ -162,8 +162,8 @@ export function projectType({ model }: ApiContext): ResourceType<'project'> {
 /** How the host's network is, as its agent said last. */
 function showNetworkReport(report: NetworkReport | undefined): Record<string, unknown> | null {
   if (report === undefined) return null
-  const { kind, up, down, problems, failure } = report
-  return { kind, up, down, problems, failure: failure ?? null }
+  const { kind, ipv6Prefix = null, up, down, problems, failure = null } = report
+  return { kind, ipv6Prefix, up, down, problems, failure }
 }
 
 function showRuntimeReport(report: RuntimeReport | undefined): Record<string, unknown> | null {

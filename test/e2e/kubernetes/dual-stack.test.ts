@@ -84,6 +84,7 @@ t.test('dual stack', { skip, timeout: 390_000 }, async t => {
     t.strictSame(await podIps('old'), [old.address], 'who was there before has one')
     const { stdout } = await fleet.drover(['network', 'ls'])
     t.match(stdout, /10\.42\.0\.0\/16 fd42::\/96/)
+    t.match((await fleet.drover(['hosts'])).stdout, /vxlan 1\/1 fd42::\/96/)
   })
   await t.test('names lead to both, and both to names', async () => {
     const name = 'web-main.default.discover.internal'
@@ -161,6 +162,11 @@ t.test('dual stack', { skip, timeout: 390_000 }, async t => {
     t.equal((await choose('vxlan')).exitCode, 0)
     const [late] = (await world.run([{ name: 'late', host: 2 }], ports)) as [RunningPod]
     t.strictSame(await podIps('late'), [late.address])
+    await answers(
+      'whoever had two has one that counts',
+      async () => (await podIps('web')).join(' '),
+      answer => answer === web.address,
+    )
     for (const host of [fleet.first, fleet.host(2)]) {
       await answers(
         `${host.name} has no rules of IPv6`,
