@@ -80,6 +80,7 @@ function makeWorld(overrides: {
     sandboxes: {
       attached: () => true,
       address: () => '10.42.0.5',
+      addresses: () => ['10.42.0.5'],
       macAddress: () => undefined,
       remove: overrides.remove ?? (async (id: string) => put(id, undefined)),
       make:
