@@ -91,10 +91,10 @@ export class DualStack {
     this.#record = record
   }
 
-  /** @throws `CorruptFile` */
+  /** Reads what an earlier process changed. */
   static async open(options: DualStackOptions): Promise<DualStack> {
     const file = path.join(options.directory, 'ipv6.json')
-    return new DualStack(options, file, await readJsonFile(file, recordValidator))
+    return new DualStack(options, file, await readRecord(file, options.log))
   }
 
   /** Whether this host passes on IPv6 packets for its containers alone. */
@@ -117,12 +117,15 @@ export class DualStack {
   async forward(socket: RouteSocket): Promise<void> {
     const record = this.#record
     if (record === undefined || !record.forwardsOurs) return
+    const links = await listLinks(socket)
     const found: string[] = []
-    for (const link of await listLinks(socket)) {
+    for (const link of links) {
       if (isUplink(link) && (await hearsRouters(link.name))) found.push(link.name)
     }
     if (found.length > 0) {
-      await this.#write({ ...record, listening: [...new Set([...record.listening, ...found])] })
+      const present = new Set(links.map(link => link.name))
+      const known = record.listening.filter(name => present.has(name))
+      await this.#write({ ...record, listening: [...new Set([...known, ...found])] })
       for (const name of found) await setSysctlIfPresent(acceptRa(name), LISTENS_ALWAYS)
       this.#options.log.info({ links: found }, 'listens to IPv6 routers as before')
     }
@@ -152,6 +155,19 @@ export class DualStack {
   }
 }
 
+async function readRecord(file: string, log: Logger): Promise<DualStackRecord | undefined> {
+  try {
+    return await readJsonFile(file, recordValidator)
+  } catch (error) {
+    if (!isDroverError(error, 'CorruptFile')) throw error
+    log.warn(
+      { reason: error.explain() },
+      'does not know how the IPv6 of this host was, and leaves it as it is',
+    )
+    return { forwardsOurs: false, listening: [] }
+  }
+}
+
 /** Something by which routers may be: ports of bridges hear nothing, and containers' bridges must not. */
 function isUplink(link: Link): boolean {
   if (link.name === 'lo' || link.master !== undefined || link.name.startsWith(HOST_INTERFACE_PREFIX))
@@ -159,7 +175,7 @@ function isUplink(link: Link): boolean {
   return link.name !== 'docker0' && !isDockerBridge(link)
 }
 
-/** Makes the host as it was, whichever process changed it. @throws like `DualStack.end`, `CorruptFile` */
+/** Makes the host as it was, whichever process changed it. @throws like `DualStack.end` */
 export async function endDualStack(options: DualStackOptions): Promise<void> {
   const dualStack = await DualStack.open(options)
   await dualStack.end(() => removeRules6(options.log))

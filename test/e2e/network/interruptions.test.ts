@@ -1,6 +1,6 @@
 /**
  * An agent that is killed again and again while containers come and go. Whatever was going on: once it may finish, the
- * kernel holds exactly what the model says, no more and no less.
+ * kernel holds exactly what the model says, no more and no less: in IPv4 and in IPv6.
  *
  * `INTERRUPTIONS=200` for the long run, `SEED=N` for the same one again.
  */
@@ -9,8 +9,17 @@ import { once } from 'node:events'
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
+import type { NetworkSettings } from '../../../agent/network/index.ts'
+import { requireIpv6Prefix, withIpv6Prefix } from '../../../kit/index.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
-import { BRIDGE, type HostDirectories, makeHostDirectories, makeHostNetwork, makeRuntime } from './host.ts'
+import {
+  BRIDGE,
+  type HostDirectories,
+  makeHostDirectories,
+  makeHostNetwork,
+  makeRuntime,
+  SETTINGS,
+} from './host.ts'
 import { addNamespace, deleteNamespace, namespacePath, run, runIn } from './lab.ts'
 
 const skip = inPrivateNetwork(import.meta.filename)
@@ -19,6 +28,13 @@ const INTERRUPTIONS = Number(process.env.INTERRUPTIONS ?? 25)
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)
 
 t.setTimeout(60_000 + INTERRUPTIONS * 15_000)
+
+const PREFIX = requireIpv6Prefix('fd42::/96', 'prefix')
+
+const DUAL_STACK: NetworkSettings = {
+  ...SETTINGS,
+  network: { kind: 'bridge', options: { ipv6Prefix: PREFIX.text }, hostPorts: true },
+}
 
 const NAMES = Array.from({ length: 10 }, (_, n) => `churn-${n}`)
 
@@ -46,6 +62,7 @@ function startAgent(directories: HostDirectories): ChildProcess {
       '--disable-warning=ExperimentalWarning',
       path.join(import.meta.dirname, 'agent-process.ts'),
       JSON.stringify(directories),
+      JSON.stringify(DUAL_STACK),
     ],
     { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] },
   )
@@ -76,12 +93,20 @@ function actualState(directories: HostDirectories) {
   const sources = [
     ...run('nft', 'list', 'set', 'bridge', 'drover', 'sources').matchAll(/"(vethr\w+)" \. \S+ \. ([\d.]+)/g),
   ]
+  const sources6 = [
+    ...run('nft', 'list', 'set', 'bridge', 'drover', 'sources6').matchAll(
+      /"(vethr\w+)" \. .* \. (fd42:[\da-f:]+)/g,
+    ),
+  ]
+  const neighbours = run('ip', '-6', 'neighbour', 'show', 'dev', BRIDGE, 'nud', 'permanent')
   return {
     links: ours.map(link => `${link.ifname} ${link.master}`).toSorted(),
     addresses: files('addresses').toSorted(),
     records: files('attachments').length,
     ports: rules.toSorted(),
     sources: sources.map(([, link, address]) => `${link} ${address}`).toSorted(),
+    sources6: sources6.map(([, link, address]) => `${link} ${address}`).toSorted(),
+    neighbours: [...neighbours.matchAll(/^fd42:\S+/gm)].map(String).toSorted(),
     inside: NAMES.filter(name => runIn(name, 'ip', 'link').includes('eth0')),
   }
 }
@@ -159,10 +184,14 @@ t.test(`${INTERRUPTIONS} interruptions while containers come and go (seed ${SEED
     actual.links.map(link => link.split(' ')[0]),
   )
   t.strictSame(actual.inside, attached)
+  const addresses6 = attached.map(name => withIpv6Prefix(PREFIX, addressOf(name))).toSorted()
+  t.strictSame(actual.neighbours, addresses6)
+  t.strictSame(actual.sources6.map(source => source.split(' ')[1]).toSorted(), addresses6)
   await kill(agent)
   await makeHostNetwork(directories).uninstall()
   t.notMatch(run('ip', 'link'), /vethr|drover0/)
   t.notMatch(run('nft', 'list', 'ruleset'), /CATTLE|drover/)
+  t.equal(run('sysctl', '-n', 'net.ipv6.conf.all.forwarding').trim(), '0')
   NAMES.forEach(deleteNamespace)
   rmSync(path.dirname(directories.dataDirectory), { recursive: true })
 })
