@@ -92,7 +92,10 @@ export async function startAgent(context: AgentContext): Promise<void> {
     bearerToken: `${accessKey}:${secretKey}`,
     authority,
   })
-  const cluster = new ClusterSource({ client, directory: path.join(dataDirectory, 'cluster'), log })
+  const cluster = new ClusterSource({
+    ...{ client, node: nodeName, log },
+    directory: path.join(dataDirectory, 'cluster'),
+  })
   const pods: PodDuty = await podDuty(runner, {
     ...{ dataDirectory, engine, inventory, machine, membership, address, client, clusterUrl, cluster, log },
     network: podNetwork,
@@ -130,6 +133,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
   })
   const services: ServiceProxy = new ServiceProxy({
     ...{ services: cluster.collections.services, slices: cluster.collections.slices },
+    nodes: cluster.collections.nodes,
     ...{ node: nodeName, log },
     podBlock: () => network.clusterBlock,
     onLocalEndpoints: present => network.setBridgedServices(present),

@@ -14,6 +14,7 @@ import {
 import type {
   EndpointSlice,
   KubernetesClient,
+  KubernetesObject,
   Namespace,
   NetworkPolicy,
   Pod,
@@ -23,6 +24,8 @@ import { type CollectionOptions, FollowedCollection } from './followed-collectio
 import {
   namespaceRecord,
   namespaceRecordOf,
+  nodeRecord,
+  nodeRecordOf,
   podRecord,
   podRecordOf,
   policyRecord,
@@ -35,6 +38,8 @@ import {
 
 export interface ClusterSourceOptions {
   readonly client: KubernetesClient
+  /** Name of this host's node. */
+  readonly node: string
   /** Of its own; made when it is missing. */
   readonly directory: string
   readonly log: Logger
@@ -47,8 +52,15 @@ const WRITE_DELAY = 5_000
 /** Of pods, there are many, and the next change is never far. */
 const POD_WRITE_DELAY = 60_000
 
-function makeCollections(options: CollectionOptions) {
+function makeCollections(node: string, options: CollectionOptions) {
   return {
+    nodes: new FollowedCollection<KubernetesObject, typeof nodeRecord>(
+      {
+        ...{ name: 'nodes', path: '/api/v1/nodes', query: { fieldSelector: `metadata.name=${node}` } },
+        ...{ schema: nodeRecord, recordOf: nodeRecordOf, writeDelay: WRITE_DELAY },
+      },
+      options,
+    ),
     services: new FollowedCollection<Service, typeof serviceRecord>(
       {
         ...{ name: 'services', path: '/api/v1/services', schema: serviceRecord },
@@ -99,10 +111,10 @@ export class ClusterSource implements Daemon {
   /** Starts and stops of what is not always followed, one after the other. */
   #turn: Promise<void> = Promise.resolve()
 
-  constructor({ client, directory, log, clock }: ClusterSourceOptions) {
+  constructor({ client, node, directory, log, clock }: ClusterSourceOptions) {
     this.#directory = directory
     this.#log = log
-    this.collections = makeCollections({ client, directory, log, clock })
+    this.collections = makeCollections(node, { client, directory, log, clock })
     this.collections.policies.onChange(() => this.#policiesChanged())
   }
 
@@ -110,11 +122,11 @@ export class ClusterSource implements Daemon {
   async start(): Promise<void> {
     await makePrivateDirectory(this.#directory)
     await removeInterruptedWrites(this.#directory)
-    const { services, slices, policies, namespaces, pods } = this.collections
-    await Promise.all([services, slices, namespaces, pods].map(collection => collection.load()))
+    const { nodes, services, slices, policies, namespaces, pods } = this.collections
+    await Promise.all([nodes, services, slices, namespaces, pods].map(collection => collection.load()))
     // Last: it says whether the others are wanted.
     await policies.load()
-    await Promise.all([services, slices, policies].map(collection => collection.start()))
+    await Promise.all([nodes, services, slices, policies].map(collection => collection.start()))
   }
 
   async stop(): Promise<void> {

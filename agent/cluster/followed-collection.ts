@@ -35,6 +35,8 @@ export interface CollectionKind<T extends KubernetesObject, Schema extends TSche
   /** For people, and the name of the file: `services`. */
   readonly name: string
   readonly path: ResourcePath
+  /** Which of them alone: selectors. */
+  readonly query?: Readonly<Record<string, string>>
   readonly schema: Schema
   /** Undefined for objects of which nothing is kept. */
   readonly recordOf: (object: T) => Static<Schema> | undefined
@@ -128,9 +130,11 @@ export class FollowedCollection<T extends KubernetesObject, Schema extends TSche
   async start(): Promise<void> {
     if (this.#informer !== undefined) return
     const { client, log } = this.#options
+    const { path: place, query } = this.#kind
     const informer = new Informer<T, KubernetesObject>({
       client,
-      path: this.#kind.path,
+      path: place,
+      ...(query === undefined ? {} : { query }),
       log,
       // The records are kept here; the informer needs to know versions alone.
       keep: ({ metadata: { namespace = '', name, resourceVersion = '' } }) => ({

@@ -3,6 +3,7 @@ export type { Followed } from './followed-collection.ts'
 export type {
   NamedPort,
   NamespaceRecord,
+  NodeRecord,
   PodRecord,
   PolicyRecord,
   ServiceRecord,

@@ -4,6 +4,7 @@ import { type Static, Type } from '../../kit/index.ts'
 import type {
   EndpointConditions,
   EndpointSlice,
+  KubernetesObject,
   Namespace,
   NetworkPolicy,
   Pod,
@@ -65,9 +66,18 @@ export const sliceRecord = Type.Object({
       ready: Type.Boolean(),
       /** About to end, and still answering. */
       draining: Type.Optional(Type.Boolean()),
+      /** Zones whose clients should be led to it. */
+      zones: Type.Optional(Type.Array(Type.String())),
     }),
   ),
   ports: Type.Array(port),
+})
+
+/** Of this host's node alone. */
+export const nodeRecord = Type.Object({
+  namespace: Type.Literal(''),
+  name: Type.String(),
+  zone: Type.Optional(Type.String()),
 })
 
 export const namespaceRecord = Type.Object({
@@ -144,12 +154,14 @@ export const policyRecord = Type.Object({
 
 export type ServiceRecord = Static<typeof serviceRecord>
 export type SliceRecord = Static<typeof sliceRecord>
+export type NodeRecord = Static<typeof nodeRecord>
 export type NamespaceRecord = Static<typeof namespaceRecord>
 export type PodRecord = Static<typeof podRecord>
 export type PolicyRecord = Static<typeof policyRecord>
 export type NamedPort = Static<typeof port>
 
 const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
+const ZONE_LABEL = 'topology.kubernetes.io/zone'
 
 /** Seconds (Kubernetes, `sessionAffinityConfig.clientIP.timeoutSeconds`). */
 const DEFAULT_AFFINITY = 10_800
@@ -227,14 +239,20 @@ export function sliceRecordOf({
     namespace,
     name,
     service,
-    endpoints: endpoints.map(({ addresses, hostname, nodeName, conditions }) => ({
+    endpoints: endpoints.map(({ addresses, hostname, nodeName, conditions, hints }) => ({
       addresses,
       ...(hostname === undefined ? {} : { hostname }),
       ...(nodeName === undefined ? {} : { node: nodeName }),
       ...readinessOf(conditions),
+      ...(hints?.forZones === undefined ? {} : { zones: hints.forZones.map(zone => zone.name) }),
     })),
     ports: portsOf(ports),
   }
+}
+
+export function nodeRecordOf({ metadata: { name, labels } }: KubernetesObject): NodeRecord {
+  const zone = labels?.[ZONE_LABEL]
+  return { namespace: '', name, ...(zone === undefined ? {} : { zone }) }
 }
 
 export function namespaceRecordOf({ metadata: { name, labels = {} } }: Namespace): NamespaceRecord {

@@ -38,6 +38,8 @@ export interface ProxySlice {
     readonly ready: boolean
     /** About to end, and still answering. */
     readonly draining?: boolean
+    /** Zones whose clients should be led to it; absent where nobody said any. */
+    readonly zones?: readonly string[]
   }[]
   readonly ports: readonly {
     readonly name: string
@@ -50,6 +52,8 @@ export interface ProxySlice {
 export interface ProxyHost {
   /** Name of its node. */
   readonly node: string
+  /** Undefined where nobody said one. */
+  readonly zone?: string | undefined
   /** All pods have addresses in this block. */
   readonly podBlock: string
 }

@@ -53,6 +53,7 @@ interface Endpoint {
   readonly isLocal: boolean
   readonly ready: boolean
   readonly draining: boolean
+  readonly zones: readonly string[] | undefined
 }
 
 type ServicePort = ProxyService['ports'][number]
@@ -62,13 +63,13 @@ function endpointsOf(port: ServicePort, slices: readonly ProxySlice[], { node }:
   for (const slice of slices) {
     const own = slice.ports.find(({ name, protocol }) => name === port.name && protocol === port.protocol)
     if (own === undefined) continue
-    for (const { addresses, node: where, ready, draining = false } of slice.endpoints) {
+    for (const { addresses, node: where, ready, draining = false, zones } of slice.endpoints) {
       // Further addresses are other names of the same endpoint.
       const address = addresses.find(isOfNetwork)
       if (address === undefined) continue
       const target = `${address} . ${own.port}`
       const isLocal = where === node
-      found.set(target, { address, target, isLocal, ready, draining })
+      found.set(target, { address, target, isLocal, ready, draining, zones })
     }
   }
   // In one order, so that the same endpoints are the same rules.
@@ -79,6 +80,17 @@ function usable(endpoints: readonly Endpoint[]): Target[] {
   const ready = endpoints.filter(endpoint => endpoint.ready)
   const chosen = ready.length > 0 ? ready : endpoints.filter(({ draining }) => draining)
   return chosen.slice(0, MOST_ENDPOINTS).map(({ target }) => target)
+}
+
+/**
+ * Those of the host's zone, if they are to be preferred: all that are ready name zones, and one of them this one. Otherwise
+ * the hints are of another time than the endpoints (Kubernetes, "Topology Aware Routing", safeguards).
+ */
+function inZone(endpoints: readonly Endpoint[], zone: string | undefined): readonly Endpoint[] {
+  const ready = endpoints.filter(endpoint => endpoint.ready)
+  if (zone === undefined || ready.some(({ zones }) => zones === undefined)) return endpoints
+  const near = ready.filter(({ zones }) => zones?.includes(zone) === true)
+  return near.length > 0 ? near : endpoints
 }
 
 /** The endpoints of one port, as they are chosen. */
@@ -184,7 +196,7 @@ export function rulesOfService(
     const localEndpoints = endpoints.filter(({ isLocal }) => isLocal)
     const localTargets = usable(localEndpoints)
     const isNear = service.prefersOwnHost === true && localEndpoints.some(({ ready }) => ready)
-    const targets = isNear ? localTargets : usable(endpoints)
+    const targets = isNear ? localTargets : usable(inZone(endpoints, host.zone))
     const choice: Choice = { service, port, targets, localTargets }
     for (const { address } of localEndpoints) hairpins.add(address)
     const { protocol } = port

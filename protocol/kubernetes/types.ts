@@ -402,6 +402,7 @@ export interface EndpointSlice extends KubernetesObject {
     conditions?: EndpointConditions
     hostname?: string
     nodeName?: string
+    hints?: { forZones?: { name: string }[] }
   }[]
   ports?: { name?: string; protocol?: string; port?: number }[]
 }

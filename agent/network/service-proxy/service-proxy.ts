@@ -15,7 +15,7 @@ import {
   type ServiceRules,
   type UdpPort,
 } from '../../../netplugins/service-proxy/index.ts'
-import type { Followed, ServiceRecord, SliceRecord } from '../../cluster/index.ts'
+import type { Followed, NodeRecord, ServiceRecord, SliceRecord } from '../../cluster/index.ts'
 import { forgetUnserved } from '../conntrack.ts'
 import { RulesetWatch } from '../ruleset-watch.ts'
 import { type HealthPort, HealthPorts } from './health-ports.ts'
@@ -23,6 +23,8 @@ import { type HealthPort, HealthPorts } from './health-ports.ts'
 export interface ServiceProxyOptions {
   readonly services: Followed<ServiceRecord>
   readonly slices: Followed<SliceRecord>
+  /** This host's own node. */
+  readonly nodes: Followed<NodeRecord>
   /** Name of this host's node. */
   readonly node: string
   /** The block of all pods' addresses; undefined until somebody said what the network is. */
@@ -57,6 +59,7 @@ export class ServiceProxy implements Daemon {
   readonly #dirty = new Set<string>()
   #table: ProxyTable | undefined
   #podBlock: string | undefined
+  #zone: string | undefined
   /** What the kernel may remember of UDP ports whose endpoints changed. */
   readonly #asked = new Map<string, UdpPort>()
   /** Whether the kernel's table is what `#table` was before the next change. */
@@ -64,7 +67,7 @@ export class ServiceProxy implements Daemon {
   #hasLocalEndpoints = false
 
   constructor(options: ServiceProxyOptions) {
-    const { services, slices, log } = options
+    const { services, slices, nodes, log } = options
     this.#options = options
     this.#healthPorts = new HealthPorts(log)
     this.#loop = new ReconcileLoop<Work>({
@@ -80,6 +83,7 @@ export class ServiceProxy implements Daemon {
     })
     services.onChange((record, previous) => this.#serviceChanged(record, previous))
     slices.onChange((record, previous) => this.#sliceChanged(record, previous))
+    nodes.onChange(record => this.#zoneSeen(record?.zone))
     for (const collection of [services, slices]) collection.onReady(() => this.#loop.kick('services'))
   }
 
@@ -136,6 +140,12 @@ export class ServiceProxy implements Daemon {
       this.#slices.set(key, slices.set(record.name, record))
       this.#mark(key)
     }
+  }
+
+  #zoneSeen(zone: string | undefined): void {
+    if (zone === this.#zone) return
+    this.#zone = zone
+    for (const key of this.#services.keys()) this.#mark(key)
   }
 
   #mark(key: string): void {
@@ -203,7 +213,7 @@ export class ServiceProxy implements Daemon {
     const service = this.#services.get(key)
     if (service === undefined || service.addresses.length === 0) return undefined
     const slices = [...(this.#slices.get(key)?.values() ?? [])]
-    return rulesOfService(service, slices, { node: this.#options.node, podBlock })
+    return rulesOfService(service, slices, { node: this.#options.node, zone: this.#zone, podBlock })
   }
 
   async #tellBalancers(keys: Iterable<string>): Promise<void> {

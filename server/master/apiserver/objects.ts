@@ -331,6 +331,9 @@ export interface SliceEndpoint {
   hostname?: string
   nodeName?: string
   targetRef?: ObjectReference
+  zone?: string
+  /** Whose clients should be led to it. */
+  hints?: { forZones?: { name: string }[] }
 }
 
 export interface SlicePort {

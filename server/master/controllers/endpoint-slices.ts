@@ -5,6 +5,8 @@ import {
   ENDPOINT_SLICES,
   type EndpointSlice,
   type Frozen,
+  NODES,
+  type Node,
   PODS,
   type Pod,
   SERVICES,
@@ -22,6 +24,7 @@ import {
   planSlices,
   SERVICE_NAME_LABEL,
   selects,
+  ZONE_LABEL,
 } from './service-endpoints.ts'
 
 /** Milliseconds for which changes of pods are collected: those of a service tend to change together. */
@@ -29,6 +32,10 @@ const COLLECT = 50
 
 function keyOf({ metadata }: Frozen<Service>): string {
   return `${metadata.namespace}/${metadata.name}`
+}
+
+function zoneOfNode({ metadata }: Frozen<Node>): string | undefined {
+  return metadata.labels?.[ZONE_LABEL]
 }
 
 function isOurs({ metadata }: Frozen<EndpointSlice>): boolean {
@@ -42,6 +49,8 @@ export class EndpointSliceController implements Controller {
   /** Services with a selector, by namespace and name. */
   readonly #services = new Map<string, Map<string, Frozen<Service>>>()
   readonly #pods = new PodIndex()
+  /** By the name of the node. */
+  readonly #zones = new Map<string, string>()
   /** Names of our slices, by namespace and service; some may be gone. */
   readonly #slices = new Map<string, Set<string>>()
 
@@ -63,6 +72,13 @@ export class EndpointSliceController implements Controller {
     const service = (object: Frozen<Service>) => this.#serviceChanged(object)
     const slice = (object: Frozen<EndpointSlice>) => this.#sliceChanged(object)
     this.#stopObserving.push(
+      await this.#client.observe(NODES, {
+        sync: nodes => {
+          for (const node of nodes) this.#zoneSeen(node.metadata.name, zoneOfNode(node))
+        },
+        changed: node => this.#zoneSeen(node.metadata.name, zoneOfNode(node)),
+        removed: node => this.#zoneSeen(node.metadata.name, undefined),
+      }),
       await this.#client.observe(SERVICES, {
         sync: services => services.forEach(service),
         changed: service,
@@ -89,6 +105,16 @@ export class EndpointSliceController implements Controller {
   async stop(): Promise<void> {
     for (const stop of this.#stopObserving) stop()
     await this.#loop.stop()
+  }
+
+  /** Nodes change their zones hardly ever: whoever may have endpoints there is looked at. */
+  #zoneSeen(node: string, zone: string | undefined): void {
+    if (this.#zones.get(node) === zone) return
+    if (zone === undefined) this.#zones.delete(node)
+    else this.#zones.set(node, zone)
+    for (const services of this.#services.values()) {
+      for (const service of services.values()) this.#loop.kickAfter(keyOf(service), COLLECT)
+    }
   }
 
   #serviceChanged(service: Frozen<Service>): void {
@@ -158,7 +184,7 @@ export class EndpointSliceController implements Controller {
       return
     }
     const pods = await this.#pods.pods(namespace, () => this.#client.list(PODS, namespace))
-    const plan = planSlices(service, pods, slices)
+    const plan = planSlices(service, pods, slices, node => this.#zones.get(node))
     for (const draft of plan.update) await this.#client.update(ENDPOINT_SLICES, draft)
     try {
       for (const draft of plan.create) {

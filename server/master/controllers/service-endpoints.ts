@@ -16,6 +16,13 @@ export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
 export const MANAGED_BY_LABEL = 'endpointslice.kubernetes.io/managed-by'
 export const MANAGED_BY = 'endpointslice-controller.k8s.io'
 const HEADLESS_LABEL = 'service.kubernetes.io/headless'
+export const ZONE_LABEL = 'topology.kubernetes.io/zone'
+
+/** Values of `trafficDistribution` by which clients are led to endpoints of their own zone, where there are any. */
+const ZONAL: ReadonlySet<string | undefined> = new Set(['PreferClose', 'PreferSameZone', 'PreferSameNode'])
+
+/** The zone of a node; undefined where nobody said one. */
+export type ZoneOf = (node: string) => string | undefined
 
 /** Endpoints of one slice, as in Kubernetes: one that changes is sent as a whole to everybody who watches. */
 const MOST_ENDPOINTS = 100
@@ -53,7 +60,7 @@ function isReachable(pod: Frozen<Pod>): boolean {
   return !isOver(pod) && (pod.status.podIP ?? '') !== ''
 }
 
-function endpointOf(pod: Frozen<Pod>, service: Frozen<Service>): SliceEndpoint {
+function endpointOf(pod: Frozen<Pod>, service: Frozen<Service>, zoneOf: ZoneOf): SliceEndpoint {
   const { metadata, spec, status } = pod
   const { name, uid = '', namespace = '' } = metadata
   const terminating = metadata.deletionTimestamp !== undefined
@@ -61,12 +68,16 @@ function endpointOf(pod: Frozen<Pod>, service: Frozen<Service>): SliceEndpoint {
   const ready = service.spec.publishNotReadyAddresses === true || (serving && !terminating)
   // Only a pod that names the service as its subdomain has a name of its own below it.
   const named = (spec.hostname ?? '') !== '' && spec.subdomain === service.metadata.name
+  const zone = spec.nodeName === undefined ? undefined : zoneOf(spec.nodeName)
+  const hasHint = zone !== undefined && ready && ZONAL.has(service.spec.trafficDistribution)
   return {
     addresses: [status.podIP ?? ''],
     conditions: { ready, serving, terminating },
     ...(named && spec.hostname !== undefined ? { hostname: spec.hostname } : {}),
     ...(spec.nodeName === undefined ? {} : { nodeName: spec.nodeName }),
     targetRef: { kind: 'Pod', namespace, name, uid },
+    ...(zone === undefined ? {} : { zone }),
+    ...(hasHint ? { hints: { forZones: [{ name: zone }] } } : {}),
   }
 }
 
@@ -109,7 +120,11 @@ function portsKey(ports: Frozen<SlicePort[]>): string {
   )
 }
 
-function groupsOf(service: Frozen<Service>, pods: readonly Frozen<Pod>[]): Map<string, Group> {
+function groupsOf(
+  service: Frozen<Service>,
+  pods: readonly Frozen<Pod>[],
+  zoneOf: ZoneOf,
+): Map<string, Group> {
   const groups = new Map<string, Group>()
   for (const pod of pods) {
     if (!isReachable(pod) || !selects(service, pod.metadata.labels)) continue
@@ -117,7 +132,7 @@ function groupsOf(service: Frozen<Service>, pods: readonly Frozen<Pod>[]): Map<s
     const key = portsKey(ports)
     const group = groups.get(key) ?? { ports, endpoints: new Map<string, SliceEndpoint>() }
     groups.set(key, group)
-    group.endpoints.set(pod.metadata.uid ?? '', endpointOf(pod, service))
+    group.endpoints.set(pod.metadata.uid ?? '', endpointOf(pod, service, zoneOf))
   }
   // A service without pods still has a slice, which says so.
   if (groups.size === 0) groups.set(portsKey([]), { ports: [], endpoints: new Map() })
@@ -189,14 +204,19 @@ function planGroup(group: Group, present: readonly Frozen<EndpointSlice>[]): Fil
   return [fillings[0] ?? { slice: undefined, endpoints: [] }]
 }
 
-/** What to do so that the slices of `service` say what its pods are. @param slices those that are ours */
+/**
+ * What to do so that the slices of `service` say what its pods are.
+ *
+ * @param slices those that are ours
+ */
 export function planSlices(
   service: Frozen<Service>,
   pods: readonly Frozen<Pod>[],
   slices: readonly Frozen<EndpointSlice>[],
+  zoneOf: ZoneOf = () => undefined,
 ): SlicePlan {
   const metadata = sliceMetadata(service)
-  const planned = [...groupsOf(service, pods)].flatMap(([key, group]) => {
+  const planned = [...groupsOf(service, pods, zoneOf)].flatMap(([key, group]) => {
     const present = slices.filter(slice => isIpv4(slice) && portsKey(slice.ports ?? []) === key)
     return planGroup(group, present).map(filling => ({ ...filling, ports: [...group.ports] }))
   })

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
-import type { Followed, ServiceRecord, SliceRecord } from '../../../agent/cluster/index.ts'
+import type { Followed, NodeRecord, ServiceRecord, SliceRecord } from '../../../agent/cluster/index.ts'
 import { ServiceProxy } from '../../../agent/network/index.ts'
 import { createLogger } from '../../../kit/index.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
@@ -106,8 +106,9 @@ async function benchInside(print: PrintFigure): Promise<void> {
   execFileSync('ip', ['link', 'set', 'lo', 'up'])
   const services = new Told<ServiceRecord>()
   const slices = new Told<SliceRecord>()
+  const nodes = new Told<NodeRecord>()
   const proxy = new ServiceProxy({
-    ...{ services, slices, node: 'h1', log },
+    ...{ services, slices, nodes, node: 'h1', log },
     podBlock: () => '10.42.0.0/16',
     onLocalEndpoints: () => undefined,
     onProblem: problem => {

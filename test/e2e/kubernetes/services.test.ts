@@ -300,6 +300,35 @@ t.test('services of Kubernetes', { skip, timeout: 290_000 }, async t => {
     for (const [name, peer] of places) await serves(name, peer, web, 80)
     t.pass()
   })
+  await t.test('endpoints of the own zone first', async t => {
+    const zone = 'topology.kubernetes.io/zone'
+    const expect = async (near: readonly string[]) => {
+      for (const [index, { peer, name }] of clients.entries()) {
+        await answers(
+          `those of its zone answer ${name}`,
+          async () => String([...(await seenBy(peer, zonal, 80)).keys()].toSorted()),
+          answer => answer === near[index],
+        )
+      }
+    }
+    for (const [node, where] of [
+      ['h1', 'east'],
+      ['h2', 'east'],
+      ['h3', 'west'],
+    ] as const) {
+      await fleet.kubectl(['label', 'node', node, `${zone}=${where}`])
+    }
+    await world.apply(service('zonal', { trafficDistribution: 'PreferClose' }))
+    const zonal = await addressOf('zonal')
+    await expect(['web-1,web-2', 'web-1,web-2', 'web-3'])
+    await fleet.kubectl(['label', 'node', 'h2', `${zone}=west`, '--overwrite'])
+    await expect(['web-1', 'web-2,web-3', 'web-2,web-3'])
+    await fleet.kubectl(['label', 'node', 'h3', `${zone}-`])
+    await expect([String(everybody), String(everybody), String(everybody)])
+    await fleet.kubectl(['label', 'node', 'h1', 'h2', `${zone}-`])
+    await world.delete('service', 'zonal')
+    t.pass()
+  })
   await t.test('clients stay with their endpoint', async t => {
     await world.apply(service('sticky', { sessionAffinity: 'ClientIP' }))
     const sticky = await addressOf('sticky')

@@ -62,7 +62,7 @@ class HostNames {
       bearerToken: master.token,
       authority: master.authority,
     })
-    this.source = new ClusterSource({ client: this.#client, directory, log })
+    this.source = new ClusterSource({ client: this.#client, node: 'h1', directory, log })
     const model = new MetadataModel()
     const addresses = {
       isHostAddress: (address: string) => address === '127.0.0.1',

@@ -31,9 +31,14 @@ function service(rest: Partial<ProxyService> = {}, nodePort?: number): ProxyServ
   }
 }
 
-function rules(endpoints: readonly Endpoint[], rest: Partial<ProxyService> = {}, nodePort?: number) {
+function rules(
+  endpoints: readonly Endpoint[],
+  rest: Partial<ProxyService> = {},
+  nodePort?: number,
+  zone?: string,
+) {
   const slice: ProxySlice = { endpoints, ports: [{ name: 'http', protocol: 'tcp', port: 8080 }] }
-  return rulesOfService(service(rest, nodePort), [slice], HOST)
+  return rulesOfService(service(rest, nodePort), [slice], { ...HOST, zone })
 }
 
 /** Chain and endpoints of each front. */
@@ -109,6 +114,25 @@ t.test('clients that are led to their own host if it has endpoints', async t => 
   t.strictSame(led([here, there], near), [[key, 'spread_1', '7', '']])
   t.strictSame(led([there], near), [[key, 'spread_1', '8', '']])
   t.strictSame(led([endpoint(7, 'h1', 'draining'), there], near), [[key, 'spread_1', '8', '']])
+})
+
+t.test('clients that are led to their own zone if it has endpoints', async t => {
+  const key = '10.43.0.9 . tcp . 80'
+  const east: Endpoint = { ...endpoint(7, 'h1'), zones: ['east'] }
+  const west: Endpoint = { ...endpoint(8, 'h2'), zones: ['west'] }
+  const ledFrom = (zone: string | undefined, ...endpoints: Endpoint[]) =>
+    led(endpoints, {}, undefined, zone).map(([, , targets]) => targets)
+  t.strictSame(led([east, west], {}, undefined, 'west'), [[key, 'spread_1', '8', '']])
+  t.strictSame(ledFrom(undefined, east, west), ['7,8'], 'who has none is led everywhere')
+  t.strictSame(ledFrom('north', east, west), ['7,8'], 'and so is who has none there')
+  t.strictSame(ledFrom('west', east, west, endpoint(9, 'h3')), ['7,8,9'], 'one of them says nothing')
+  t.strictSame(ledFrom('west', east, { ...west, ready: false }), ['7'], 'those of the zone are not ready')
+  t.strictSame(ledFrom('west', east, west, endpoint(9, 'h3', 'unready')), ['8'], 'those who need say nothing')
+  t.strictSame(
+    led([east, west], { prefersOwnHost: true }, undefined, 'west'),
+    [[key, 'spread_1', '7', '']],
+    'the own host comes first',
+  )
 })
 
 t.test('how many endpoints a host has', async t => {

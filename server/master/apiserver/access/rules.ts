@@ -136,7 +136,7 @@ const RULES = new Map<string, readonly Rule[]>([
   [
     COMPONENT_GROUPS.endpointSliceController,
     [
-      { verbs: READ, resources: ['/services', '/pods'] },
+      { verbs: READ, resources: ['/services', '/pods', '/nodes'] },
       { verbs: [...READ, 'create', 'update', 'delete'], resources: ['discovery.k8s.io/endpointslices'] },
     ],
   ],

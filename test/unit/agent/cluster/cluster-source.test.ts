@@ -77,7 +77,7 @@ const NOWHERE = 'http://127.0.0.1:1'
 function sourceOf(t: Test, url: string, directory: string): ClusterSource {
   const client = new KubernetesClient({ url, bearerToken: 'key:secret', authority: '' })
   t.teardown(() => client.close())
-  return new ClusterSource({ client, directory, log })
+  return new ClusterSource({ client, node: 'h1', directory, log })
 }
 
 function addressesOf(source: ClusterSource): string[] {

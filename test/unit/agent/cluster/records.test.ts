@@ -1,6 +1,7 @@
 /** What is kept of the cluster's objects. */
 import t from 'tap'
 import {
+  nodeRecordOf,
   podRecordOf,
   policyRecordOf,
   serviceRecordOf,
@@ -76,6 +77,23 @@ t.test('endpoints', async t => {
       [false, false, 'h1'],
     ],
   )
+})
+
+t.test('zones', async t => {
+  const endpoint = { addresses: ['10.42.0.7'], hints: { forZones: [{ name: 'east' }] } }
+  const record = sliceRecordOf({
+    metadata: { ...metadata, labels: { 'kubernetes.io/service-name': 'web' } },
+    addressType: 'IPv4',
+    endpoints: [endpoint],
+  })
+  t.match(record?.endpoints, [{ zones: ['east'] }])
+  const labels = { 'topology.kubernetes.io/zone': 'east' }
+  t.strictSame(nodeRecordOf({ metadata: { name: 'h1', labels } }), {
+    namespace: '',
+    name: 'h1',
+    zone: 'east',
+  })
+  t.strictSame(nodeRecordOf({ metadata: { name: 'h1' } }), { namespace: '', name: 'h1' })
 })
 
 t.test('pods and policies', async t => {

@@ -122,6 +122,22 @@ t.test('which pods are in it, and how', async t => {
   )
 })
 
+t.test('zones, and hints for those whose clients are to stay in theirs', async t => {
+  const zoneOf = (node: string) => (node === 'n1' ? 'east' : undefined)
+  const endpoint = (one: Frozen<Pod>, spec: object = {}) =>
+    applied(planSlices(web(spec), [one], [], zoneOf))[0]?.endpoints?.[0]
+  t.match(endpoint(webPod(1)), { zone: 'east', hints: undefined })
+  for (const trafficDistribution of ['PreferClose', 'PreferSameZone', 'PreferSameNode']) {
+    const hints = { forZones: [{ name: 'east' }] }
+    t.match(endpoint(webPod(1), { trafficDistribution }), { zone: 'east', hints })
+    t.equal(endpoint(webPod(1, { status: unready }), { trafficDistribution })?.hints, undefined)
+    t.match(endpoint(webPod(1, { spec: { nodeName: 'n2' } }), { trafficDistribution }), {
+      zone: undefined,
+      hints: undefined,
+    })
+  }
+})
+
 t.test('ports that are called differently are in slices of their own', async t => {
   const slices = applied(planSlices(web(), [webPod(1), webPod(2, { port: 9090 }), webPod(3)], []))
   t.same(
