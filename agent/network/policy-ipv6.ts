@@ -49,7 +49,11 @@ export class PolicyIpv6 {
   async make(policy: CompiledPolicy): Promise<Error | undefined> {
     const sets = this.sets(policy)
     const prefix = this.#options.prefix()?.text
-    if (prefix === undefined) return undefined
+    if (prefix === undefined) {
+      // What there may be of them is removed, and missing when there is a prefix again.
+      this.#made = undefined
+      return undefined
+    }
     try {
       await this.#options.sets.apply(sets)
       this.#made = prefix
@@ -59,7 +63,7 @@ export class PolicyIpv6 {
       this.#options.log.warn({ reason: explainError(cause) }, 'closed IPv6 for isolated containers')
       return networkErrors.PolicyUnenforced({
         object: 'network policies for IPv6',
-        message: 'are not enforced, so whom they isolate is not reached by it at all',
+        message: `are not enforced, so whom they isolate is not reached by it at all: ${explainError(cause)}`,
         mend: 'install ipset, load the kernel module ip_set_hash_net, or take ipv6Prefix from the network',
         cause,
       })
