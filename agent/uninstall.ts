@@ -1,7 +1,7 @@
 /** Takes everything of the agent off this host again. */
 import { rm, rmdir } from 'node:fs/promises'
 import path from 'node:path'
-import { type Logger, removeFileDurably } from '../kit/index.ts'
+import { type Logger, removeFileDurably, removeInterruptedWrites } from '../kit/index.ts'
 import { removeBalancers } from './balancer-parts.ts'
 import type { DockerEngine } from './docker/index.ts'
 import { endHealthChecks } from './health-parts.ts'
@@ -55,6 +55,8 @@ export async function uninstall({ dataDirectory, engine, log }: UninstallContext
   await network.uninstall()
   await removePodFiles(dataDirectory)
   for (const name of CONTENTS) await rm(path.join(dataDirectory, name), { recursive: true, force: true })
+  // Of an agent that was ended while it wrote.
+  await removeInterruptedWrites(dataDirectory)
   await removeFileDurably(path.join(dataDirectory, 'agent.lock'))
   // Files of pods that somebody put there are theirs.
   await rmdir(staticPodsDirectory(dataDirectory)).catch(() => log.debug('the files of static pods stay'))

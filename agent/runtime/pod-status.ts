@@ -148,6 +148,7 @@ function condition(
   before: readonly Condition[],
   now: string,
   reason?: string,
+  message = '',
 ): Condition {
   const status = holds ? 'True' : 'False'
   const present = before.find(candidate => candidate.type === type)
@@ -156,7 +157,14 @@ function condition(
     status,
     lastTransitionTime: present?.status === status ? (present.lastTransitionTime ?? now) : now,
     ...(holds || reason === undefined ? {} : { reason }),
+    ...(holds || message === '' ? {} : { message }),
   }
+}
+
+/** Which containers a condition waits for, in the words of a kubelet. */
+function waitingFor(what: string, statuses: readonly ContainerStatus[]): string {
+  const names = statuses.filter(({ ready }) => !ready).map(({ name }) => name)
+  return names.length === 0 ? '' : `containers with ${what} status: [${names.join(' ')}]`
 }
 
 function resizing(
@@ -207,12 +215,15 @@ export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodS
   const sidecars = initContainerStatuses.filter(
     (_, index) => pod.spec.initContainers?.[index]?.restartPolicy === 'Always',
   )
-  const containersReady = [...containerStatuses, ...sidecars].every(status => status.ready)
+  const over =
+    phase === 'Succeeded' ? 'PodCompleted' : phase === 'Failed' ? 'PodFailed' : 'ContainersNotReady'
+  const serving = [...containerStatuses, ...sidecars]
+  const containersReady = serving.every(status => status.ready)
+  // What has ended is not waited for.
+  const unready = over === 'PodCompleted' || over === 'PodFailed' ? '' : waitingFor('unready', serving)
   const gates = (pod.spec.readinessGates ?? []).filter(
     ({ conditionType }) => before.find(({ type }) => type === conditionType)?.status !== 'True',
   )
-  const over =
-    phase === 'Succeeded' ? 'PodCompleted' : phase === 'Failed' ? 'PodFailed' : 'ContainersNotReady'
   const { podIps, hostIp, now } = context
   const [podIp] = podIps
   return {
@@ -228,15 +239,23 @@ export function podStatus(pod: Pod, view: PodView, context: StatusContext): PodS
     ...(podIp === undefined ? {} : { podIP: podIp, podIPs: podIps.map(ip => ({ ip })) }),
     conditions: [
       condition('PodReadyToStartContainers', podIp !== undefined, before, now),
-      condition('Initialized', context.initialized, before, now, 'ContainersNotInitialized'),
+      condition(
+        'Initialized',
+        context.initialized,
+        before,
+        now,
+        'ContainersNotInitialized',
+        waitingFor('incomplete', initContainerStatuses),
+      ),
       condition(
         'Ready',
         containersReady && gates.length === 0,
         before,
         now,
         containersReady ? 'ReadinessGatesNotReady' : over,
+        unready,
       ),
-      condition('ContainersReady', containersReady, before, now, over),
+      condition('ContainersReady', containersReady, before, now, over, unready),
       ...(context.resize === undefined ? [] : [resizing(context.resize, before, now)]),
       ...(failure?.reason === 'Evicted' ? [disruption(failure, before, now)] : []),
     ],

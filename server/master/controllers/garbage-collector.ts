@@ -219,16 +219,18 @@ export class GarbageCollector implements Controller {
 
   async #checkOwners(place: Place, object: Frozen<KubernetesObject>): Promise<void> {
     const gone = new Set<string>()
-    let waited = false
+    const waiting = new Set<string>()
     let solid = false
     for (const reference of object.metadata.ownerReferences ?? []) {
       const owner = await this.#ownerOf(reference, place.namespace)
       if (owner === 'absent') gone.add(reference.uid)
-      else if (owner !== 'unknown' && waitsFor(owner, FOREGROUND)) waited = true
+      else if (owner !== 'unknown' && waitsFor(owner, FOREGROUND)) waiting.add(reference.uid)
       else solid = true
     }
     if (solid) {
-      if (gone.size > 0) await this.#removeOwners(place, object, uid => gone.has(uid))
+      // It stays for its other owner: one that waits would wait for ever.
+      const left = gone.union(waiting)
+      if (left.size > 0) await this.#removeOwners(place, object, uid => left.has(uid))
       return
     }
     const { uid = '' } = object.metadata
@@ -236,7 +238,7 @@ export class GarbageCollector implements Controller {
     await unlessAbsent(() =>
       this.#client.delete(place.resource, place, {
         preconditions: { uid },
-        propagationPolicy: waited && hasDependents ? 'Foreground' : 'Background',
+        propagationPolicy: waiting.size > 0 && hasDependents ? 'Foreground' : 'Background',
       }),
     )
   }

@@ -16,7 +16,8 @@ const DEFAULT_AFFINITY_SECONDS = 10_800
 
 function complete(service: Service): void {
   const { spec } = service
-  for (const port of spec.ports ?? []) port.targetPort ??= port.port
+  // Programs in Go write what was left out as 0.
+  for (const port of spec.ports ?? []) port.targetPort ||= port.port
   if (spec.type === 'ExternalName') return
   if (spec.clusterIP !== undefined && spec.clusterIPs === undefined) spec.clusterIPs = [spec.clusterIP]
   if (spec.clusterIP === undefined && spec.clusterIPs?.[0] !== undefined) spec.clusterIP = spec.clusterIPs[0]

@@ -213,6 +213,23 @@ t.test('conditions keep the time of their last transition', async t => {
   t.equal(time('Initialized'), 'now')
 })
 
+t.test('conditions name the containers that they wait for', async t => {
+  const of: Pod = {
+    ...pod,
+    spec: { ...pod.spec, initContainers: [{ ...pod.spec.containers[0], name: 'first' } as never] },
+  }
+  const message = (all: readonly ContainerDetails[], which: Pod, type: string) =>
+    podStatus(which, viewPod([sandbox('s'), ...all]), {
+      ...statusContext,
+      initialized: false,
+    }).conditions?.find(condition => condition.type === type)?.message
+  const name = pod.spec.containers[0]?.name ?? ''
+  t.equal(message([], of, 'Initialized'), 'containers with incomplete status: [first]')
+  t.equal(message([], of, 'Ready'), `containers with unready status: [${name}]`)
+  const over: Pod = { ...of, spec: { ...of.spec, restartPolicy: 'Never' } }
+  t.equal(message([run(name, 0, 's', exited)], over, 'Ready'), undefined, 'what has ended is not waited for')
+})
+
 t.test('restart policies and delays', async t => {
   t.ok(shouldRestart('Always', 0))
   t.ok(shouldRestart('OnFailure', 1))

@@ -223,6 +223,27 @@ t.test('deployments', async t => {
     t.equal((await ask(maps)).status, 200)
   })
 
+  t.test('one that has another owner stays, and its owner does not wait for it', async t => {
+    const maps = '/api/v1/namespaces/default/configmaps'
+    const make = async (name: string, owners: readonly string[] = []) => {
+      const ownerReferences = await Promise.all(
+        owners.map(async owner => {
+          const { uid } = (await ask(`${maps}/${owner}`)).body.metadata
+          return { apiVersion: 'v1', kind: 'ConfigMap', name: owner, uid, blockOwnerDeletion: true }
+        }),
+      )
+      await ask(maps, { method: 'POST', body: { metadata: { name, ownerReferences } } })
+    }
+    await make('leaves')
+    await make('stays')
+    await make('shared', ['leaves', 'stays'])
+    await make('own', ['leaves'])
+    await ask(`${maps}/leaves`, { method: 'DELETE', body: { propagationPolicy: 'Foreground' } })
+    await eventually(async () => (await ask(`${maps}/leaves`)).status === 404, 'the owner is gone')
+    t.equal((await ask(`${maps}/own`)).status, 404)
+    t.match((await ask(`${maps}/shared`)).body.metadata, { ownerReferences: [{ name: 'stays' }] })
+  })
+
   t.test('a dependent of nobody goes', async t => {
     const owner = {
       apiVersion: 'v1',

@@ -438,6 +438,8 @@ t.test('services', async t => {
       type: 'ClusterIP',
       internalTrafficPolicy: 'Cluster',
     })
+    const ofGo = await create('of-go', { ports: [{ port: 80, targetPort: 0, protocol: 'TCP' }] })
+    t.match(ofGo.body.spec, { ports: [{ targetPort: 80 }] }, 'nothing, as programs in Go say it')
     t.match(await create('b', { clusterIP: made.body.spec.clusterIP }), {
       status: 422,
       body: { message: /already allocated/ },
