@@ -19,7 +19,11 @@ export const pauseImage: LocalImage = {
   names: ['drover/pause:1'],
   purpose: 'holds the namespaces of a pod',
   fileSystem: pauseFileSystem,
-  changes: ['ENTRYPOINT ["/bin/busybox", "sleep", "2147483647"]', 'LABEL io.rancher.container.system=pause'],
+  // The first process of a container is not ended by a signal that it does not wait for: a kubelet would wait ten seconds.
+  changes: [
+    `ENTRYPOINT ["/bin/busybox", "sh", "-c", "trap 'exit 0' TERM INT; sleep 2147483647 & wait"]`,
+    'LABEL io.rancher.container.system=pause',
+  ],
 }
 
 /** A small Linux with a shell, for examples and tests. */
