@@ -1,4 +1,7 @@
-/** Gives objects without an owner to the workload whose selector they match. */
+/**
+ * Gives objects without an owner to the workload whose selector they match, and takes the owner from those that do not match
+ * any more: who changes a pod's labels takes it aside, to look at it, and gets another one in its place.
+ */
 import {
   type ClusterClient,
   type Frozen,
@@ -16,19 +19,30 @@ import { unlessAbsent } from './absence.ts'
 import { nameOf } from './object-loop.ts'
 import { controllerOf, type OwnedPods } from './owned-pods.ts'
 
+/** What is known of an object that a workload has. */
+export interface OwnedObject extends ObjectName {
+  readonly uid: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
 export interface AdoptionOptions<T extends KubernetesObject> {
   readonly client: ClusterClient
   /** What is adopted. */
   readonly reference: ResourceReference<T>
   /** Told of each that has got its owner, before anybody observes it. */
   readonly adopted: (object: Frozen<T>) => void
+  /** Told of each that has lost it, as it was before. */
+  readonly released: (object: Frozen<T>) => void
+  /** What objects that have an owner must have, too. */
+  readonly finalizer?: string
   /** Asks for a look at a workload. */
   readonly kick: (target: ObjectName) => void
   /** Whether a workload may have an object beside its labels; every one unless it is said. */
   readonly fits?: (target: ObjectName, object: Frozen<T>) => boolean
 }
 
-export interface PodAdoptionOptions extends Pick<AdoptionOptions<Pod>, 'client' | 'kick' | 'fits'> {
+export interface PodAdoptionOptions
+  extends Pick<AdoptionOptions<Pod>, 'client' | 'kick' | 'fits' | 'finalizer'> {
   readonly pods: OwnedPods
 }
 
@@ -38,6 +52,7 @@ export function podAdoption({ pods, fits = () => true, ...rest }: PodAdoptionOpt
     ...rest,
     reference: PODS,
     adopted: pod => pods.put(pod),
+    released: pod => pods.remove(pod),
     fits: (target, pod) => !isOver(pod) && fits(target, pod),
   })
 }
@@ -100,12 +115,43 @@ export class Adoption<T extends KubernetesObject> {
     }
   }
 
+  /**
+   * Lets go of what does not match any more.
+   *
+   * @param owned what the workload has, as far as is known
+   */
+  async release(
+    selector: Frozen<LabelSelector> | undefined,
+    owner: OwnerReference,
+    owned: readonly OwnedObject[],
+  ): Promise<void> {
+    if (selector === undefined) return
+    for (const object of owned) {
+      if (selectorMatches(selector, object.labels)) continue
+      await unlessAbsent(() => this.#release(object, selector, owner))
+    }
+  }
+
+  async #release(object: OwnedObject, selector: Frozen<LabelSelector>, owner: OwnerReference): Promise<void> {
+    const { client, reference, released } = this.#options
+    const present = await client.get(reference, object)
+    const { uid, labels = {}, ownerReferences = [], resourceVersion = '' } = present?.metadata ?? {}
+    // What is known of it may be older than it is.
+    if (present === undefined || uid !== object.uid || selectorMatches(selector, labels)) return
+    const left = ownerReferences.filter(each => each.uid !== owner.uid)
+    const body = { metadata: { resourceVersion, ownerReferences: left } }
+    await client.patch(reference, object, { type: 'merge', body })
+    released(present)
+  }
+
   async #adopt(target: ObjectName, selector: Frozen<LabelSelector>, owner: OwnerReference): Promise<void> {
-    const { client, reference, adopted, fits = () => true } = this.#options
+    const { client, reference, adopted, finalizer, fits = () => true } = this.#options
     for (const object of await client.list(reference, target.namespace)) {
-      const { uid = '', labels = {}, ownerReferences = [] } = object.metadata
+      const { uid = '', labels = {}, ownerReferences = [], finalizers = [] } = object.metadata
       if (!isOrphan(object) || !selectorMatches(selector, labels) || !fits(target, object)) continue
-      const body = { metadata: { uid, ownerReferences: [...ownerReferences, { ...owner }] } }
+      const added = finalizer === undefined || finalizers.includes(finalizer) ? [] : [finalizer]
+      const owners = { ownerReferences: [...ownerReferences, { ...owner }] }
+      const body = { metadata: { uid, ...owners, finalizers: [...finalizers, ...added] } }
       await unlessAbsent(async () =>
         adopted(await client.patch(reference, nameOf(object), { type: 'merge', body })),
       )

@@ -98,9 +98,11 @@ export class DaemonSetController implements Controller {
     const { client, clock } = this.#options
     const set = await client.get(DAEMON_SETS, target)
     if (set === undefined || set.metadata.deletionTimestamp !== undefined) return undefined
-    await this.#adoption.search(target, set.spec.selector, ownerReferenceTo(set, DAEMON_SET))
-    const { hash } = await this.#history.current(set)
+    const reference = ownerReferenceTo(set, DAEMON_SET)
     const pods = () => this.#pods.of(target).filter(({ owner }) => owner === set.metadata.uid)
+    await this.#adoption.search(target, set.spec.selector, reference)
+    await this.#adoption.release(set.spec.selector, reference, pods())
+    const { hash } = await this.#history.current(set)
     const planned = () => planDaemonSet(set, this.#nodes.values(), pods(), hash, clock.now())
     const plan = planned()
     try {

@@ -18,7 +18,7 @@ import {
   StatusError,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
-import { Adoption } from './adoption.ts'
+import { Adoption, type OwnedObject } from './adoption.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import {
   type Counts,
@@ -59,6 +59,10 @@ function ownerOf({ metadata }: Frozen<ReplicaSet>): string | undefined {
   return controllerOf(metadata.ownerReferences)?.uid
 }
 
+function ownedSet(set: Frozen<ReplicaSet>): OwnedObject {
+  return { ...nameOf(set), uid: set.metadata.uid ?? '', labels: set.metadata.labels ?? {} }
+}
+
 function withoutHash(template: Frozen<PodTemplateSpec>): PodTemplateSpec {
   const copy = structuredClone(template as PodTemplateSpec)
   delete copy.metadata?.labels?.[HASH_LABEL]
@@ -94,6 +98,7 @@ export class DeploymentController implements Controller {
       client: options.client,
       reference: REPLICA_SETS,
       adopted: set => this.#remember(set),
+      released: set => this.#forget(set),
       kick: target => this.#loop.kick(target),
     })
   }
@@ -162,7 +167,10 @@ export class DeploymentController implements Controller {
     const { client } = this.#options
     const deployment = await client.get(DEPLOYMENTS, target)
     if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined
-    await this.#adoption.search(target, deployment.spec.selector, ownerReferenceTo(deployment, DEPLOYMENT))
+    const { selector } = deployment.spec
+    const owner = ownerReferenceTo(deployment, DEPLOYMENT)
+    await this.#adoption.search(target, selector, owner)
+    await this.#adoption.release(selector, owner, this.#setsOf(deployment).map(ownedSet))
     const template = withoutHash(deployment.spec.template)
     const isCurrent = (set: Frozen<ReplicaSet>) => isDeepStrictEqual(withoutHash(set.spec.template), template)
     const paused = deployment.spec.paused === true

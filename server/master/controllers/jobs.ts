@@ -13,6 +13,7 @@ import {
   type Pod,
 } from '../apiserver/index.ts'
 import { unlessAbsent } from './absence.ts'
+import { type Adoption, podAdoption } from './adoption.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { positive } from './counts.ts'
 import { formatIndexes } from './job-indexes.ts'
@@ -34,10 +35,12 @@ import {
   type OwnedPod,
   OwnedPods,
 } from './owned-pods.ts'
+import { ownerReferenceTo } from './owner-reference.ts'
 import { observePods, PodChanges } from './pod-changes.ts'
 import { writeStatus } from './write-status.ts'
 
 const KIND = 'Job'
+const JOB = { apiVersion: 'batch/v1', kind: KIND }
 /** The key, no job's name, under which pods without a job are let go. */
 const STRAYS = ''
 
@@ -59,6 +62,7 @@ export class JobController implements Controller {
   readonly #loop: ObjectLoop
   readonly #pods = new OwnedPods(KIND)
   readonly #changes: PodChanges
+  readonly #adoption: Adoption<Pod>
   /** Names of pods without a job that still hold the finalizer, by namespace. */
   readonly #strays = new Map<string, Set<string>>()
   /** When a pod of a job was seen to fail last, by the job's uid, then by task; undefined for any. */
@@ -68,13 +72,25 @@ export class JobController implements Controller {
     this.#options = options
     this.#changes = new PodChanges({ ...options, pods: this.#pods })
     this.#loop = new ObjectLoop('jobs', options, target => this.#reconcile(target))
+    this.#adoption = podAdoption({
+      ...{ client: options.client, pods: this.#pods, finalizer: TRACKING_FINALIZER },
+      kick: target => this.#loop.kick(target),
+    })
   }
 
   async start(): Promise<void> {
-    await observePods(this.#loop, this.#pods, pod => this.#noteStray(pod))
+    await observePods(this.#loop, this.#pods, pod => {
+      this.#noteStray(pod)
+      this.#adoption.seen(pod)
+    })
     await this.#loop.observe(JOBS, {
-      seen: job => this.#loop.kick(nameOf(job)),
+      seen: job => {
+        if (isFinished(job)) this.#adoption.workloadRemoved(nameOf(job))
+        else this.#adoption.workloadSeen(nameOf(job), job.spec.selector)
+        this.#loop.kick(nameOf(job))
+      },
       removed: job => {
+        this.#adoption.workloadRemoved(nameOf(job))
         this.#failures.delete(job.metadata.uid ?? '')
         this.#loop.kick(nameOf(job))
       },
@@ -98,7 +114,10 @@ export class JobController implements Controller {
   async #releaseStrays(namespace: string): Promise<void> {
     const names = this.#strays.get(namespace) ?? new Set<string>()
     for (const name of names) {
-      await this.#release({ namespace, name })
+      await this.#release(
+        { namespace, name },
+        pod => controllerOf(pod.metadata.ownerReferences)?.kind !== KIND,
+      )
       names.delete(name)
     }
     if (names.size === 0) this.#strays.delete(namespace)
@@ -117,6 +136,9 @@ export class JobController implements Controller {
     for (const pod of this.#heldBy(target)) if (ends || pod.owner !== uid) await this.#release(pod)
     if (job === undefined || uid === undefined) return undefined
     if (ends) return await this.#expire(job)
+    const owner = ownerReferenceTo(job, JOB)
+    await this.#adoption.search(target, job.spec.selector, owner)
+    await this.#adoption.release(job.spec.selector, owner, this.#podsOf(job))
     const now = clock.now()
     const started = await this.#start(job, now)
     const pods = this.#podsOf(job)
@@ -221,13 +243,13 @@ export class JobController implements Controller {
     this.#pods.markDeleting(pod, job)
   }
 
-  /** Lets go of a pod that is counted, or that nobody counts. */
-  async #release(target: ObjectName): Promise<void> {
+  /** Lets go of a pod that is counted, or that nobody counts. @param still says whether that holds for what it is now */
+  async #release(target: ObjectName, still: (pod: Frozen<Pod>) => boolean = () => true): Promise<void> {
     const { client } = this.#options
     await unlessAbsent(async () => {
       const pod = await client.get(PODS, target)
       const { finalizers = [], resourceVersion = '' } = pod?.metadata ?? {}
-      if (!finalizers.includes(TRACKING_FINALIZER)) return
+      if (pod === undefined || !finalizers.includes(TRACKING_FINALIZER) || !still(pod)) return
       const left = finalizers.filter(each => each !== TRACKING_FINALIZER)
       const body = { metadata: { finalizers: left, resourceVersion } }
       await client.patch(PODS, target, { type: 'merge', body })

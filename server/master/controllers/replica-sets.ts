@@ -67,8 +67,10 @@ export class ReplicaSetController<T extends KubernetesObject> implements Control
     const object = await client.get(kind.reference, target)
     if (object === undefined || object.metadata.deletionTimestamp !== undefined) return undefined
     const set = kind.asSet(object)
-    await this.#adoption.search(target, set.spec.selector, ownerReferenceTo(set, kind))
-    const pods = () => this.#pods.of(target).filter(({ owner }) => owner === set.metadata.uid)
+    const owner = ownerReferenceTo(set, kind)
+    const pods = () => this.#pods.of(target).filter(pod => pod.owner === set.metadata.uid)
+    await this.#adoption.search(target, set.spec.selector, owner)
+    await this.#adoption.release(set.spec.selector, owner, pods())
     const plan = planReplicaSet(set, pods(), clock.now())
     try {
       await this.#create(set, plan.create)

@@ -82,10 +82,12 @@ export class StatefulSetController implements Controller {
     const { client, clock } = this.#options
     const set = await client.get(STATEFUL_SETS, target)
     if (set === undefined || set.metadata.deletionTimestamp !== undefined) return undefined
-    await this.#adoption.search(target, set.spec.selector, ownerReferenceTo(set, STATEFUL_SET))
+    const reference = ownerReferenceTo(set, STATEFUL_SET)
+    const pods = () => this.#pods.of(target).filter(({ owner }) => owner === set.metadata.uid)
+    await this.#adoption.search(target, set.spec.selector, reference)
+    await this.#adoption.release(set.spec.selector, reference, pods())
     const update = await this.#history.current(set)
     const current = this.#currentOf(set, update)
-    const pods = () => this.#pods.of(target).filter(({ owner }) => owner === set.metadata.uid)
     const revisions = { current: current.name, update: update.name }
     const plan = planStatefulSet(set, pods(), revisions, clock.now())
     try {

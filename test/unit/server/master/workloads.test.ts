@@ -183,6 +183,53 @@ t.test('deployments', async t => {
     t.equal((await items(`${POD_LIST}?labelSelector=app=strays`)).length, 1)
   })
 
+  t.test('what does not match any more is let go, and replaced', async t => {
+    const relabel = (place: string, app: string) =>
+      ask(place, { method: 'PATCH', headers: MERGE, body: { metadata: { labels: { app } } } })
+    const ownerOf = async (place: string) => (await ask(place)).body.metadata.ownerReferences?.[0]?.name
+    const strays = async () => await items(`${POD_LIST}?labelSelector=app=strays`)
+    await relabel(`${POD_LIST}/stray`, 'aside')
+    await eventually(async () => (await ownerOf(`${POD_LIST}/stray`)) === undefined, 'a pod is let go')
+    await eventually(async () => (await strays()).length === 1, 'another one is there')
+    await ask(`${POD_LIST}/${(await strays())[0].metadata.name}`, { method: 'DELETE' })
+    await relabel(`${POD_LIST}/stray`, 'strays')
+    await eventually(async () => {
+      const owners = await Promise.all(
+        (await strays()).map(({ metadata }) => ownerOf(`${POD_LIST}/${metadata.name}`)),
+      )
+      return owners.join() === 'strays'
+    }, 'one that comes back has its owner again, and is one too many or the only one')
+
+    const daemon = deployment('daemon', 'd:1', {})
+    const { replicas: _, ...everywhere } = daemon.spec
+    await ask(`${APPS}/daemonsets`, { method: 'POST', body: { ...daemon, spec: everywhere } })
+    await ask(`${APPS}/statefulsets`, {
+      method: 'POST',
+      body: deployment('state', 's:1', { replicas: 1, serviceName: 'state' }),
+    })
+    await ask(`${APPS}/deployments`, { method: 'POST', body: deployment('roll', 'r:1', { replicas: 1 }) })
+    for (const [place, app] of [
+      [POD_LIST, 'daemon'],
+      [POD_LIST, 'state'],
+      [`${APPS}/replicasets`, 'roll'],
+    ] as const) {
+      const ofApp = () => items(`${place}?labelSelector=app=${app}`)
+      await eventually(async () => (await ofApp()).length === 1, `${app} has one`)
+      const [{ metadata }] = await ofApp()
+      await relabel(`${place}/${metadata.name}`, 'aside')
+      await eventually(
+        async () => (await ownerOf(`${place}/${metadata.name}`)) === undefined,
+        `${app} lets it go`,
+      )
+      // The name of a stateful set's pod is taken until somebody removes it.
+      if (app === 'state') await ask(`${place}/${metadata.name}`, { method: 'DELETE' })
+      await eventually(async () => (await ofApp()).length === 1, `${app} has another one`)
+      t.not((await ofApp())[0].metadata.uid, metadata.uid)
+    }
+    for (const place of ['daemonsets/daemon', 'statefulsets/state', 'deployments/roll'])
+      await ask(`${APPS}/${place}`, { method: 'DELETE', body: { propagationPolicy: 'Foreground' } })
+  })
+
   t.test('what depends on a deployment goes with it', async t => {
     const gone = (app: string) =>
       eventually(async () => {
@@ -334,6 +381,28 @@ t.test('jobs', async t => {
       'pods are let go',
     )
     t.equal((await podsOf('five')).length, 5)
+  })
+
+  t.test('pods that are taken aside, and come back', async () => {
+    await job('aside', 'runs', { parallelism: 1 })
+    await eventually(async () => (await podsOf('aside')).length === 1, 'one runs')
+    const [first] = (await ask(`${POD_LIST}?labelSelector=job-name=aside`)).body.items
+    const place = `${POD_LIST}/${first.metadata.name}`
+    const change = (metadata: object) => ask(place, { method: 'PATCH', headers: MERGE, body: { metadata } })
+    const seen = async () => (await ask(place)).body.metadata
+    const hold = (metadata: { ownerReferences?: unknown[]; finalizers?: unknown[] }) =>
+      metadata.ownerReferences?.length === 1 && metadata.finalizers?.length === 1
+    await change({ ownerReferences: null })
+    await eventually(async () => hold(await seen()), 'an orphan is adopted, and held until it is counted')
+    const labels = Object.fromEntries(Object.keys(first.metadata.labels).map(key => [key, null]))
+    await change({ labels })
+    await eventually(async () => {
+      const { ownerReferences, finalizers } = await seen()
+      return ownerReferences === undefined && finalizers === undefined
+    }, 'one that does not match any more is let go')
+    await eventually(async () => (await podsOf('aside')).length === 1, 'another one runs')
+    await ask(place, { method: 'DELETE' })
+    await ask(`${JOBS}/aside`, { method: 'DELETE', body: { propagationPolicy: 'Foreground' } })
   })
 
   t.test('tasks by number', async t => {
