@@ -47,8 +47,19 @@ export interface IngressClass extends KubernetesObject {
   spec?: { controller?: string; parameters?: { kind: string; name: string; apiGroup?: string } }
 }
 
+export interface NetworkPolicyPeer {
+  podSelector?: LabelSelector
+  namespaceSelector?: LabelSelector
+  ipBlock?: { cidr?: string; except?: string[] }
+}
+
 export interface NetworkPolicy extends KubernetesObject {
-  spec: { podSelector?: LabelSelector; ingress?: object[]; egress?: object[]; policyTypes?: string[] }
+  spec: {
+    podSelector?: LabelSelector
+    ingress?: { from?: NetworkPolicyPeer[] }[]
+    egress?: { to?: NetworkPolicyPeer[] }[]
+    policyTypes?: string[]
+  }
 }
 
 export interface PersistentVolume extends KubernetesObject {

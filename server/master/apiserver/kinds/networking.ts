@@ -10,6 +10,7 @@ import {
 } from '../printing/index.ts'
 import { type FieldProblem, invalid, notSupported, required } from '../problems.ts'
 
+import { validatePeers } from './policy-peers.ts'
 import { validateSelector } from './selectors.ts'
 import { defineStrategy } from './strategy.ts'
 
@@ -53,7 +54,8 @@ export const networkPolicyStrategy = defineStrategy<NetworkPolicy>({
     if ((spec.policyTypes ?? []).length > 0) return
     spec.policyTypes = (spec.egress ?? []).length > 0 ? ['Ingress', 'Egress'] : ['Ingress']
   },
-  validate({ spec }) {
+  validate(policy) {
+    const { spec } = policy
     const types = spec.policyTypes ?? []
     return [
       ...validateSelector(spec.podSelector ?? {}, 'spec.podSelector'),
@@ -62,6 +64,7 @@ export const networkPolicyStrategy = defineStrategy<NetworkPolicy>({
           ? []
           : [notSupported(`spec.policyTypes[${index}]`, type, ['Egress', 'Ingress'])],
       ),
+      ...validatePeers(policy),
     ]
   },
 })
