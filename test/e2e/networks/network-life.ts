@@ -31,6 +31,12 @@ type Event = readonly [what: string, happen: (world: NetworkFleet) => Promise<vo
 
 const h = (world: NetworkFleet, number: number) => world.fleet.host(number)
 
+/** How many rules of both families lead through chains of ours. */
+async function ourRules(host: VirtualHost): Promise<number> {
+  const outputs = [await host.run('iptables-save', []), await host.run('ip6tables-save', [])]
+  return outputs.flatMap(({ stdout }) => stdout.match(/^-A .*CATTLE_.*/gm) ?? []).length
+}
+
 const EVENTS: readonly Event[] = [
   [
     'an agent was killed and came back',
@@ -49,9 +55,12 @@ const EVENTS: readonly Event[] = [
   [
     'every rule was flushed',
     async world => {
+      const host = h(world, 3)
+      const before = await ourRules(host)
       for (const program of ['iptables', 'ip6tables']) {
-        for (const table of ['filter', 'nat', 'raw']) await h(world, 3).run(program, ['-t', table, '-F'])
+        for (const table of ['filter', 'nat', 'raw']) await host.run(program, ['-t', table, '-F'])
       }
+      await until('they are back', 20_000, async () => (await ourRules(host)) === before)
     },
   ],
   [
