@@ -2,6 +2,7 @@
  * The runtime's side of CNI: joins containers to the network that a directory configures, by executing its plugins
  * (specification 1.1.0, section 3). What the kubelet's container runtime does, for containers without one.
  */
+import { isIPv6 } from 'node:net'
 import { explainError, isDroverError, KeyedLock, type Logger } from '../../kit/index.ts'
 import { networkErrors } from '../errors.ts'
 import { formatArguments } from './arguments.ts'
@@ -80,6 +81,8 @@ function runtimeConfiguration(
 /** A container's place in a network that plugins of others have made. */
 export interface MadeAttachment extends ValidAttachment {
   readonly address: string
+  /** A second one, of IPv6. */
+  readonly address6?: string
   /** Empty when the plugins did not say. */
   readonly mac: string
 }
@@ -175,11 +178,18 @@ export class CniRuntime {
     return [...this.#known().values()].flatMap(entry => {
       if (entry.list.plugins.some(plugin => plugin.type === PLUGIN_TYPE)) return []
       const { ips, interfaces } = parseResult(entry.result, `network ${entry.list.name}`)
-      const [first] = ips
+      const [first, ...others] = ips
       if (first === undefined) return []
       const mac = first.interface === undefined ? undefined : interfaces[first.interface]?.mac
       const { containerId, interfaceName } = entry
-      return [{ containerId, interfaceName, address: first.address.split('/')[0] ?? '', mac: mac ?? '' }]
+      const [address = '', ...further] = [first, ...others].map(ip => ip.address.split('/')[0] ?? '')
+      const address6 = further.find(isIPv6)
+      return [
+        {
+          ...{ containerId, interfaceName, address, mac: mac ?? '' },
+          ...(address6 === undefined ? {} : { address6 }),
+        },
+      ]
     })
   }
 

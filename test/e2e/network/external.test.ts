@@ -19,7 +19,7 @@ t.test('plugins of others instead of ours, and back', { skip }, async t => {
   await network.start()
   const ipam = {
     type: 'host-local',
-    subnet: '__host_label__: pods',
+    ranges: [[{ subnet: '__host_label__: pods' }], [{ subnet: '2001:db8:1::/64' }]],
     dataDir: path.join(directories.dataDirectory, 'host-local'),
   }
   const list = { cniVersion: '1.0.0', name: 'points', plugins: [{ type: 'ptp', ipam }] }
@@ -37,14 +37,15 @@ t.test('plugins of others instead of ours, and back', { skip }, async t => {
   const request = { containerId: 'pod', networkNamespace: namespacePath('pod'), ports: [] }
   const pods = new CniPodNetwork(makeRuntime(directories), network)
   t.equal(pods.attachment('pod'), undefined)
-  const { ip } = await pods.attach(request)
+  const { ip, ip6 } = await pods.attach(request)
   t.match(ip, /^198\.51\.100\./)
-  t.match(runIn('pod', 'ip', 'address', 'show', 'eth0'), ip)
-  t.match(pods.attachment('pod'), { ip, macAddress: /^[0-9a-f:]{17}$/ })
+  t.match(ip6, /^2001:db8:1::/)
+  for (const address of [ip, ip6 ?? '']) t.match(runIn('pod', 'ip', 'address', 'show', 'eth0'), address)
+  t.match(pods.attachment('pod'), { ip, ip6, macAddress: /^[0-9a-f:]{17}$/ })
   t.strictSame(network.attachments(), [])
 
   const restarted = new CniPodNetwork(makeRuntime(directories), network)
-  t.match(restarted.attachment('pod'), { ip }, 'remembered by the next process')
+  t.match(restarted.attachment('pod'), { ip, ip6 }, 'remembered by the next process')
   await network.configure(SETTINGS)
   t.match(restarted.attachment('pod'), { ip }, 'what was made stays until it is deleted')
   // The sandbox goes first, and its namespace with it.
