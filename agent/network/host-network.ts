@@ -184,9 +184,11 @@ export class HostNetwork implements Daemon {
   /** Serves no more requests; what was built stays and works. */
   async stop(): Promise<void> {
     await this.#server?.stop()
-    this.#watch.stop()
     this.#rulesetWatch.stop()
     await this.#loop.stop()
+    // Last: what is looked at until the end may have it listen to more.
+    this.#watch.stop()
+    this.#facts = ETHERNET
     await this.#parts?.ports.close()
     await this.#parts?.overlay.close()
     await this.#parts?.policy.close()

@@ -183,7 +183,7 @@ export class BridgeNetwork {
     const desired = tableOf(known.map(entry => neighbourObject({ link, ...entry })))
     const ours = present.filter(entry => desired.has(neighbourObject(entry).key) || !isKept(entry.address))
     const { additions, removals } = tableChanges(tableOf(ours.map(neighbourObject)), desired)
-    const requests = [...additions, ...removals].map(({ request }) => request)
+    const requests = [...removals, ...additions].map(({ request }) => request)
     // Nothing is awaited in between: whoever comes or goes now asks the kernel after this.
     const [failure] = (await this.#socket.batch(requests)).filter(error => error !== undefined)
     if (failure !== undefined) throw failure
