@@ -1,6 +1,7 @@
 /** What becomes of the replica sets of a deployment (Kubernetes "Deployments", rolling updates). Pure. */
 import type { Deployment, Frozen, ReplicaSet } from '../apiserver/index.ts'
 import { countOf } from './counts.ts'
+import { planShares } from './deployment-shares.ts'
 
 type Sets = readonly Frozen<ReplicaSet>[]
 
@@ -107,9 +108,9 @@ export function planPaused({ spec }: Frozen<Deployment>, sets: Sets): Scaling {
 
 /** What the sets shall have next. */
 export function planScaling(deployment: Frozen<Deployment>, current: Frozen<ReplicaSet>, old: Sets): Scaling {
-  return deployment.spec.strategy?.type === 'Recreate'
-    ? planRecreate(deployment, current, old)
-    : planRolling(deployment, current, old)
+  if (deployment.spec.strategy?.type === 'Recreate') return planRecreate(deployment, current, old)
+  const shares = planShares(deployment, marginsOf(deployment).surge, [current, ...old])
+  return shares ?? planRolling(deployment, current, old)
 }
 
 /** Whether everything is as it should be. */

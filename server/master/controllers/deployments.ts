@@ -32,6 +32,7 @@ import {
   type Scaling,
   surplusSets,
 } from './deployment-plan.ts'
+import { DESIRED, MOST } from './deployment-shares.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
 import { controllerOf } from './owned-pods.ts'
 import { ownerReferenceTo } from './owner-reference.ts'
@@ -73,6 +74,12 @@ function annotationsFor({ metadata }: Frozen<Deployment>): Record<string, string
   return Object.fromEntries(
     Object.entries(metadata.annotations ?? {}).filter(([name]) => !OWN_ANNOTATIONS.has(name)),
   )
+}
+
+/** What is noted at a set whenever it is scaled. */
+function sizesOf(deployment: Frozen<Deployment>): Record<string, string> {
+  const { replicas = 0 } = deployment.spec
+  return { [DESIRED]: String(replicas), [MOST]: String(replicas + marginsOf(deployment).surge) }
 }
 
 function hashOf(template: Frozen<PodTemplateSpec>, collisions: number): string {
@@ -247,16 +254,21 @@ export class DeploymentController implements Controller {
 
   async #scale(deployment: Frozen<Deployment>, scaling: Scaling): Promise<void> {
     const { client, events } = this.#options
+    const annotations = sizesOf(deployment)
     const sets = new Map(this.#setsOf(deployment).map(set => [set.metadata.name, set]))
     for (const [name, replicas] of scaling) {
       const set = sets.get(name)
       const before = set?.spec.replicas ?? 0
-      if (set === undefined || before === replicas) continue
+      if (set === undefined) continue
+      const { annotations: present = {} } = set.metadata
+      const said = Object.entries(annotations).every(([key, value]) => present[key] === value)
+      if (before === replicas && said) continue
       const scaled = await client.patch(REPLICA_SETS, nameOf(set), {
         type: 'merge',
-        body: { spec: { replicas } },
+        body: { metadata: { annotations }, spec: { replicas } },
       })
       this.#remember(scaled)
+      if (before === replicas) continue
       const direction = replicas > before ? 'up' : 'down'
       const message = `Scaled ${direction} replica set ${name} from ${before} to ${replicas}`
       events.record(deployment, { type: 'Normal', reason: 'ScalingReplicaSet', message })
@@ -377,7 +389,6 @@ function setDraft(
   hash: string,
 ): Draft<ReplicaSet> {
   const { metadata, spec } = deployment
-  const replicas = spec.replicas ?? 0
   const labels = { ...template.metadata?.labels, [HASH_LABEL]: hash }
   return {
     apiVersion: 'apps/v1',
@@ -388,8 +399,7 @@ function setDraft(
       labels,
       annotations: {
         ...annotationsFor(deployment),
-        'deployment.kubernetes.io/desired-replicas': String(replicas),
-        'deployment.kubernetes.io/max-replicas': String(replicas + marginsOf(deployment).surge),
+        ...sizesOf(deployment),
       },
       ownerReferences: [ownerReferenceTo(deployment, DEPLOYMENT)],
     },
