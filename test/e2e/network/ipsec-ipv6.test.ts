@@ -30,6 +30,18 @@ t.test('two hosts', { skip }, async t => {
   const two = await b.addContainer(6)
   const capture = await Capture.start()
   await a.apply(hosts)
+  await t.test('while one of them alone has a prefix, IPv4 goes on', async t => {
+    const states = await until(
+      'what is missing',
+      () => a.peerStates(),
+      ([state]) => state?.reason !== undefined,
+    )
+    t.match(states, [
+      { state: 'connecting', reason: /does not carry fd42::a2a:100\/122, fd42::a2a:200\/122 yet/ },
+    ])
+    t.equal(await one.peer.ask('udp', two.address, 53), `${two.name} sees ${one.address}`)
+    t.notOk(await reaches(one, two))
+  })
   await b.apply(hosts)
   for (const [host, other] of [
     [a, b],

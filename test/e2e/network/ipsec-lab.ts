@@ -293,7 +293,7 @@ export class Capture {
   static async start(): Promise<Capture> {
     const file = path.join(mkdtempSync('/tmp/drover-capture-'), 'wire')
     // Packets are seen on the hosts' ends of the wire: a bridge itself only shows what it delivers locally.
-    const child = spawn('tcpdump', ['-i', 'any', '--immediate-mode', '-U', '-Z', 'root', '-w', file], {
+    const child = spawn('tcpdump', ['-i', 'any', '-U', '-Z', 'root', '-w', file], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     if (child.stderr !== null) await once(child.stderr, 'data')
