@@ -15,7 +15,7 @@ import { isOver } from '../apiserver/index.ts'
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
 export const MANAGED_BY_LABEL = 'endpointslice.kubernetes.io/managed-by'
 export const MANAGED_BY = 'endpointslice-controller.k8s.io'
-const HEADLESS_LABEL = 'service.kubernetes.io/headless'
+export const HEADLESS_LABEL = 'service.kubernetes.io/headless'
 export const ZONE_LABEL = 'topology.kubernetes.io/zone'
 
 /** Values of `trafficDistribution` by which clients are led to endpoints of their own zone, where there are any. */

@@ -300,6 +300,32 @@ t.test('services of Kubernetes', { skip, timeout: 290_000 }, async t => {
     for (const [name, peer] of places) await serves(name, peer, web, 80)
     t.pass()
   })
+  await t.test('endpoints that somebody keeps by hand', async t => {
+    const [first, second] = webs as [RunningPod, RunningPod, RunningPod]
+    const endpoints = ({ address }: RunningPod) => ({
+      apiVersion: 'v1',
+      kind: 'Endpoints',
+      metadata: { name: 'manual' },
+      subsets: [{ addresses: [{ ip: address }], ports: [{ name: 'main', port: TCP }] }],
+    })
+    await world.apply(service('manual', { selector: null }), endpoints(first))
+    const manual = await addressOf('manual')
+    const answersAs = (name: string) =>
+      answers(
+        `${name} answers`,
+        () => client.peer.ask('tcp', manual, 80, 1_000),
+        answer => answer.startsWith(`${name} sees `),
+      )
+    await answersAs(first.name)
+    await world.apply(endpoints(second))
+    await answersAs(second.name)
+    await world.delete('service', 'manual')
+    await until('its endpoints go with it', 20_000, async () => {
+      const { stdout } = await fleet.kubectl(['get', 'endpoints,endpointslices', '-o', 'name'])
+      return !stdout.includes('/manual')
+    })
+    t.pass()
+  })
   await t.test('endpoints of the own zone first', async t => {
     const zone = 'topology.kubernetes.io/zone'
     const expect = async (near: readonly string[]) => {

@@ -39,6 +39,7 @@ export const COMPONENT_GROUPS = {
   certificateController: 'drover:controller:certificate',
   roleAggregator: 'drover:controller:roleaggregation',
   endpointsController: 'drover:controller:endpoints',
+  endpointMirrorController: 'drover:controller:endpointslicemirroring',
   jobController: 'drover:controller:job',
   garbageCollector: 'drover:controller:garbagecollector',
   customDefinitionController: 'drover:controller:customdefinition',
@@ -251,6 +252,13 @@ const RULES = new Map<string, readonly Rule[]>([
     [
       { verbs: READ, resources: ['/services', 'discovery.k8s.io/endpointslices'] },
       { verbs: [...READ, 'create', 'update', 'delete'], resources: ['/endpoints'] },
+    ],
+  ],
+  [
+    COMPONENT_GROUPS.endpointMirrorController,
+    [
+      { verbs: READ, resources: ['/services', '/endpoints'] },
+      { verbs: [...READ, 'create', 'update', 'delete'], resources: ['discovery.k8s.io/endpointslices'] },
     ],
   ],
   [
