@@ -36,6 +36,7 @@ import { DESIRED, MOST } from './deployment-shares.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
 import { controllerOf } from './owned-pods.ts'
 import { ownerReferenceTo } from './owner-reference.ts'
+import { REPLICA_FAILURE } from './replica-set-plan.ts'
 import { writeStatus } from './write-status.ts'
 
 const HASH_LABEL = 'pod-template-hash'
@@ -350,7 +351,26 @@ function conditionsOf(
   )
   const unknown = (reason: string, message: string) =>
     condition(before, { type: 'Progressing', status: 'Unknown', reason, message }, time, false)
-  if (spec.paused === true) return [available, unknown('DeploymentPaused', 'Deployment is paused')]
+  const failed = (current?.status?.conditions ?? []).find(({ type }) => type === REPLICA_FAILURE)
+  const failure =
+    failed === undefined
+      ? []
+      : [
+          condition(
+            before,
+            {
+              type: REPLICA_FAILURE,
+              status: failed.status,
+              reason: failed.reason ?? '',
+              message: failed.message ?? '',
+            },
+            time,
+            false,
+          ),
+        ]
+  if (spec.paused === true) {
+    return [available, unknown('DeploymentPaused', 'Deployment is paused'), ...failure]
+  }
   if (current === undefined) return [available]
   const { name } = current.metadata
   const previous = before.find(({ type }) => type === 'Progressing') as
@@ -380,7 +400,8 @@ function conditionsOf(
           reason: 'ReplicaSetUpdated',
           message: `ReplicaSet "${name}" is progressing.`,
         }
-  return [available, condition(before, { type: 'Progressing', ...next }, time, moved && !complete)]
+  const progressing = condition(before, { type: 'Progressing', ...next }, time, moved && !complete)
+  return [available, progressing, ...failure]
 }
 
 function setDraft(

@@ -1,5 +1,5 @@
 /** What becomes of the pods of a replica set. Pure. */
-import type { Frozen, ReplicaSet } from '../apiserver/index.ts'
+import { type Condition, type Frozen, formatTime, type ReplicaSet, StatusError } from '../apiserver/index.ts'
 import { isActive, type OwnedPod } from './owned-pods.ts'
 
 /** Pods made or removed in one step. */
@@ -21,6 +21,31 @@ export function untilAvailable(
 ): number | undefined {
   if (readySince === undefined) return undefined
   return Math.max(0, readySince + minReadySeconds * 1000 - now)
+}
+
+/** What is wrong with a set, in its status and its deployment's. */
+export const REPLICA_FAILURE = 'ReplicaFailure'
+
+/**
+ * Conditions after an attempt to have as many pods as are wanted.
+ *
+ * @param failure what prevented it; undefined when nothing did
+ */
+export function conditionsAfter(
+  before: readonly Frozen<Condition>[],
+  failure: unknown,
+  now: number,
+): readonly Frozen<Condition>[] {
+  const others = before.filter(({ type }) => type !== REPLICA_FAILURE)
+  if (!(failure instanceof StatusError)) return others
+  const known = before.find(({ type }) => type === REPLICA_FAILURE)
+  if (known !== undefined) return before
+  const { message } = failure
+  const lastTransitionTime = formatTime(now)
+  return [
+    ...others,
+    { type: REPLICA_FAILURE, status: 'True', reason: 'FailedCreate', message, lastTransitionTime },
+  ]
 }
 
 /** Pods that are missed least come first: without a node, pending, not ready, restarted, young. */

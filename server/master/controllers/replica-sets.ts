@@ -18,7 +18,7 @@ import { OwnedPods } from './owned-pods.ts'
 import { ownerReferenceTo } from './owner-reference.ts'
 import { observePods, PodChanges } from './pod-changes.ts'
 import type { ReplicaKind } from './replica-kinds.ts'
-import { planReplicaSet } from './replica-set-plan.ts'
+import { conditionsAfter, planReplicaSet } from './replica-set-plan.ts'
 import { writeStatusFields } from './write-status.ts'
 
 /** Longest part of an owner's name in the names of its pods. */
@@ -72,12 +72,17 @@ export class ReplicaSetController<T extends KubernetesObject> implements Control
     await this.#adoption.search(target, set.spec.selector, owner)
     await this.#adoption.release(set.spec.selector, owner, pods())
     const plan = planReplicaSet(set, pods(), clock.now())
+    let failure: unknown
     try {
       await this.#create(set, plan.create)
       await Promise.all(plan.remove.map(pod => this.#changes.remove(set, pod)))
+    } catch (error) {
+      failure = error
+      throw error
     } finally {
       const { status, nextAvailable } = planReplicaSet(set, pods(), clock.now())
-      await unlessAbsent(() => writeStatusFields(client, kind.reference, set, status))
+      const conditions = conditionsAfter(set.status?.conditions ?? [], failure, clock.now())
+      await unlessAbsent(() => writeStatusFields(client, kind.reference, set, status, conditions))
       if (nextAvailable !== undefined) this.#loop.kickAfter(target, nextAvailable)
     }
     return plan.create > 0 || plan.remove.length > 0 ? { requeueAfter: 0 } : undefined

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type {
   ClusterClient,
+  Condition,
   Frozen,
   JsonValue,
   KubernetesObject,
@@ -32,9 +33,9 @@ export async function writeStatus(
 }
 
 /**
- * Writes the fields of a status that a controller answers for: those that it does not have any more go, the conditions
- * are others' and stay.
+ * Writes the fields of a status that a controller answers for: those that it does not have any more go.
  *
+ * @param conditions all that there shall be; where they are left out, they are others' and stay
  * @throws `NotFound`
  */
 export async function writeStatusFields(
@@ -42,14 +43,22 @@ export async function writeStatusFields(
   reference: ResourceReference,
   object: Frozen<KubernetesObject>,
   next: object,
+  conditions?: readonly Frozen<Condition>[],
 ): Promise<void> {
-  const { conditions: _, ...before } = (object.status ?? {}) as Record<string, unknown>
-  if (isDeepStrictEqual(before, next)) return
+  const { conditions: present = [], ...before } = (object.status ?? {}) as Record<string, unknown>
+  const sameConditions = conditions === undefined || isDeepStrictEqual(present, conditions)
+  if (isDeepStrictEqual(before, next) && sameConditions) return
+  const told: JsonValue = conditions?.length === 0 ? null : ((conditions ?? null) as JsonValue)
   const gone = Object.fromEntries(Object.keys(before).map(field => [field, null]))
   const { metadata } = object
+  const status = {
+    ...gone,
+    ...(next as Record<string, JsonValue>),
+    ...(sameConditions ? {} : { conditions: told }),
+  }
   await client.patch(
     reference,
     { namespace: metadata.namespace ?? '', name: metadata.name },
-    { type: 'merge', body: { status: { ...gone, ...(next as Record<string, JsonValue>) } }, part: 'status' },
+    { type: 'merge', body: { status }, part: 'status' },
   )
 }

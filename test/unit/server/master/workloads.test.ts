@@ -231,6 +231,51 @@ t.test('deployments', async t => {
       await ask(`${APPS}/${place}`, { method: 'DELETE', body: { propagationPolicy: 'Foreground' } })
   })
 
+  t.test('why there are not enough pods is told, until there are', async t => {
+    const namespace = 'small'
+    const placeOf = (place: string) => place.replace('/default', `/${namespace}`)
+    await ask('/api/v1/namespaces', { method: 'POST', body: { metadata: { name: namespace } } })
+    await ask(`/api/v1/namespaces/${namespace}/resourcequotas`, {
+      method: 'POST',
+      body: { metadata: { name: 'two' }, spec: { hard: { pods: '2' } } },
+    })
+    const quota = `/api/v1/namespaces/${namespace}/resourcequotas/two`
+    await eventually(async () => (await ask(quota)).body.status?.hard?.pods === '2', 'the quota counts')
+    const apps = placeOf(APPS)
+    await ask(`${apps}/deployments`, { method: 'POST', body: deployment('three', 't:1') })
+    type Conditions = { type: string; reason: string; message: string }[]
+    const failureOf = async (place: string) =>
+      ((await ask(place)).body.status?.conditions as Conditions | undefined)?.find(
+        ({ type }) => type === 'ReplicaFailure',
+      )
+    const deploymentPlace = `${apps}/deployments/three`
+    await eventually(async () => (await failureOf(deploymentPlace)) !== undefined, 'the deployment says so')
+    t.match(await failureOf(deploymentPlace), { reason: 'FailedCreate', message: /exceeded quota: two/ })
+    const [set] = await items(`${apps}/replicasets`)
+    const setPlace = `${apps}/replicasets/${set.metadata.name}`
+    t.match(await failureOf(setPlace), { reason: 'FailedCreate', message: /exceeded quota: two/ })
+    await ask(deploymentPlace, { method: 'PATCH', headers: MERGE, body: { spec: { replicas: 2 } } })
+    await eventually(async () => (await failureOf(setPlace)) === undefined, 'the set has what it wants')
+    await eventually(async () => (await failureOf(deploymentPlace)) === undefined, 'and the deployment, too')
+    const core = `/api/v1/namespaces/${namespace}/replicationcontrollers`
+    await ask(core, {
+      method: 'POST',
+      body: {
+        metadata: { name: 'old' },
+        spec: {
+          replicas: 1,
+          selector: { app: 'old' },
+          template: {
+            metadata: { labels: { app: 'old' } },
+            spec: { containers: [{ name: 'a', image: 'a' }] },
+          },
+        },
+      },
+    })
+    await eventually(async () => (await failureOf(`${core}/old`)) !== undefined, 'controllers say so')
+    await ask(`/api/v1/namespaces/${namespace}`, { method: 'DELETE' })
+  })
+
   t.test('what depends on a deployment goes with it', async t => {
     const gone = (app: string) =>
       eventually(async () => {
