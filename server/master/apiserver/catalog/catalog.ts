@@ -160,7 +160,7 @@ class TableReader {
       kept: this.#kept(group, version, described, enabled),
       face: enabled.face,
       custom: undefined,
-      warning: undefined,
+      warning: enabled.warning,
       showsDeleted: SHOW_DELETED.has(`${group}/${name}`),
       review: enabled.review === true,
     })

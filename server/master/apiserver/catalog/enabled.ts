@@ -65,10 +65,16 @@ export interface EnabledResource {
   readonly face?: Face
   /** A question that is answered and not kept. */
   readonly review?: true
+  /** What those who use it are told. */
+  readonly warning?: string
 }
 
 const STATUS = ['status']
 const SCALED = ['scale', 'status']
+
+/** Who relies on what is not done has to know. */
+const NOT_ENFORCED =
+  'this server keeps objects of this kind, but does not act on them: they refuse and change nothing'
 
 const ADMISSION: readonly (readonly [
   name: string,
@@ -176,6 +182,7 @@ export const ENABLED: readonly EnabledResource[] = [
     path: `admissionregistration.k8s.io/v1/${name}`,
     strategy,
     subresources,
+    warning: NOT_ENFORCED,
   })),
   { path: 'scheduling.k8s.io/v1/priorityclasses', strategy: priorityClassStrategy },
   { path: 'node.k8s.io/v1/runtimeclasses', strategy: plain.runtimeClassStrategy },

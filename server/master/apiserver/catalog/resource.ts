@@ -51,7 +51,7 @@ export interface Resource extends GroupVersionKind {
   readonly face: Face | undefined
   /** Undefined for kinds of the table. */
   readonly custom: CustomForm | undefined
-  /** What those who use it are told: it is on its way out. */
+  /** What those who use it are told: it is on its way out, or nothing acts on it. */
   readonly warning: string | undefined
 }
 

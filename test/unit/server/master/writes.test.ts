@@ -699,3 +699,19 @@ t.test('whom network policies name', async t => {
     t.match(await create('refused', peer), { status: 422, body: { message: new RegExp(message) } }, message)
   }
 })
+
+t.test('kinds that nothing acts on say so', async t => {
+  const { ask } = await temporaryMaster(t)
+  const place = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations'
+  const made = await ask(place, {
+    method: 'POST',
+    body: {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingWebhookConfiguration',
+      metadata: { name: 'w' },
+      webhooks: [],
+    },
+  })
+  t.equal(made.status, 201)
+  t.match(made.headers.warning, /does not act on them/)
+})
