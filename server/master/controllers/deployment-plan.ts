@@ -162,11 +162,15 @@ export function surplusSets({ spec }: Frozen<Deployment>, old: Sets): Sets {
       (own.replicas ?? 0) === 0 && (status?.replicas ?? 0) === 0 && metadata.deletionTimestamp === undefined,
   )
   const surplus = idle.length - (spec.revisionHistoryLimit ?? 10)
-  return surplus <= 0 ? [] : idle.toSorted((a, b) => revisionOf(a) - revisionOf(b)).slice(0, surplus)
+  return surplus <= 0
+    ? []
+    : idle.toSorted((a, b) => (revisionOf(a) < revisionOf(b) ? -1 : 1)).slice(0, surplus)
 }
 
 export const REVISION = 'deployment.kubernetes.io/revision'
 
-export function revisionOf({ metadata }: { readonly metadata: Frozen<ReplicaSet>['metadata'] }): number {
-  return Number(metadata.annotations?.[REVISION] ?? 0)
+/** Of 64 bits, as Kubernetes counts. */
+export function revisionOf({ metadata }: { readonly metadata: Frozen<ReplicaSet>['metadata'] }): bigint {
+  const text = metadata.annotations?.[REVISION] ?? ''
+  return /^\d{1,19}$/.test(text) ? BigInt(text) : 0n
 }

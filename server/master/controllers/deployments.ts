@@ -233,10 +233,10 @@ export class DeploymentController implements Controller {
   ): Promise<Frozen<ReplicaSet>> {
     const { client } = this.#options
     const others = this.#setsOf(deployment).filter(({ metadata }) => metadata.name !== current.metadata.name)
-    const highest = Math.max(0, ...others.map(revisionOf))
+    const highest = [0n, ...others.map(revisionOf)].toSorted((a, b) => (a < b ? 1 : -1))[0] ?? 0n
     let set = current
     const annotations = annotationsFor(deployment)
-    if (revisionOf(current) <= highest) annotations[REVISION] = String(highest + 1)
+    if (revisionOf(current) <= highest) annotations[REVISION] = String(highest + 1n)
     const { annotations: present = {} } = current.metadata
     if (Object.entries(annotations).some(([name, value]) => present[name] !== value)) {
       set = await client.patch(REPLICA_SETS, nameOf(current), {

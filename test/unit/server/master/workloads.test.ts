@@ -276,6 +276,30 @@ t.test('deployments', async t => {
     await ask(`/api/v1/namespaces/${namespace}`, { method: 'DELETE' })
   })
 
+  t.test('revisions have 64 bits', async () => {
+    const revision = 'deployment.kubernetes.io/revision'
+    const old = deployment('counted', 'counted:1', { replicas: 0 })
+    const metadata = {
+      name: 'counted-before',
+      labels: { app: 'counted' },
+      annotations: { [revision]: '3546343826724305832' },
+    }
+    await ask(`${APPS}/replicasets`, { method: 'POST', body: { ...old, kind: 'ReplicaSet', metadata } })
+    await ask(`${APPS}/deployments`, {
+      method: 'POST',
+      body: deployment('counted', 'counted:2', { replicas: 1 }),
+    })
+    await eventually(async () => {
+      const { body } = await ask(`${APPS}/deployments/counted`)
+      return body.metadata.annotations?.[revision] === '3546343826724305833'
+    }, 'the next one')
+    await ask(`${APPS}/deployments/counted`, {
+      method: 'DELETE',
+      body: { propagationPolicy: 'Background' },
+    })
+    await eventually(async () => (await images('counted')).length === 0, 'it is gone')
+  })
+
   t.test('what depends on a deployment goes with it', async t => {
     const gone = (app: string) =>
       eventually(async () => {
