@@ -20,12 +20,11 @@ import {
   endpointTraits,
   hasSelector,
   MANAGED_BY,
-  MANAGED_BY_LABEL,
   planSlices,
-  SERVICE_NAME_LABEL,
   selects,
   ZONE_LABEL,
 } from './service-endpoints.ts'
+import { ServiceSlices } from './service-slices.ts'
 
 /** Milliseconds for which changes of pods are collected: those of a service tend to change together. */
 const COLLECT = 50
@@ -38,10 +37,6 @@ function zoneOfNode({ metadata }: Frozen<Node>): string | undefined {
   return metadata.labels?.[ZONE_LABEL]
 }
 
-function isOurs({ metadata }: Frozen<EndpointSlice>): boolean {
-  return metadata.labels?.[MANAGED_BY_LABEL] === MANAGED_BY
-}
-
 export class EndpointSliceController implements Controller {
   readonly #client: ControllerOptions['client']
   readonly #loop: ReconcileLoop
@@ -51,11 +46,11 @@ export class EndpointSliceController implements Controller {
   readonly #pods = new PodIndex()
   /** By the name of the node. */
   readonly #zones = new Map<string, string>()
-  /** Names of our slices, by namespace and service; some may be gone. */
-  readonly #slices = new Map<string, Set<string>>()
+  readonly #slices: ServiceSlices
 
   constructor({ client, clock, log }: ControllerOptions) {
     this.#client = client
+    this.#slices = new ServiceSlices(client, MANAGED_BY)
     this.#loop = new ReconcileLoop({
       name: 'endpoint slices',
       reconcile: async key => {
@@ -149,36 +144,13 @@ export class EndpointSliceController implements Controller {
   }
 
   #sliceChanged(slice: Frozen<EndpointSlice>): void {
-    const { namespace = '', labels } = slice.metadata
-    const service = labels?.[SERVICE_NAME_LABEL]
-    if (!isOurs(slice) || service === undefined) return
-    this.#remember(`${namespace}/${service}`, slice.metadata.name)
-    this.#loop.kickAfter(`${namespace}/${service}`, COLLECT)
-  }
-
-  #remember(key: string, slice: string): void {
-    const names = this.#slices.get(key) ?? new Set<string>()
-    this.#slices.set(key, names.add(slice))
-  }
-
-  /** The slices of a service that are there and ours; forgets the others. */
-  async #slicesOf(namespace: string, service: string): Promise<readonly Frozen<EndpointSlice>[]> {
-    const key = `${namespace}/${service}`
-    const names = this.#slices.get(key) ?? new Set<string>()
-    const slices: Frozen<EndpointSlice>[] = []
-    for (const name of names) {
-      const slice = await this.#client.get(ENDPOINT_SLICES, { namespace, name })
-      const ours = slice && isOurs(slice) && slice.metadata.labels?.[SERVICE_NAME_LABEL] === service
-      if (ours) slices.push(slice)
-      else names.delete(name)
-    }
-    if (names.size === 0) this.#slices.delete(key)
-    return slices
+    const service = this.#slices.seen(slice)
+    if (service !== undefined) this.#loop.kickAfter(`${service.namespace}/${service.name}`, COLLECT)
   }
 
   async #reconcile(namespace: string, name: string): Promise<void> {
     const service = await this.#client.get(SERVICES, { namespace, name })
-    const slices = await this.#slicesOf(namespace, name)
+    const slices = await this.#slices.of({ namespace, name })
     if (service === undefined || !hasSelector(service)) {
       for (const { metadata } of slices) await this.#remove(namespace, metadata.name)
       return
@@ -189,8 +161,7 @@ export class EndpointSliceController implements Controller {
     try {
       for (const draft of plan.create) {
         const { metadata } = await this.#client.create(ENDPOINT_SLICES, draft)
-        // The next look must know it, even before it is observed.
-        this.#remember(`${namespace}/${name}`, metadata.name)
+        this.#slices.remember({ namespace, name }, metadata.name)
       }
     } catch (error) {
       // The namespace began to go, and the slices with it.

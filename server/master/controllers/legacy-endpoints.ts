@@ -13,25 +13,20 @@ import { unlessAbsent } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { endpointsOf } from './legacy-endpoints-plan.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
-import { hasSelector, MANAGED_BY, MANAGED_BY_LABEL, SERVICE_NAME_LABEL } from './service-endpoints.ts'
+import { hasSelector, MANAGED_BY } from './service-endpoints.ts'
+import { ServiceSlices } from './service-slices.ts'
 
 /** Milliseconds for which changes of slices are collected. */
 const COLLECT = 50
 
-function serviceOf({ metadata }: Frozen<EndpointSlice>): ObjectName | undefined {
-  const { labels = {}, namespace = '' } = metadata
-  const name = labels[SERVICE_NAME_LABEL]
-  return name === undefined || labels[MANAGED_BY_LABEL] !== MANAGED_BY ? undefined : { namespace, name }
-}
-
 export class LegacyEndpointsController implements Controller {
   readonly #client: ControllerOptions['client']
   readonly #loop: ObjectLoop
-  /** Names of slices by namespace and service. */
-  readonly #slices = new Map<string, Set<string>>()
+  readonly #slices: ServiceSlices
 
   constructor(options: ControllerOptions) {
     this.#client = options.client
+    this.#slices = new ServiceSlices(options.client, MANAGED_BY)
     this.#loop = new ObjectLoop('endpoints', options, async target => {
       await this.#reconcile(target)
       return undefined
@@ -44,8 +39,8 @@ export class LegacyEndpointsController implements Controller {
       removed: service => this.#loop.kick(nameOf(service)),
     })
     await this.#loop.observe(ENDPOINT_SLICES, {
-      seen: slice => this.#sliceSeen(slice, true),
-      removed: slice => this.#sliceSeen(slice, false),
+      seen: slice => this.#sliceSeen(slice),
+      removed: slice => this.#sliceSeen(slice),
     })
     this.#loop.start()
   }
@@ -54,22 +49,9 @@ export class LegacyEndpointsController implements Controller {
     await this.#loop.stop()
   }
 
-  #sliceSeen(slice: Frozen<EndpointSlice>, present: boolean): void {
-    const service = serviceOf(slice)
-    if (service === undefined) return
-    const key = `${service.namespace}/${service.name}`
-    const names = this.#slices.get(key) ?? new Set<string>()
-    if (present) this.#slices.set(key, names.add(slice.metadata.name))
-    else if (names.delete(slice.metadata.name) && names.size === 0) this.#slices.delete(key)
-    this.#loop.kickAfter(service, COLLECT)
-  }
-
-  async #slicesOf({ namespace, name }: ObjectName): Promise<Frozen<EndpointSlice>[]> {
-    const names = [...(this.#slices.get(`${namespace}/${name}`) ?? [])]
-    const slices = await Promise.all(
-      names.map(slice => this.#client.get(ENDPOINT_SLICES, { namespace, name: slice })),
-    )
-    return slices.filter(slice => slice !== undefined)
+  #sliceSeen(slice: Frozen<EndpointSlice>): void {
+    const service = this.#slices.seen(slice)
+    if (service !== undefined) this.#loop.kickAfter(service, COLLECT)
   }
 
   async #reconcile(target: ObjectName): Promise<void> {
@@ -80,7 +62,7 @@ export class LegacyEndpointsController implements Controller {
       return
     }
     if (!hasSelector(service)) return
-    const wanted = endpointsOf(service, await this.#slicesOf(target))
+    const wanted = endpointsOf(service, await this.#slices.of(target))
     const present = await this.#client.get(ENDPOINTS, target)
     try {
       if (present === undefined) await this.#client.create(ENDPOINTS, wanted)
