@@ -5,7 +5,8 @@
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { explainError } from '../../../../kit/index.ts'
+import { connect as connectTls } from 'node:tls'
+import { atMost, explainError } from '../../../../kit/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
 import type { NodeGateway } from '../nodes.ts'
@@ -14,6 +15,8 @@ import { badRequest, notFound, StatusError } from '../status.ts'
 
 /** Milliseconds until a pod has to begin its answer. */
 const DEADLINE = 60_000
+/** Milliseconds for the handshake with a pod that speaks TLS. */
+const HANDSHAKE_DEADLINE = 10_000
 const NAME = /^(?:(https?):)?([^:]+)(?::([^:]*))?$/
 /** Of one connection only (RFC 9110, 7.6.1), and what proves who somebody is to the API: no pod may have that. */
 const NOT_FORWARDED =
@@ -24,7 +27,7 @@ export interface ProxyRequest {
   readonly resource: 'pods' | 'services' | 'nodes'
   /** Empty for nodes. */
   readonly namespace: string
-  /** `[http:]NAME[:PORT]` */
+  /** `[http:|https:]NAME[:PORT]` */
   readonly name: string
   /** What follows `/proxy`, with the query. */
   readonly path: string
@@ -35,11 +38,17 @@ interface Destination {
   readonly port: number
 }
 
-function parseName(text: string): { readonly name: string; readonly port: string } {
+interface Target {
+  readonly name: string
+  readonly port: string
+  /** Whether it is spoken to by TLS. */
+  readonly isSecure: boolean
+}
+
+function parseName(text: string): Target {
   const [, scheme, name = '', port = ''] = NAME.exec(text) ?? []
   if (name === '') throw badRequest(`invalid proxy target ${JSON.stringify(text.slice(0, 100))}`)
-  if (scheme === 'https') throw new StatusError('NotImplemented', 'only plain HTTP is forwarded to pods')
-  return { name, port }
+  return { name, port, isSecure: scheme === 'https' }
 }
 
 function findPod(cluster: Cluster, namespace: string, name: string): Frozen<Pod> {
@@ -114,7 +123,7 @@ async function connectToPod(
   { cluster, resource, namespace, name: text }: ProxyRequest,
   nodes: NodeGateway,
 ): Promise<Duplex> {
-  const { name, port: wanted } = parseName(text)
+  const { name, port: wanted, isSecure } = parseName(text)
   const { pod, port } =
     resource === 'services'
       ? endpointOf(cluster, namespace, name, wanted)
@@ -124,18 +133,38 @@ async function connectToPod(
         })()
   const { nodeName = '' } = pod.spec
   if (nodeName === '') throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`)
-  return await nodes.connectToPod(cluster.id, nodeName, {
+  const connection = await nodes.connectToPod(cluster.id, nodeName, {
     namespace,
     pod: pod.metadata.name,
     uid: pod.metadata.uid ?? '',
     port,
   })
+  return isSecure ? await secured(connection) : connection
+}
+
+/** Whose certificate it is does not matter: the connection leads into this pod, and nobody can say what it should bear. */
+async function secured(connection: Duplex): Promise<Duplex> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const socket = connectTls({ socket: connection, rejectUnauthorized: false }, resolve)
+  socket.on('error', reject)
+  socket.once('close', () => connection.destroy())
+  try {
+    await atMost(HANDSHAKE_DEADLINE, 'TLS handshake with the pod', promise)
+    return socket
+  } catch (error) {
+    socket.destroy()
+    throw unreachable(error)
+  }
+}
+
+function unreachable(error: unknown): StatusError {
+  return new StatusError('ServiceUnavailable', `error trying to reach service: ${explainError(error)}`)
 }
 
 /**
  * Sends a request on, and its answer back.
  *
- * @throws `NotFound`, `BadRequest`, `Forbidden`, `ServiceUnavailable`, `NotImplemented`
+ * @throws `NotFound`, `BadRequest`, `Forbidden`, `ServiceUnavailable`
  */
 export async function answerProxy(
   incoming: IncomingMessage,
@@ -161,8 +190,7 @@ async function send(incoming: IncomingMessage, connection: Duplex, path: string)
     createConnection: () => connection,
     timeout: DEADLINE,
   })
-  const fail = (error: unknown) =>
-    reject(new StatusError('ServiceUnavailable', `error trying to reach service: ${explainError(error)}`))
+  const fail = (error: unknown) => reject(unreachable(error))
   outgoing.once('response', resolve)
   outgoing.once('timeout', () => outgoing.destroy(new Error(`no answer within ${DEADLINE / 1000} s`)))
   outgoing.on('error', fail)

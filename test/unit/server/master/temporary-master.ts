@@ -118,6 +118,7 @@ export async function temporaryMaster(
     readonly suspendAfter?: number
     readonly store?: Partial<StoreOptions>
     readonly directory?: string
+    readonly connectToPod?: KubernetesMasterOptions['nodes']['connectToPod']
   } = {},
 ): Promise<TemporaryMaster> {
   const directory = options.directory ?? (await mkdtemp(path.join(tmpdir(), 'master-')))
@@ -148,7 +149,7 @@ export async function temporaryMaster(
         return logOf(logRequest.container)
       },
       runCommand: async (_cluster, node, command) => echoCommand(node, command),
-      connectToPod: async (_cluster, node, { port }) => echoPort(node, port),
+      connectToPod: options.connectToPod ?? (async (_cluster, node, { port }) => echoPort(node, port)),
       connectToNode: async (_cluster, node) => echoNodeApi(node),
     },
     authority: 'certificates of the test',
