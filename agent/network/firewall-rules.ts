@@ -155,6 +155,8 @@ function forwardRules({ bridgeName, overlay }: FirewallInput): string[] {
     `-m mark --mark ${PUBLISHED_MARK} -j ACCEPT`,
     `-i ${bridgeName} -j ACCEPT`,
     `-o ${bridgeName} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+    // Led there by rules of this host that are not ours: those of a plugin beside ours, which publish a port.
+    `-o ${bridgeName} -m conntrack --ctstate DNAT -j ACCEPT`,
     // By way of this host to endpoints of others.
     `-m mark --mark ${SERVICE_MATCH} -j ACCEPT`,
     '-m conntrack --ctstate RELATED,ESTABLISHED -m conntrack --ctstate DNAT -j ACCEPT',

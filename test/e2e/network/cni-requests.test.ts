@@ -9,7 +9,17 @@ import { createLogger, runCommand } from '../../../kit/index.ts'
 import { CniRuntime } from '../../../netplugins/cni/index.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 import { type HostDirectories, makeHostDirectories, makeHostNetwork, makeRuntime, SETTINGS } from './host.ts'
-import { addNamespace, deleteNamespace, kernelState, namespacePath, Peer, run, runIn } from './lab.ts'
+import {
+  addNamespace,
+  connectOutside,
+  deleteNamespace,
+  HOST_ADDRESS,
+  kernelState,
+  namespacePath,
+  Peer,
+  run,
+  runIn,
+} from './lab.ts'
 
 /** What a plugin prints: a result or an error. */
 interface PluginOutput {
@@ -211,6 +221,44 @@ t.test("Debian's plugins around ours, by every version and verb", { skip: skip |
         t.strictSame(rules(), before, `${version} ${name}: rules`)
     }
   }
+})
+
+t.test('a port that a plugin beside ours publishes', { skip: skip || lacksDebian }, async t => {
+  const chain = {
+    configurationDirectory: `${directories.cniSocket}.ports`,
+    binaryDirectory: `${directories.cniSocket}.ports-bin`,
+    cacheDirectory: `${directories.cniSocket}.ports-cache`,
+  }
+  for (const directory of Object.values(chain)) mkdirSync(directory)
+  symlinkSync(path.join(DEBIAN_PLUGINS, 'portmap'), path.join(chain.binaryDirectory, 'portmap'))
+  symlinkSync(directories.pluginFile, path.join(chain.binaryDirectory, 'drover'))
+  const plugins = [
+    { type: 'drover', socket: directories.cniSocket },
+    { type: 'portmap', capabilities: { portMappings: true }, snat: true },
+  ]
+  writeFileSync(
+    path.join(chain.configurationDirectory, '10-ports.conflist'),
+    JSON.stringify({ cniVersion: '1.0.0', name: 'ports', plugins }),
+  )
+  connectOutside()
+  // As Docker makes it.
+  run('iptables', '-P', 'FORWARD', 'DROP')
+  addNamespace('led')
+  const runtime = new CniRuntime({ ...chain, log: createLogger('ports', 'silent') })
+  await runtime.add({ ...attachment('led'), portMappings: [{ hostPort: 8098, containerPort: 80 }] })
+  const led = await Peer.start('led', 'led')
+  await led.listen('tcp', 80)
+  const outside = await Peer.start('outside', 'outside')
+  t.match(await outside.ask('tcp', HOST_ADDRESS, 8098), /^led sees 192\.0\.2\.9/)
+  const address = network.attachments()[0]?.address ?? ''
+  runIn('outside', 'ip', 'route', 'add', '10.42.0.0/16', 'via', HOST_ADDRESS)
+  await t.rejects(outside.ask('tcp', address, 80, 1_000), { message: 'silence' }, 'nothing else comes in')
+  await led.stop()
+  await outside.stop()
+  await runtime.delete(attachment('led'))
+  run('iptables', '-P', 'FORWARD', 'ACCEPT')
+  deleteNamespace('led')
+  deleteNamespace('outside')
 })
 
 t.test('a plugin that is killed in the middle of an ADD, then GC', { skip }, async t => {
