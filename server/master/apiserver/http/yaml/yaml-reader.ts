@@ -45,14 +45,14 @@ class YamlThread {
 
   /** @param onEnd called once, when it answers no more */
   constructor(onEnd: () => void) {
-    // A server that stops does not wait for it.
-    this.#worker.unref()
     this.#worker.on('message', (reply: YamlReply) => this.#asked?.resolve(reply))
     this.#worker.on('error', error => this.#asked?.reject(error))
     this.#worker.on('exit', code => {
       this.#asked?.reject(new Error(`the thread ended with ${code}`))
       onEnd()
     })
+    // A server that stops does not wait for it. Not before the listeners: they would undo it.
+    this.#worker.unref()
   }
 
   /** @throws what ended the thread */
