@@ -257,6 +257,8 @@ t.test('a port that a plugin beside ours publishes', { skip: skip || lacksDebian
   await outside.stop()
   await runtime.delete(attachment('led'))
   run('iptables', '-P', 'FORWARD', 'ACCEPT')
+  // A namespace that is deleted takes its links along some time later.
+  run('ip', 'link', 'delete', 'eth0')
   deleteNamespace('led')
   deleteNamespace('outside')
 })
