@@ -29,6 +29,11 @@ function macOf(address: string): string {
   return ['02:1a', ...octets.map(octet => octet.toString(16).padStart(2, '0'))].join(':')
 }
 
+/** Of a host: the end of its address. */
+function numberOf({ address }: VirtualHost): number {
+  return Number(address.split('.').at(-1))
+}
+
 export class Lab {
   readonly #options: LabOptions
   readonly #hosts: VirtualHost[] = []
@@ -37,7 +42,7 @@ export class Lab {
     this.#options = options
   }
 
-  /** The hosts, in the order in which they were made. */
+  /** The hosts in the order of their numbers, however long each took to be made. */
   get hosts(): readonly VirtualHost[] {
     return this.#hosts
   }
@@ -71,7 +76,7 @@ export class Lab {
   async addMachine(number: number, name?: string): Promise<VirtualHost> {
     const options = this.hostOptions(number, name)
     const host = await VirtualHost.create(options)
-    this.#hosts.push(host)
+    this.adopt(host)
     await this.#connect(host, options.address)
     return host
   }
@@ -101,6 +106,7 @@ export class Lab {
   /** Takes up a host that another process made. */
   adopt(host: VirtualHost): void {
     this.#hosts.push(host)
+    this.#hosts.sort((one, other) => numberOf(one) - numberOf(other))
   }
 
   /** Removes everything. */
