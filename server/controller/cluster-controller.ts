@@ -1,6 +1,7 @@
 /** Brings clusters into being and ends them. */
 
 import {
+  atMost,
   type Daemon,
   isDroverError,
   type Logger,
@@ -8,7 +9,7 @@ import {
   type ReconcileResult,
 } from '../../kit/index.ts'
 import type { KubernetesVersion } from '../../protocol/kubernetes/index.ts'
-import type { Cluster, Model } from '../model/index.ts'
+import { type Cluster, type Model, modelErrors } from '../model/index.ts'
 
 /** The part of the embedded master that makes and ends clusters. */
 export interface ClusterMaster {
@@ -21,6 +22,9 @@ export interface ClusterMaster {
 /** All containers of an embedded cluster have addresses in this block. */
 const CLUSTER_BLOCK = '10.42.0.0/16'
 const METADATA_ADDRESS = '169.254.169.250'
+
+/** Milliseconds that whoever creates a cluster waits until it is usable. */
+const ACTIVATION_DEADLINE = 30_000
 
 export class ClusterController implements Daemon {
   readonly name = 'cluster controller'
@@ -42,17 +46,22 @@ export class ClusterController implements Daemon {
     this.#model.hosts.onChange((host, previous) => {
       if (host === undefined) this.#loop.kick(previous?.clusterId ?? '')
     })
-    // Every server has a cluster to begin with.
-    if (this.#model.clusters.size === 0) await this.create('default')
     for (const cluster of this.#model.clusters.all()) this.#loop.kick(cluster.id)
     this.#loop.start()
+    // Every server has a cluster to begin with.
+    if (this.#model.clusters.size === 0) await this.create('default')
   }
 
   async stop(): Promise<void> {
     await this.#loop.stop()
   }
 
-  /** Makes a cluster that is usable when this returns. */
+  /**
+   * Makes a cluster that is usable when this returns. What belongs to it, the loop makes: a second hand beside it would
+   * make everything twice.
+   *
+   * @throws `NotFound` when somebody removes it meanwhile; `DeadlineExceeded`, after which it still comes into being
+   */
   async create(
     name: string,
     more: Pick<Cluster, 'description' | 'kubernetesVersion' | 'kubernetesPort'> = {},
@@ -64,8 +73,25 @@ export class ClusterController implements Daemon {
       embedded: true,
       clusterBlock: CLUSTER_BLOCK,
     })
-    await this.#activate(cluster)
-    return this.#model.clusters.require(cluster.id)
+    return await this.#activated(cluster.id)
+  }
+
+  async #activated(id: string): Promise<Cluster> {
+    const { promise, resolve, reject } = Promise.withResolvers<Cluster>()
+    const look = (cluster: Cluster | undefined) => {
+      if (cluster === undefined || cluster.state === 'removing')
+        reject(modelErrors.NotFound({ object: `cluster ${id}` }))
+      else if (cluster.state === 'active') resolve(cluster)
+    }
+    const end = this.#model.clusters.onChange((cluster, previous) => {
+      if ((cluster ?? previous)?.id === id) look(cluster)
+    })
+    try {
+      look(this.#model.clusters.get(id))
+      return await atMost(ACTIVATION_DEADLINE, `cluster ${id}`, promise)
+    } finally {
+      end()
+    }
   }
 
   async #reconcile(id: string): Promise<ReconcileResult> {
@@ -128,9 +154,13 @@ export class ClusterController implements Daemon {
     const projects = this.#model.projects.where('cluster', cluster.id)
     const hosts = this.#model.hosts.where('cluster', cluster.id)
     for (const { id } of projects) {
+      if (this.#model.projects.get(id) === undefined) continue
       await this.#model.projects.update(id, current => markRemoving(current))
     }
-    for (const { id } of hosts) await this.#model.hosts.update(id, current => markRemoving(current))
+    for (const { id } of hosts) {
+      if (this.#model.hosts.get(id) === undefined) continue
+      await this.#model.hosts.update(id, current => markRemoving(current))
+    }
     if (projects.length > 0 || hosts.length > 0) return
     for (const { id } of this.#model.networks.where('cluster', cluster.id))
       await this.#model.networks.delete(id)

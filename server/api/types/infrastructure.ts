@@ -1,5 +1,6 @@
 /** Clusters, environments, hosts and the tokens that hosts join with. */
 
+import { KeyedLock } from '../../../kit/index.ts'
 import type { NetworkReport, RuntimeReport } from '../../../protocol/index.ts'
 import {
   DEFAULT_KUBERNETES_VERSION,
@@ -40,6 +41,12 @@ function notRemoving<T extends ModelObject>(object: T): T {
 }
 
 export function clusterType({ model, clusters }: ApiContext): ResourceType<'cluster'> {
+  const lock = new KeyedLock('cluster', 100)
+  /** Between the look whether a name and a port are free and the write nobody else may take them. */
+  const taking = <T>({ name, kubernetesPort }: Record<string, unknown>, work: () => Promise<T>): Promise<T> =>
+    lock.run(`name ${name}`, () =>
+      typeof kubernetesPort === 'number' ? lock.run(`port ${kubernetesPort}`, work) : work(),
+    )
   const requireFree = (name: unknown, except?: string) => {
     const other = model.clusters.find('name', String(name))
     if (other !== undefined && other.id !== except)
@@ -80,25 +87,27 @@ export function clusterType({ model, clusters }: ApiContext): ResourceType<'clus
       systemProjectId: cluster.systemProjectId ?? null,
       k8sServerConfig: { podCidr: cluster.clusterBlock, serviceNetCidr: '10.43.0.0/16' },
     }),
-    create: async input => {
-      requireFree(input.name)
-      requireFreePort(input.kubernetesPort)
-      const { kubernetesVersion, kubernetesPort } = input
-      return await clusters.create(String(input.name), {
-        ...descriptionOf(input),
-        ...(isKubernetesVersion(kubernetesVersion) ? { kubernetesVersion } : {}),
-        ...(typeof kubernetesPort === 'number' ? { kubernetesPort } : {}),
-      })
-    },
-    update: async (cluster, input) => {
-      if (input.name !== undefined) requireFree(input.name, cluster.id)
-      requireFreePort(input.kubernetesPort, cluster.id)
-      return await model.clusters.update(cluster.id, current => {
-        const { kubernetesPort, ...rest } = changed(current, input)
-        // null takes it away.
-        return typeof kubernetesPort === 'number' ? { ...rest, kubernetesPort } : rest
-      })
-    },
+    create: input =>
+      taking(input, async () => {
+        requireFree(input.name)
+        requireFreePort(input.kubernetesPort)
+        const { kubernetesVersion, kubernetesPort } = input
+        return await clusters.create(String(input.name), {
+          ...descriptionOf(input),
+          ...(isKubernetesVersion(kubernetesVersion) ? { kubernetesVersion } : {}),
+          ...(typeof kubernetesPort === 'number' ? { kubernetesPort } : {}),
+        })
+      }),
+    update: (cluster, input) =>
+      taking({ name: cluster.name, ...input }, async () => {
+        if (input.name !== undefined) requireFree(input.name, cluster.id)
+        requireFreePort(input.kubernetesPort, cluster.id)
+        return await model.clusters.update(cluster.id, current => {
+          const { kubernetesPort, ...rest } = changed(current, input)
+          // null takes it away.
+          return typeof kubernetesPort === 'number' ? { ...rest, kubernetesPort } : rest
+        })
+      }),
     remove: async cluster =>
       await model.clusters.update(cluster.id, current => ({ ...current, state: 'removing' as const })),
     links: (cluster, urls) => ({
@@ -110,6 +119,27 @@ export function clusterType({ model, clusters }: ApiContext): ResourceType<'clus
 }
 
 export function projectType({ model }: ApiContext): ResourceType<'project'> {
+  const lock = new KeyedLock('environment', 100)
+  const create = async (input: Record<string, unknown>) => {
+    const clusterId = String(input.clusterId)
+    const cluster = model.clusters.get(clusterId)
+    // One that is being removed waits for its environments to go, and would wait for this one for ever.
+    if (cluster === undefined || cluster.state === 'removing') {
+      throw apiErrors.InvalidReference({ object: `cluster ${clusterId}`, field: 'clusterId' })
+    }
+    const namespace = String(input.name).toLowerCase()
+    if (model.projects.find('namespace', `${clusterId}/${namespace}`) !== undefined) {
+      throw modelErrors.NotUnique({ object: `environment ${input.name}`, field: 'name' })
+    }
+    return await model.projects.create({
+      name: String(input.name),
+      ...descriptionOf(input),
+      state: 'active',
+      clusterId,
+      clusterOwner: false,
+      externalId: namespace,
+    })
+  }
   return {
     type: 'project',
     kind: 'project',
@@ -125,24 +155,7 @@ export function projectType({ model }: ApiContext): ResourceType<'project'> {
       clusterOwner: project.clusterOwner,
       externalId: project.externalId,
     }),
-    create: async input => {
-      const clusterId = String(input.clusterId)
-      if (model.clusters.get(clusterId) === undefined) {
-        throw apiErrors.InvalidReference({ object: `cluster ${clusterId}`, field: 'clusterId' })
-      }
-      const namespace = String(input.name).toLowerCase()
-      if (model.projects.find('namespace', `${clusterId}/${namespace}`) !== undefined) {
-        throw modelErrors.NotUnique({ object: `environment ${input.name}`, field: 'name' })
-      }
-      return await model.projects.create({
-        name: String(input.name),
-        ...descriptionOf(input),
-        state: 'active',
-        clusterId,
-        clusterOwner: false,
-        externalId: namespace,
-      })
-    },
+    create: input => lock.run(`${input.clusterId}/${String(input.name).toLowerCase()}`, () => create(input)),
     update: async (project, input) =>
       await model.projects.update(project.id, current => changed(notRemoving(current), input)),
     remove: async project => {

@@ -182,6 +182,30 @@ t.test('bad input', { skip, timeout: 200_000 }, async t => {
         `${method} ${target}`,
       )
     }
+    await t.test('the same name at the same time', async t => {
+      const [{ id: clusterId = '' } = {}] = await fleet.list('clusters')
+      for (const [plural, body] of [
+        ['clusters', { name: 'twin' }],
+        ['projects', { name: 'twin', clusterId }],
+        ['stacks', { name: 'twin' }],
+      ] as const) {
+        const answers = await Promise.all([1, 2, 3].map(() => fleet.api('POST', plural, body)))
+        t.same(
+          answers.map(answer => (answer.type === 'error' ? answer.code : 'made')).sort(),
+          ['NotUnique', 'NotUnique', 'made'],
+          plural,
+        )
+        const made = answers.find(({ type }) => type !== 'error')
+        if (plural === 'clusters') {
+          const environments = await fleet.api<{ data: { name: string }[] }>(
+            'GET',
+            `clusters/${made?.id}/projects`,
+          )
+          t.same(environments.data.map(({ name }) => name).sort(), ['Default', 'System'])
+        }
+        await fleet.api('DELETE', `${plural}/${made?.id}`)
+      }
+    })
     for (const target of [
       'http://127.0.0.1:8080/v3/stacks',
       'https://127.0.0.1:8443/k8s/clusters/1c1/api/v1/pods',
