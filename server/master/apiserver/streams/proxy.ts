@@ -7,10 +7,11 @@ import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { connect as connectTls } from 'node:tls'
 import { atMost, explainError } from '../../../../kit/index.ts'
+import { type Destination, endpointsOf, findPod } from '../backends/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
 import type { NodeGateway } from '../nodes.ts'
-import type { EndpointSlice, Pod, Service } from '../objects.ts'
+import type { Pod } from '../objects.ts'
 import { badRequest, notFound, StatusError } from '../status.ts'
 
 /** Milliseconds until a pod has to begin its answer. */
@@ -33,11 +34,6 @@ export interface ProxyRequest {
   readonly path: string
 }
 
-interface Destination {
-  readonly pod: Frozen<Pod>
-  readonly port: number
-}
-
 interface Target {
   readonly name: string
   readonly port: string
@@ -51,12 +47,6 @@ function parseName(text: string): Target {
   return { name, port, isSecure: scheme === 'https' }
 }
 
-function findPod(cluster: Cluster, namespace: string, name: string): Frozen<Pod> {
-  const stored = cluster.find('pods', namespace, name)
-  if (stored === undefined) throw notFound({ group: '', resource: 'pods' }, name)
-  return cluster.read(stored) as Frozen<Pod>
-}
-
 function portOfPod(pod: Frozen<Pod>, wanted: string): number {
   const ports = pod.spec.containers.flatMap(({ ports }) => ports ?? [])
   if (wanted === '') return ports[0]?.containerPort ?? 80
@@ -66,32 +56,14 @@ function portOfPod(pod: Frozen<Pod>, wanted: string): number {
   return named.containerPort
 }
 
-/** A ready endpoint of a service, and the port that it serves a port of the service at. */
+function podDestination(cluster: Cluster, namespace: string, name: string, wanted: string): Destination {
+  const pod = findPod(cluster, namespace, name)
+  return { pod, port: portOfPod(pod, wanted) }
+}
+
 function endpointOf(cluster: Cluster, namespace: string, name: string, wanted: string): Destination {
-  const stored = cluster.find('services', namespace, name)
-  if (stored === undefined) throw notFound({ group: '', resource: 'services' }, name)
-  const { spec } = cluster.read(stored) as Frozen<Service>
-  const ports = spec.ports ?? []
-  const port =
-    wanted === '' && ports.length === 1
-      ? ports[0]
-      : ports.find(each => each.name === wanted || String(each.port) === wanted)
-  const unavailable = () =>
-    new StatusError('ServiceUnavailable', `no endpoints available for service ${JSON.stringify(name)}`)
-  if (port === undefined) throw unavailable()
-  const slices = cluster
-    .list('discovery.k8s.io/endpointslices', namespace)
-    .map(each => cluster.read(each) as Frozen<EndpointSlice>)
-    .filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === name)
-  for (const slice of slices) {
-    const target = slice.ports?.find(each => (each.name ?? '') === (port.name ?? ''))?.port
-    const ready = slice.endpoints?.find(
-      ({ conditions, targetRef }) => conditions?.ready !== false && targetRef?.kind === 'Pod',
-    )
-    if (target === undefined || ready?.targetRef?.name === undefined) continue
-    return { pod: findPod(cluster, namespace, ready.targetRef.name), port: target }
-  }
-  throw unavailable()
+  // There is at least one.
+  return endpointsOf(cluster, namespace, name, wanted)[0] as Destination
 }
 
 function forwardedHeaders(request: IncomingMessage): Record<string, string | string[]> {
@@ -127,10 +99,7 @@ async function connectToPod(
   const { pod, port } =
     resource === 'services'
       ? endpointOf(cluster, namespace, name, wanted)
-      : (() => {
-          const found = findPod(cluster, namespace, name)
-          return { pod: found, port: portOfPod(found, wanted) }
-        })()
+      : podDestination(cluster, namespace, name, wanted)
   const { nodeName = '' } = pod.spec
   if (nodeName === '') throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`)
   const connection = await nodes.connectToPod(cluster.id, nodeName, {

@@ -1,0 +1,11 @@
+export type { Backend, BackendAddress, Trust } from './backend.ts'
+export { hostOf } from './backend.ts'
+export {
+  type BackendAnswer,
+  BackendClient,
+  type BackendClientOptions,
+  type ExchangeRequest,
+  type OpenRequest,
+} from './backend-client.ts'
+export { type ClusterView, type Destination, endpointsOf, findPod } from './endpoints.ts'
+export { type FindOutside, isRefusedAddress } from './outside-addresses.ts'
