@@ -109,6 +109,18 @@ export class ApiClient {
     return only
   }
 
+  /**
+   * A service by its id, its name, or as `stack/name`.
+   *
+   * @throws `NotFound`, `Ambiguous`
+   */
+  async findService(name: string): Promise<Resource> {
+    const slash = name.indexOf('/')
+    if (slash < 0) return await this.find('services', 'service', name)
+    const stack = await this.find('stacks', 'stack', name.slice(0, slash))
+    return await this.find('services', 'service', name.slice(slash + 1), { stackId: stack.id })
+  }
+
   #send(method: string, target: string, body?: unknown): Promise<unknown> {
     const { url, accessKey, secretKey, authority } = this.#connection
     const full = new URL(target, url)

@@ -223,7 +223,9 @@ program
   .action(withApi(async ({ api, json }, _o: unknown) => listHosts(api, json)))
 program
   .command('inspect <name>')
-  .description('show everything about a container, service, stack, host, environment or cluster')
+  .description(
+    'show everything about a container, service (also STACK/NAME), stack, host, environment or cluster',
+  )
   .action(withApi(async ({ api }, name: string, _o: unknown) => inspect(api, name)))
 program
   .command('logs <name>')

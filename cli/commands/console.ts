@@ -4,14 +4,14 @@ import type { ApiClient, Resource } from '../api-client.ts'
 import type { ServerConnection } from '../connection.ts'
 import { cliErrors } from '../errors.ts'
 
-/** A container by its name or id, or the first running one of a service of that name. */
+/** A container by its name or id, or the first running one of a service of that name (or `stack/name`). */
 async function findContainer(api: ApiClient, name: string): Promise<Resource> {
   const containers = await api.list('containers')
   const exact = containers.find(container => container.name === name || container.id === name)
   if (exact !== undefined) return exact
-  const services = (await api.list('services')).filter(
-    service => service.name === name || service.id === name,
-  )
+  const services = name.includes('/')
+    ? [await api.findService(name)]
+    : (await api.list('services')).filter(service => service.name === name || service.id === name)
   const member = containers.find(
     container => container.state === 'running' && services.some(({ id }) => id === container.serviceId),
   )

@@ -84,8 +84,12 @@ export async function listHosts(api: ApiClient, json: boolean): Promise<void> {
   )
 }
 
-/** `drover inspect NAME`: whatever has that name or id, as the API shows it. */
+/** `drover inspect NAME`: whatever has that name or id, as the API shows it; a service also as `stack/name`. */
 export async function inspect(api: ApiClient, name: string): Promise<void> {
+  if (name.includes('/')) {
+    printJson(await api.findService(name))
+    return
+  }
   const plurals = ['containers', 'services', 'stacks', 'hosts', 'projects', 'clusters', 'networks']
   for (const plural of plurals) {
     const found = (await api.list(plural)).find(resource => resource.name === name || resource.id === name)

@@ -1,16 +1,8 @@
 /** `drover scale`: how many containers a service has. */
 import { sleep } from '../../kit/index.ts'
-import type { ApiClient, Resource } from '../api-client.ts'
+import type { ApiClient } from '../api-client.ts'
 import { cliErrors } from '../errors.ts'
 import { print } from '../output.ts'
-
-/** A service by id, by name, or as `stack/name`. */
-async function findService(api: ApiClient, name: string): Promise<Resource> {
-  const slash = name.indexOf('/')
-  if (slash < 0) return await api.find('services', 'service', name)
-  const stack = await api.find('stacks', 'stack', name.slice(0, slash))
-  return await api.find('services', 'service', name.slice(slash + 1), { stackId: stack.id })
-}
 
 /** Sets the scale and waits until it is reached. */
 export async function scaleService(
@@ -22,7 +14,7 @@ export async function scaleService(
   if (!Number.isInteger(count) || count < 0) {
     throw cliErrors.Usage({ object: `scale ${count}`, expected: 'a whole number from 0' })
   }
-  const service = await findService(api, name)
+  const service = await api.findService(name)
   await api.update('services', service.id, { scale: count })
   const deadline = Date.now() + timeout * 1000
   for (;;) {

@@ -153,14 +153,15 @@ async function waitUntilActive(api: ApiClient, stack: Resource, deadline: number
   }
 }
 
-function showContainers(containers: readonly Resource[]): string {
+function showContainers(containers: readonly Resource[], hosts: readonly Resource[]): string {
+  const hostNames = new Map(hosts.map(({ id, name }) => [id, name]))
   return formatTable(
     ['NAME', 'STATE', 'IP', 'HOST'],
     containers.map(({ name, state, primaryIpAddress, hostId }) => [
       name,
       state,
       String(primaryIpAddress ?? '-'),
-      String(hostId ?? '-'),
+      hostNames.get(String(hostId)) ?? '-',
     ]),
   )
 }
@@ -194,7 +195,7 @@ export async function stackUp(api: ApiClient, options: StackUpOptions): Promise<
   } else stack = await applyFiles(api, options, deadline)
   const { services, containers } = await waitUntilActive(api, stack, deadline)
   if (options.json === true) printJson({ stack, services, containers })
-  else print(showContainers(containers))
+  else print(showContainers(containers, await api.list('hosts')))
 }
 
 export async function stackList(api: ApiClient, json: boolean): Promise<void> {

@@ -38,8 +38,9 @@ function changedNetwork(network: Network, input: Record<string, unknown>): Netwo
   if (missing !== undefined) {
     throw apiErrors.MissingRequired({
       field: `options.${missing}`,
-      object: `network of kind ${kind}`,
-      expected: `options.${missing}`,
+      object: `options.${missing}`,
+      message: `is required for a network of kind ${kind}`,
+      mend: `say it with the kind: drover network set ${kind} --options JSON (docs/operations.md has examples)`,
     })
   }
   const problem = ipv6Problem(kind, options)

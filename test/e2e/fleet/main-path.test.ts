@@ -147,6 +147,8 @@ t.test('quickstart, a stack, and nothing left', { skip, timeout: 180_000 }, asyn
   await t.test('scale 3 → 5 → 1', async t => {
     for (const scale of [5, 1]) {
       await fleet.drover(['scale', 'web/web', String(scale)])
+      const { stdout } = await fleet.drover(['inspect', 'web/web'])
+      t.match(JSON.parse(stdout), { type: 'service', name: 'web', scale })
       t.equal((await fleet.docker(['io.rancher.stack_service.name=web/web'])).length, scale)
       t.equal(
         [...(await fleet.containers()).keys()].filter(name => name.startsWith('web-web-')).length,
