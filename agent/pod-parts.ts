@@ -21,6 +21,7 @@ import {
   PodSource,
   PodStatusWriter,
   PodStore,
+  portConflict,
   type Readiness,
 } from './runtime/index.ts'
 import { podRuntime } from './runtime-parts.ts'
@@ -111,6 +112,8 @@ async function builtinDuty(context: PodContext): Promise<PodDuty> {
   const statuses = new PodStatusWriter(client, log)
   const happenings = new PodEvents(client, nodeName, log)
   const failures = new PodFailures(uid => store.directoryOf(uid), log)
+  const known = () => store.uids().flatMap(uid => store.get(uid) ?? [])
+  const kept = () => known().filter(({ metadata: { uid = '' } }) => failures.get(uid) === undefined)
   const pressure: PressureParts = await pressureParts({
     ...{ dataDirectory, engine, inventory, store, happenings, log },
     dockerDirectory: machine.engine.rootDirectory,
@@ -123,7 +126,7 @@ async function builtinDuty(context: PodContext): Promise<PodDuty> {
     hostIp: address,
     pulls: pressure.records,
     failures,
-    refuse: pod => pressure.eviction.refuse(pod),
+    refuse: pod => pressure.eviction.refuse(pod) ?? portConflict(pod, kept(), uid => runtime.isActive(uid)),
     balancerDirectory: context.balancerDirectory,
     events: {
       onStatus: (pod, status) => (isStatic(pod) ? statics.report(pod, status) : statuses.report(pod, status)),
@@ -168,7 +171,7 @@ async function builtinDuty(context: PodContext): Promise<PodDuty> {
     stop: () => Promise.resolve(),
   }
   return {
-    known: () => store.uids().flatMap(uid => store.get(uid) ?? []),
+    known,
     localUid: uid => statics.mirrors.localUid(uid),
     problems: () => runtime.problems(),
     failure: () => undefined,

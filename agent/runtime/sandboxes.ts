@@ -3,6 +3,7 @@ import type { Pod } from '../../protocol/kubernetes/index.ts'
 import type { ContainerInventory, DockerEngine } from '../docker/index.ts'
 import { type PodPlace, sandboxOptions } from './container-options.ts'
 import { runtimeErrors } from './errors.ts'
+import { hostPortsOf } from './host-ports.ts'
 import { wishesOfPod } from './network-wishes.ts'
 import type { PodNetwork } from './pod-network.ts'
 
@@ -77,20 +78,12 @@ export class Sandboxes {
       containerId: id,
       networkNamespace: `/proc/${details.pid}/ns/net`,
       ...wishesOfPod(pod, id),
-      ports: pod.spec.containers.flatMap(container =>
-        (container.ports ?? []).flatMap(port =>
-          port.hostPort === undefined
-            ? []
-            : [
-                {
-                  hostPort: port.hostPort,
-                  containerPort: port.containerPort,
-                  protocol: port.protocol === 'UDP' ? ('udp' as const) : ('tcp' as const),
-                  hostAddress: port.hostIP,
-                },
-              ],
-        ),
-      ),
+      ports: hostPortsOf(pod).map(({ hostPort, containerPort, protocol, hostIP }) => ({
+        hostPort,
+        containerPort,
+        protocol: protocol === 'UDP' ? ('udp' as const) : ('tcp' as const),
+        hostAddress: hostIP,
+      })),
     })
   }
 }

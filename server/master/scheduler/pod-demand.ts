@@ -124,8 +124,10 @@ export function podRequests(spec: Frozen<PodSpec>): Resources {
   return total
 }
 
+/** Of containers that run side by side; other init containers are over when the pod's own begin. */
 function hostPortsOf(spec: Frozen<PodSpec>): HostPort[] {
-  return spec.containers.flatMap(container =>
+  const sidecars = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always')
+  return [...sidecars, ...spec.containers].flatMap(container =>
     (container.ports ?? []).flatMap(({ hostPort = 0, hostIP = '', protocol }) =>
       hostPort === 0 ? [] : [{ protocol, port: hostPort, address: hostIP === '' ? '0.0.0.0' : hostIP }],
     ),

@@ -76,6 +76,38 @@ t.test('static pods', { skip, timeout: 180_000 }, async t => {
     t.match(await cluster.kubectl(debug), { exitCode: 1, stderr: /static pods do not support/ })
   })
 
+  await t.test('its port of the host is its own', async t => {
+    const pod = (name: string, more: object) => ({
+      ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name } },
+      spec: {
+        ...more,
+        containers: [
+          {
+            ...{ name: 'main', image: 'drover/busybox:1', command: ['sleep', '100000'] },
+            ports: [{ containerPort: 80, hostPort: 8000, hostIP: '127.0.0.1' }],
+          },
+        ],
+      },
+    })
+    for (const each of [pod('placed', { nodeName: 'h1' }), pod('searching', {})])
+      await cluster.apply(JSON.stringify(each))
+    await cluster.until('it is not taken', 'placed', async () => (await cluster.phase('placed')) === 'Failed')
+    t.equal(await cluster.field('pod placed', '.status.reason'), 'NodePorts')
+    t.match(await cluster.field('pod placed', '.status.message'), /^Pod was rejected: .*free ports/)
+    const told = async (reason: string, name: string) =>
+      await cluster
+        .field('events', `.items[?(@.reason=="${reason}")]['involvedObject.name','message']`)
+        .then(text => text.includes(name) && /free ports|is published by/.test(text))
+    await until('why is told', SOON, async () => await told('NodePorts', 'placed'))
+    await until('nowhere is a free port', SOON, async () => await told('FailedScheduling', 'searching'))
+    await cluster.kubectl(['delete', 'pod', 'placed', 'searching', '--now'])
+    await put('second.yaml', manifest('second', 'x'))
+    await until('another file waits', SOON, async () => await told('FailedCreatePodSandBox', 'second-h1'))
+    t.equal(await cluster.phase('second-h1'), 'Pending')
+    await remove('second.yaml')
+    await until('it is forgotten', SOON, async () => (await cluster.phase('second-h1')) === '')
+  })
+
   await t.test('a file that changes replaces its pod; bad ones are told about', async t => {
     const [before] = await running('web-h1')
     await put('bad.yaml', '{ this is no pod')

@@ -158,18 +158,22 @@ function validateVolumes(volumes: readonly Volume[]): FieldProblem[] {
   ]
 }
 
-/** Two containers of a pod share its node: they cannot both have a host port. */
-function validateHostPorts(containers: readonly Container[], field: string): FieldProblem[] {
+/**
+ * Containers of a pod share its node: no two can have a host port.
+ *
+ * @param containers that run side by side, by their fields
+ */
+function validateHostPorts(containers: ReadonlyMap<string, Container>): FieldProblem[] {
   const seen = new Set<string>()
-  return containers.flatMap((container, index) =>
-    (container.ports ?? []).flatMap((port, portIndex) => {
+  return [...containers].flatMap(([field, container]) =>
+    (container.ports ?? []).flatMap((port, index) => {
       if (port.hostPort === undefined || port.hostPort === 0) return []
       const identity = `${port.protocol}/${port.hostIP ?? ''}/${port.hostPort}`
       if (!seen.has(identity)) {
         seen.add(identity)
         return []
       }
-      return [duplicate(`${field}[${index}].ports[${portIndex}].hostPort`, identity)]
+      return [duplicate(`${field}.ports[${index}].hostPort`, identity)]
     }),
   )
 }
@@ -233,7 +237,12 @@ export function validatePod(pod: Pod, old: Frozen<Pod> | undefined): FieldProble
   if (old === undefined && ephemeralContainers.length > 0) {
     problems.push(forbiddenField('spec.ephemeralContainers', 'cannot be set on create'))
   }
-  problems.push(...validateHostPorts(containers, 'spec.containers'))
+  const sideBySide = containers.map((container, index) => [`spec.containers[${index}]`, container] as const)
+  problems.push(...validateHostPorts(new Map(sideBySide)))
+  // They come one after the other.
+  for (const [index, container] of initContainers.entries()) {
+    problems.push(...validateHostPorts(new Map([[`spec.initContainers[${index}]`, container]])))
+  }
   if (spec.nodeSelector !== undefined)
     problems.push(...validateLabels(spec.nodeSelector, 'spec.nodeSelector'))
   if (spec.nodeName !== undefined)

@@ -161,6 +161,12 @@ t.test('why a pod cannot go to a node', async t => {
     [porter, hostPort(80, '10.0.0.1'), ["node(s) didn't have free ports for the requested pod ports"]],
     [porter, hostPort(80, '10.0.0.2'), []],
     [porter, hostPort(81), []],
+    [
+      porter,
+      { containers: [], initContainers: [{ ...hostPort(80).containers[0], restartPolicy: 'Always' }] },
+      ["node(s) didn't have free ports for the requested pod ports"],
+    ],
+    [porter, { containers: [], initContainers: hostPort(80).containers }, []],
     [new NodeState('gone'), {}, ['node(s) were not found']],
   ]
   for (const [target, spec, reasons] of cases) {

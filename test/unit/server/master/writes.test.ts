@@ -321,7 +321,31 @@ t.test('pods', async t => {
             { containerPort: 81, hostPort: 1 },
           ],
         }),
-        /Duplicate value/,
+        /spec\.containers\[0\]\.ports\[1\]\.hostPort: Duplicate value: "TCP\/\/1"/,
+      ],
+      [
+        {
+          containers: ['a', 'b'].map(name => ({
+            ...{ name, image: 'x' },
+            ports: [{ containerPort: 80, hostPort: 1, hostIP: '192.0.2.1', protocol: 'UDP' }],
+          })),
+        },
+        /spec\.containers\[1\]\.ports\[0\]\.hostPort: Duplicate value: "UDP\/192\.0\.2\.1\/1"/,
+      ],
+      [
+        {
+          ...container({}),
+          initContainers: [
+            {
+              ...{ name: 'i', image: 'x' },
+              ports: [
+                { containerPort: 80, hostPort: 1 },
+                { containerPort: 80, hostPort: 1 },
+              ],
+            },
+          ],
+        },
+        /spec\.initContainers\[0\]\.ports\[1\]\.hostPort: Duplicate value: "TCP\/\/1"/,
       ],
       [container({ env: [{ name: 'a=b' }] }), /environment variable name/],
       [container({ volumeMounts: [{ name: 'v', mountPath: '/x' }] }), /Not found: "v"/],
