@@ -1,5 +1,5 @@
 /** The way to the nodes: what the agents of a cluster's hosts do for its API. */
-import type { Duplex } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import type { ContainerCommand, PodConnection } from '../../../protocol/index.ts'
 
 /** Options of the log subresource (`PodLogOptions`). */
@@ -30,7 +30,7 @@ export interface NodeGateway {
    * The stream is the log's plain text. Destroying it ends the reading on the node. Rejects with a `DroverError` when
    * the node is not connected, does not have the container, or does not answer within a deadline of the gateway.
    */
-  containerLogs(cluster: string, node: string, request: ContainerLogRequest): Promise<NodeJS.ReadableStream>
+  containerLogs(cluster: string, node: string, request: ContainerLogRequest): Promise<Readable>
 
   /**
    * Runs a command in a container of a pod, or attaches to it. Both directions are frames (protocol/frames.ts) whose kind

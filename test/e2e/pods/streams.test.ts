@@ -1,4 +1,5 @@
 /** kubectl exec, cp, attach and port-forward into containers of real pods. */
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { Fleet, until } from '../../lab/fleet.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
@@ -29,7 +30,7 @@ const pod = {
       {
         name: 'echo',
         image: 'drover/busybox:1',
-        command: ['sh', '-c', 'while read line; do echo "heard $line"; done'],
+        command: ['sh', '-c', 'echo started; while read line; do echo "heard $line"; done'],
         stdin: true,
         stdinOnce: true,
       },
@@ -126,6 +127,34 @@ t.test('streams of pods', { skip, timeout: 120_000 }, async t => {
     t.match(await who('https://localhost:8443'), /"username":\s*"system:serviceaccount:default:default"/)
     t.match(await who(`https://${id}.k8s.localhost:8443`), /"system:serviceaccounts:default"/)
     t.match(await who('https://other.k8s.localhost:8443'), /"code":\s*401/)
+  })
+
+  await t.test('a watch and a log for a page in a browser', async t => {
+    const token = (await kubectl(['create', 'token', 'default'])).stdout.trim()
+    await kubectl([
+      ...['create', 'rolebinding', 'page', '--clusterrole=view', '--serviceaccount=default:default'],
+    ])
+    const read = async (target: string, origin: string, proof = token) =>
+      JSON.parse(
+        (
+          await fleet.first.run(process.execPath, [
+            fileURLToPath(new URL('read-websocket.ts', import.meta.url)),
+            `wss://localhost:8443/k8s/clusters/${id}/api/v1/namespaces/default/${target}`,
+            ...[origin, proof],
+          ])
+        ).stdout,
+      )
+    const own = 'https://localhost:8443'
+    const watched = await read('pods?watch=true&timeoutSeconds=1', own)
+    t.match(JSON.parse(watched.messages[0]), { type: 'ADDED', object: { metadata: { name: 'web' } } })
+    const log = await read('pods/web/log?container=echo&follow=true&tailLines=1', own)
+    t.match(log, {
+      protocol: 'base64.binary.k8s.io',
+      messages: ['', Buffer.from('started\n').toString('base64')],
+    })
+    t.match(await read('pods?watch=true', 'https://other.example'), { refused: 403 })
+    t.match(await read('pods?watch=true', own, 'nonsense'), { refused: 401 })
+    t.match(await read('secrets?watch=true', own), { refused: 403 })
   })
 
   await t.test('proxied requests', async t => {

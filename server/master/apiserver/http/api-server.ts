@@ -29,7 +29,15 @@ import type { Pod } from '../objects.ts'
 import { getObject } from '../operations/index.ts'
 import type { Identify } from '../reviews/index.ts'
 import { badRequest, pathNotFound, StatusError, statusObject, toStatusError } from '../status.ts'
-import { type StreamKind, StreamUpgrades } from '../streams/index.ts'
+import {
+  commonSubprotocol,
+  isWebsocket,
+  type RawConnection,
+  READER_SUBPROTOCOLS,
+  type StreamKind,
+  StreamUpgrades,
+  Websockets,
+} from '../streams/index.ts'
 import { issuerConfiguration, keySet, ServiceAccountTokens, SigningKeys } from '../tokens/index.ts'
 import { Watches } from '../watch/index.ts'
 import { Answer } from './answer.ts'
@@ -69,11 +77,20 @@ export interface ApiServerOptions {
   readonly log: Logger
 }
 
+/** A connection that asks for another protocol, as its path names it. */
+interface StreamArrival {
+  readonly cluster: Cluster
+  readonly identity: Identity
+  readonly target: ResourceTarget
+}
+
 export class ApiServer {
   readonly #options: ApiServerOptions
   readonly #watches: Watches
   readonly #verbs: ResourceVerbs
   readonly #streams: StreamUpgrades
+  /** For what is only read. */
+  readonly #readers: Websockets
   readonly #seats = new FairQueue('cluster', SEATS)
   readonly #keys: SigningKeys
   readonly #authentication: Authentication
@@ -84,6 +101,7 @@ export class ApiServer {
     const { authenticate, authorizer, clients, clock, nodes, openCluster, serviceAccounts } = options
     this.#watches = new Watches(clock)
     this.#streams = new StreamUpgrades(nodes, options.log)
+    this.#readers = new Websockets(READER_SUBPROTOCOLS, options.log)
     this.#keys = new SigningKeys(serviceAccounts.secret)
     const tokens = new ServiceAccountTokens({ keys: this.#keys, issuer: serviceAccounts.issuer, clock })
     this.#authentication = new Authentication({ authenticate, clients, tokens, openCluster, clock })
@@ -140,13 +158,12 @@ export class ApiServer {
     }
     try {
       const code = () => (accepted ? SWITCHED : response.statusCode)
-      const { open, route, kind, attributes } = await this.#stream(answer, code, cluster, path)
-      const carrier = request.socket
-      this.#gate.lasts({ cluster: open, request, carrier, attributes, watched: undefined, end: undefined })
-      const stored = getObject(open, route.resource, route.namespace, route.name)
-      const pod = open.read(stored) as Frozen<Pod>
-      const { query } = requestTarget(request)
-      await this.#streams.serve({ request, socket, head, accept }, { kind, cluster, pod, query })
+      const arrival = await this.#arrive(answer, code, cluster, path)
+      const connection = { request, socket, head, accept }
+      const kind = arrival.target.subresource?.name
+      if (kind === 'exec' || kind === 'attach' || kind === 'portforward')
+        await this.#command(connection, arrival, kind)
+      else await this.#websocket(connection, answer, arrival)
     } catch (error) {
       if (accepted) {
         this.#options.log.debug({ cluster, reason: explainError(error) }, 'a stream ended with an error')
@@ -193,8 +210,7 @@ export class ApiServer {
         return await answerOpenApi(answer, cluster.catalog, route.path)
       case 'resource': {
         const { target } = route
-        const identify: Identify = (bearerToken, audiences) =>
-          this.#authentication.identify(id, { bearerToken }, audiences)
+        const identify = this.#identify(id)
         const carrier = answer.response
         const lasts = (attributes: Attributes, end?: () => void) =>
           this.#gate.lasts({
@@ -247,18 +263,8 @@ export class ApiServer {
     await requireAccess(this.#options.authorizer, attributes, cluster)
   }
 
-  /** What a connection that asks for another protocol is for. @throws `BadRequest` besides */
-  async #stream(
-    answer: Answer,
-    code: () => number,
-    id: string,
-    path: string,
-  ): Promise<{
-    readonly open: Cluster
-    readonly route: ResourceTarget
-    readonly kind: StreamKind
-    readonly attributes: Attributes
-  }> {
+  /** Lets a connection in that asks for another protocol. @throws `BadRequest` where there is none, and as the gate */
+  async #arrive(answer: Answer, code: () => number, id: string, path: string): Promise<StreamArrival> {
     const { request } = answer
     const { cluster, identity, route } = await this.#gate.admit({
       request,
@@ -269,11 +275,14 @@ export class ApiServer {
       path,
       expected: findRoute(this.#options.catalog, path),
     })
-    const target = route.type === 'resource' ? route.target : undefined
-    const kind = target?.subresource?.name
-    if (target === undefined || (kind !== 'exec' && kind !== 'attach' && kind !== 'portforward')) {
-      throw badRequest('nothing here speaks another protocol')
-    }
+    if (route.type !== 'resource') throw badRequest('nothing here speaks another protocol')
+    return { cluster, identity, target: route.target }
+  }
+
+  /** A command in a pod, or forwarded ports. */
+  async #command(connection: RawConnection, arrival: StreamArrival, kind: StreamKind): Promise<void> {
+    const { cluster, identity, target } = arrival
+    const { request } = connection
     const attributes: Attributes = {
       identity,
       // Also for websockets, which begin with a GET: who may only read must not run commands.
@@ -286,7 +295,40 @@ export class ApiServer {
       requiredField: () => undefined,
     }
     await requireAccess(this.#options.authorizer, attributes, cluster)
-    return { open: cluster, route: target, kind, attributes }
+    const carrier = request.socket
+    this.#gate.lasts({ cluster, request, carrier, attributes, watched: undefined, end: undefined })
+    const pod = cluster.read(
+      getObject(cluster, target.resource, target.namespace, target.name),
+    ) as Frozen<Pod>
+    const { query } = requestTarget(request)
+    await this.#streams.serve(connection, { kind, cluster: cluster.id, pod, query })
+  }
+
+  /** A watch, or a log. */
+  async #websocket(connection: RawConnection, answer: Answer, arrival: StreamArrival): Promise<void> {
+    const { request } = connection
+    if (!isWebsocket(request)) throw badRequest('the connection must be upgraded to websocket')
+    commonSubprotocol(request, READER_SUBPROTOCOLS)
+    const { query } = requestTarget(request)
+    const { cluster } = arrival
+    const content = await this.#verbs.overWebsocket({
+      ...arrival,
+      answer,
+      query,
+      identify: this.#identify(cluster.id),
+    })
+    try {
+      const end = content.serve(await this.#readers.accept(connection))
+      this.#gate.lasts({ ...content, cluster, request, carrier: request.socket, end })
+    } catch (error) {
+      content.discard()
+      throw error
+    }
+  }
+
+  /** Who a token belongs to in a cluster. */
+  #identify(id: string): Identify {
+    return (bearerToken, audiences) => this.#authentication.identify(id, { bearerToken }, audiences)
   }
 
   async #public(answer: Answer, id: string, route: PublicRoute): Promise<void> {

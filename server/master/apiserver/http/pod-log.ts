@@ -1,4 +1,5 @@
 /** `GET pods/NAME/log`: the text of a container's log, from its node. */
+import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
@@ -40,27 +41,23 @@ export function logOptions(query: URLSearchParams): LogOptions {
   }
 }
 
-/** Answers with the log. @throws `BadRequest`, and what the gateway throws */
-export async function answerPodLog(
-  answer: Answer,
+/** Opens the log that somebody asks for. @throws `BadRequest`, and what the gateway throws */
+export async function openPodLog(
   cluster: Cluster,
   nodes: NodeGateway,
   pod: Frozen<Pod>,
   query: URLSearchParams,
-): Promise<void> {
+): Promise<Readable> {
   const options = logOptions(query)
   const container = containerOf(pod, query.get('container') ?? '')
   const { nodeName = '' } = pod.spec
   if (nodeName === '') throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`)
   const { namespace = '', name, uid = '' } = pod.metadata
-  const log = await nodes.containerLogs(cluster.id, nodeName, {
-    namespace,
-    pod: name,
-    uid,
-    container,
-    options,
-  })
-  const { response } = answer
+  return await nodes.containerLogs(cluster.id, nodeName, { namespace, pod: name, uid, container, options })
+}
+
+/** Sends a log as the answer. */
+export async function answerPodLog({ response }: Answer, log: Readable): Promise<void> {
   response.writeHead(200, { 'content-type': 'text/plain' })
   // Followers wait for the first line, and their clients for the headers.
   response.flushHeaders()

@@ -9,7 +9,7 @@ import type { Answer } from './answer.ts'
 import { fieldManager, writeOptions } from './query.ts'
 import type { ResourceTarget } from './route.ts'
 
-export interface ResourceRequest {
+export interface AskedResource {
   readonly answer: Answer
   readonly cluster: Cluster
   readonly identity: Identity
@@ -17,6 +17,9 @@ export interface ResourceRequest {
   readonly identify: Identify
   readonly target: ResourceTarget
   readonly query: URLSearchParams
+}
+
+export interface ResourceRequest extends AskedResource {
   /**
    * Notes that the request lasts: it is ended when who sent it has not what it takes any more.
    *

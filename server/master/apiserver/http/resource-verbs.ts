@@ -19,14 +19,15 @@ import { negotiate, negotiateWhole, Presenter } from '../presentation/index.ts'
 import { answerReview } from '../reviews/index.ts'
 import { decodeObject } from '../schema/index.ts'
 import { Selection, type SelectorTexts } from '../selection/index.ts'
-import { StatusError, successObject } from '../status.ts'
+import { badRequest, StatusError, successObject } from '../status.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
-import type { Watches } from '../watch/index.ts'
+import { type FrameSink, type Watches, WebsocketSink } from '../watch/index.ts'
 import { isApply, ObjectBodies, readPatch } from './body.ts'
 import { deleteParameters, fieldManager, flag, listOptions, selectorTexts, watchOptions } from './query.ts'
-import { contextOf, PARTS, partOf, type ResourceRequest } from './resource-request.ts'
+import { type AskedResource, contextOf, PARTS, partOf, type ResourceRequest } from './resource-request.ts'
 import type { ResourceTarget } from './route.ts'
 import { SubresourceVerbs } from './subresource-verbs.ts'
+import type { WebsocketContent } from './websocket-content.ts'
 import { YamlReader } from './yaml/index.ts'
 
 const ITEM_VERBS: Readonly<Record<string, Verb>> = {
@@ -50,7 +51,7 @@ function methodNotAllowed(): StatusError {
 }
 
 /** @throws `MethodNotAllowed`, `BadRequest` */
-function verbOf({ answer, target, query }: ResourceRequest): Verb {
+function verbOf({ answer, target, query }: AskedResource): Verb {
   const { resource, subresource, name, namespace } = target
   const method = answer.request.method ?? ''
   let verb = name === '' ? COLLECTION_VERBS[method] : ITEM_VERBS[method]
@@ -93,7 +94,52 @@ export class ResourceVerbs {
 
   /** Answers one request. @throws `StatusError`s, and errors of the store */
   async answer(request: ResourceRequest): Promise<void> {
-    const { answer, cluster, identity, target, query } = request
+    const { answer, cluster, target, query } = request
+    const { verb, selection, attributes } = await this.#admit(request)
+    const { resource, subresource } = target
+    if (resource.review) return await this.#review(request)
+    if (resource.warning !== undefined) answer.warn(resource.warning)
+    if (subresource !== undefined && !PARTS.has(subresource.name)) {
+      await this.#subresources.answer(request, subresource.name, attributes)
+      return
+    }
+    const representation = negotiate(answer.request.headers.accept, query.get('includeObject'))
+    answer.media = representation.media
+    const presenter = new Presenter(cluster, resource, representation)
+    if (verb === 'watch') this.#watch(request, presenter, selection, attributes)
+    else await this.#run(request, verb, presenter, selection)
+  }
+
+  /**
+   * What somebody gets who asks to have it over a websocket, as programs in browsers do: a watch, or the log of a container.
+   *
+   * @throws `BadRequest` for anything else, and as `answer`
+   */
+  async overWebsocket(request: AskedResource): Promise<WebsocketContent> {
+    const { answer, cluster, target, query } = request
+    const { verb, selection, attributes } = await this.#admit(request)
+    if (target.subresource?.name === 'log') return await this.#subresources.logOver(request, attributes)
+    if (verb !== 'watch') throw badRequest('nothing here speaks another protocol')
+    const { resource } = target
+    const presenter = new Presenter(
+      cluster,
+      resource,
+      negotiate(answer.request.headers.accept, query.get('includeObject')),
+    )
+    const start = this.#prepareWatch(request, presenter, selection)
+    return {
+      attributes,
+      watched: resource,
+      serve: websocket => start(new WebsocketSink(websocket)),
+      discard: () => undefined,
+    }
+  }
+
+  /** What a request asks for, when its sender may. @throws `Forbidden`, `MethodNotAllowed`, `BadRequest` */
+  async #admit(
+    request: AskedResource,
+  ): Promise<{ verb: Verb; selection: Selection; attributes: Attributes }> {
+    const { cluster, identity, target, query } = request
     const verb = verbOf(request)
     const { resource, subresource, namespace, name } = target
     const selection = new Selection(selectorsOf(target, query), resource.strategy.selectable)
@@ -110,17 +156,7 @@ export class ResourceVerbs {
     }
     await requireAccess(this.#authorizer, attributes, cluster)
     await requireSigner(this.#authorizer, attributes, cluster)
-    if (resource.review) return await this.#review(request)
-    if (resource.warning !== undefined) answer.warn(resource.warning)
-    if (subresource !== undefined && !PARTS.has(subresource.name)) {
-      await this.#subresources.answer(request, subresource.name, attributes)
-      return
-    }
-    const representation = negotiate(answer.request.headers.accept, query.get('includeObject'))
-    answer.media = representation.media
-    const presenter = new Presenter(cluster, resource, representation)
-    if (verb === 'watch') this.#watch(request, presenter, selection, attributes)
-    else await this.#run(request, verb, presenter, selection)
+    return { verb, selection, attributes }
   }
 
   async #run(
@@ -161,19 +197,21 @@ export class ResourceVerbs {
     await answer.sendParts(200, presenter.list(list))
   }
 
-  #watch(
-    { answer, cluster, target, query, lasts }: ResourceRequest,
-    presenter: Presenter,
-    selection: Selection,
-    attributes: Attributes,
-  ): void {
-    const { resource, namespace } = target
-    const options = watchOptions(query)
-    const start = this.#watches.prepare({ cluster, resource, namespace, selection, presenter, options })
-    const { response } = answer
+  #watch(request: ResourceRequest, presenter: Presenter, selection: Selection, attributes: Attributes): void {
+    const start = this.#prepareWatch(request, presenter, selection)
+    const { response } = request.answer
     response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' })
     response.flushHeaders()
-    lasts(attributes, start(response))
+    request.lasts(attributes, start(response))
+  }
+
+  #prepareWatch(
+    { cluster, target: { resource, namespace }, query }: AskedResource,
+    presenter: Presenter,
+    selection: Selection,
+  ): (sink: FrameSink) => () => void {
+    const options = watchOptions(query)
+    return this.#watches.prepare({ cluster, resource, namespace, selection, presenter, options })
   }
 
   async #create(request: ResourceRequest, presenter: Presenter): Promise<void> {

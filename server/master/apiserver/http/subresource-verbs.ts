@@ -1,4 +1,5 @@
 /** Requests about subresources that are not a part of their object: what is done with it, or reached through it. */
+import type { Readable } from 'node:stream'
 import type { Attributes } from '../access/index.ts'
 import type { Frozen } from '../json.ts'
 import type { NodeGateway } from '../nodes.ts'
@@ -14,11 +15,12 @@ import {
   type WriteContext,
 } from '../operations/index.ts'
 import { badRequest, successObject } from '../status.ts'
-import { answerProxy, type ProxyRequest } from '../streams/index.ts'
+import { answerProxy, type ProxyRequest, serveLogWebsocket } from '../streams/index.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
 import { type ObjectBodies, readPatch } from './body.ts'
-import { answerPodLog } from './pod-log.ts'
-import { contextOf, type ResourceRequest } from './resource-request.ts'
+import { answerPodLog, openPodLog } from './pod-log.ts'
+import { type AskedResource, contextOf, type ResourceRequest } from './resource-request.ts'
+import type { WebsocketContent } from './websocket-content.ts'
 
 function proxiedResource(resource: string): ProxyRequest['resource'] {
   return resource === 'services' || resource === 'nodes' ? resource : 'pods'
@@ -94,12 +96,31 @@ export class SubresourceVerbs {
       }
       case 'log': {
         request.lasts(attributes)
-        const stored = getObject(cluster, target.resource, target.namespace, target.name)
-        const pod = cluster.read(stored) as Frozen<Pod>
-        return await answerPodLog(answer, cluster, this.#nodes, pod, request.query)
+        return await answerPodLog(answer, await this.#openLog(request))
       }
       default:
         throw badRequest('Upgrade request required')
     }
+  }
+
+  /** The log of a container for a websocket. @throws as `answer` */
+  async logOver(request: AskedResource, attributes: Attributes): Promise<WebsocketContent> {
+    const log = await this.#openLog(request)
+    const discard = () => log.destroy()
+    return {
+      attributes,
+      watched: undefined,
+      serve(websocket) {
+        websocket.once('close', discard)
+        serveLogWebsocket(websocket, log)
+        return undefined
+      },
+      discard,
+    }
+  }
+
+  async #openLog({ cluster, target, query }: AskedResource): Promise<Readable> {
+    const stored = getObject(cluster, target.resource, target.namespace, target.name)
+    return await openPodLog(cluster, this.#nodes, cluster.read(stored) as Frozen<Pod>, query)
   }
 }

@@ -1,8 +1,8 @@
 /** Connections that ask for another protocol: which one, and who serves them. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws'
-import { explainError, type Logger } from '../../../../kit/index.ts'
+import { createWebSocketStream } from 'ws'
+import type { Logger } from '../../../../kit/index.ts'
 import type { Frozen } from '../json.ts'
 import type { NodeGateway } from '../nodes.ts'
 import type { Pod } from '../objects.ts'
@@ -20,20 +20,9 @@ import {
   servePortSpdy,
   TUNNEL_SUBPROTOCOL,
 } from './port-forward.ts'
-
-/** Bytes of one message of a client. */
-const MESSAGE_LIMIT = 1024 * 1024
+import { commonSubprotocol, isWebsocket, offered, type RawConnection, Websockets } from './websockets.ts'
 
 export type StreamKind = 'exec' | 'attach' | 'portforward'
-
-/** A connection whose bytes nobody has touched yet. */
-export interface RawConnection {
-  readonly request: IncomingMessage
-  readonly socket: Duplex
-  readonly head: Buffer
-  /** Called at the moment when an answer that refuses is no longer possible. */
-  readonly accept: () => void
-}
 
 export interface StreamRequest {
   readonly kind: StreamKind
@@ -42,24 +31,15 @@ export interface StreamRequest {
   readonly query: URLSearchParams
 }
 
-function offered(request: IncomingMessage, header: string): readonly string[] {
-  return (request.headersDistinct[header] ?? []).flatMap(value => value.split(',')).map(value => value.trim())
-}
-
 export class StreamUpgrades {
   readonly #nodes: NodeGateway
   readonly #log: Logger
-  readonly #websockets = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: MESSAGE_LIMIT,
-    handleProtocols: protocols =>
-      [TUNNEL_SUBPROTOCOL, ...COMMAND_SUBPROTOCOLS].find(known => protocols.has(known)) ?? false,
-  })
+  readonly #websockets: Websockets
 
   constructor(nodes: NodeGateway, log: Logger) {
     this.#nodes = nodes
     this.#log = log
+    this.#websockets = new Websockets([TUNNEL_SUBPROTOCOL, ...COMMAND_SUBPROTOCOLS], log)
   }
 
   /**
@@ -90,7 +70,7 @@ export class StreamUpgrades {
       this.#requireSubprotocol(connection.request, COMMAND_SUBPROTOCOLS)
       const stream = await open()
       try {
-        await serveCommandWebsocket(await this.#websocket(connection), stream)
+        await serveCommandWebsocket(await this.#websockets.accept(connection), stream)
       } finally {
         // Also where the client went away before anybody could speak.
         stream.destroy()
@@ -115,39 +95,20 @@ export class StreamUpgrades {
     }
     const known = [TUNNEL_SUBPROTOCOL, PORT_CHANNELS_SUBPROTOCOL]
     if (this.#requireSubprotocol(connection.request, known) === TUNNEL_SUBPROTOCOL) {
-      const tunnel = createWebSocketStream(await this.#websocket(connection))
+      const tunnel = createWebSocketStream(await this.#websockets.accept(connection))
       return await servePortSpdy(tunnel, connect, this.#log)
     }
     const ports = portsOf(query)
-    await servePortChannels(await this.#websocket(connection), ports, connect)
+    await servePortChannels(await this.#websockets.accept(connection), ports, connect)
   }
 
   /** The first of the protocols known here that the client offers. @throws `BadRequest` */
   #requireSubprotocol(request: IncomingMessage, known: readonly string[]): string {
-    const sent = offered(request, 'sec-websocket-protocol')
-    const chosen = known.find(protocol => sent.includes(protocol))
+    const chosen = commonSubprotocol(request, known)
     if (chosen === undefined)
       throw badRequest(`the websocket must offer one of the protocols ${known.join(', ')}`)
     return chosen
   }
-
-  async #websocket({ request, socket, head, accept }: RawConnection): Promise<WebSocket> {
-    accept()
-    const { promise, resolve, reject } = Promise.withResolvers<WebSocket>()
-    // A handshake that is wrong is answered by the library, which then only ends the connection.
-    const fail = () => reject(badRequest('the connection ended before it was a websocket'))
-    socket.once('close', fail)
-    if (socket.destroyed) fail()
-    else this.#websockets.handleUpgrade(request, socket, head, resolve)
-    const websocket = await promise
-    socket.off('close', fail)
-    websocket.on('error', error => this.#log.debug({ reason: explainError(error) }, 'a websocket broke off'))
-    return websocket
-  }
-}
-
-function isWebsocket(request: IncomingMessage): boolean {
-  return /^websocket$/i.test(request.headers.upgrade ?? '')
 }
 
 /** @throws `BadRequest` for another protocol than SPDY, or another use of it */

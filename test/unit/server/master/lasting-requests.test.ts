@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
+import { WebSocket } from 'ws'
 import { running } from './echo-node.ts'
 import { eventually, pod, type TemporaryMaster, temporaryMaster } from './temporary-master.ts'
 import { type OpenWatch, openWatch } from './watching.ts'
@@ -174,8 +175,16 @@ t.test('what is open', async t => {
   await t.test('of a key of Drover that is revoked', async t => {
     const token = 'node|n1|c1'
     const watched = await openWatch(port, '/api/v1/pods?watch=true&fieldSelector=spec.nodeName=n1', { token })
+    // As programs in browsers watch.
+    const path = '/api/v1/pods?watch=true&fieldSelector=spec.nodeName=n1'
+    const websocket = new WebSocket(`ws://127.0.0.1:${port}/k8s/clusters/c1${path}`, {
+      headers: { authorization: `Bearer ${token}` },
+    })
+    await once(websocket, 'message')
+    const closed = once(websocket, 'close')
     revoke(token)
     t.ok(await ended(watched))
+    t.equal((await closed)[0], 1000)
     t.equal((await ask('/api/v1/nodes/n1', { token })).status, 401)
     await goesOn(t, world, other, 'after-key')
   })
