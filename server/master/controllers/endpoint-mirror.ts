@@ -1,14 +1,6 @@
 /** Keeps endpoint slices of services without a selector, from the Endpoints that somebody keeps for them. */
-import {
-  ENDPOINT_SLICES,
-  ENDPOINTS,
-  type EndpointSlice,
-  type Frozen,
-  type ObjectName,
-  SERVICES,
-  StatusError,
-} from '../apiserver/index.ts'
-import { unlessAbsent } from './absence.ts'
+import { ENDPOINT_SLICES, ENDPOINTS, type ObjectName, SERVICES } from '../apiserver/index.ts'
+import { unlessAbsent, unlessNamespaceEnds } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { MIRRORED_BY, planMirrors } from './endpoint-mirror-plan.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
@@ -38,14 +30,8 @@ export class EndpointMirrorController implements Controller {
       },
       removed: service => this.#loop.kick(nameOf(service)),
     })
-    await this.#loop.observe(ENDPOINTS, {
-      seen: endpoints => this.#loop.kick(nameOf(endpoints)),
-      removed: endpoints => this.#loop.kick(nameOf(endpoints)),
-    })
-    await this.#loop.observe(ENDPOINT_SLICES, {
-      seen: slice => this.#sliceSeen(slice),
-      removed: slice => this.#sliceSeen(slice),
-    })
+    await this.#loop.follow(ENDPOINTS)
+    await this.#slices.follow(this.#loop, service => this.#loop.kick(service))
     this.#loop.start()
   }
 
@@ -53,26 +39,12 @@ export class EndpointMirrorController implements Controller {
     await this.#loop.stop()
   }
 
-  #sliceSeen(slice: Frozen<EndpointSlice>): void {
-    const service = this.#slices.seen(slice)
-    if (service !== undefined) this.#loop.kick(service)
-  }
-
   async #reconcile(target: ObjectName): Promise<void> {
     const service = await this.#client.get(SERVICES, target)
     const endpoints = await this.#client.get(ENDPOINTS, target)
     const plan = planMirrors(service, endpoints, await this.#slices.of(target))
     for (const draft of plan.update) await this.#client.update(ENDPOINT_SLICES, draft)
-    try {
-      for (const draft of plan.create) {
-        const { metadata } = await this.#client.create(ENDPOINT_SLICES, draft)
-        this.#slices.remember(target, metadata.name)
-      }
-    } catch (error) {
-      // The namespace began to go, and the slices with it.
-      const expected = ['NotFound', 'Forbidden']
-      if (!(error instanceof StatusError) || !expected.includes(error.reason)) throw error
-    }
+    await unlessNamespaceEnds(() => this.#slices.create(target, plan.create))
     for (const name of plan.remove) {
       await unlessAbsent(() => this.#client.delete(ENDPOINT_SLICES, { namespace: target.namespace, name }))
     }

@@ -11,9 +11,8 @@ import {
   type Pod,
   SERVICES,
   type Service,
-  StatusError,
 } from '../apiserver/index.ts'
-import { unlessAbsent } from './absence.ts'
+import { unlessAbsent, unlessNamespaceEnds } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { PodIndex } from './pod-index.ts'
 import {
@@ -158,16 +157,7 @@ export class EndpointSliceController implements Controller {
     const pods = await this.#pods.pods(namespace, () => this.#client.list(PODS, namespace))
     const plan = planSlices(service, pods, slices, node => this.#zones.get(node))
     for (const draft of plan.update) await this.#client.update(ENDPOINT_SLICES, draft)
-    try {
-      for (const draft of plan.create) {
-        const { metadata } = await this.#client.create(ENDPOINT_SLICES, draft)
-        this.#slices.remember({ namespace, name }, metadata.name)
-      }
-    } catch (error) {
-      // The namespace began to go, and the slices with it.
-      const expected = ['NotFound', 'Forbidden']
-      if (!(error instanceof StatusError) || !expected.includes(error.reason)) throw error
-    }
+    await unlessNamespaceEnds(() => this.#slices.create({ namespace, name }, plan.create))
     for (const gone of plan.remove) await this.#remove(namespace, gone)
   }
 

@@ -1,15 +1,7 @@
 /** Keeps Endpoints of services with a selector, for programs that do not know endpoint slices. */
 import { isDeepStrictEqual } from 'node:util'
-import {
-  ENDPOINT_SLICES,
-  ENDPOINTS,
-  type EndpointSlice,
-  type Frozen,
-  type ObjectName,
-  SERVICES,
-  StatusError,
-} from '../apiserver/index.ts'
-import { unlessAbsent } from './absence.ts'
+import { ENDPOINTS, type ObjectName, SERVICES } from '../apiserver/index.ts'
+import { unlessAbsent, unlessNamespaceEnds } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 import { endpointsOf } from './legacy-endpoints-plan.ts'
 import { nameOf, ObjectLoop } from './object-loop.ts'
@@ -34,24 +26,18 @@ export class LegacyEndpointsController implements Controller {
   }
 
   async start(): Promise<void> {
-    await this.#loop.observe(SERVICES, {
-      seen: service => this.#loop.kick(nameOf(service)),
-      removed: service => this.#loop.kick(nameOf(service)),
-    })
-    await this.#loop.observe(ENDPOINT_SLICES, {
-      seen: slice => this.#sliceSeen(slice),
-      removed: slice => this.#sliceSeen(slice),
+    await this.#loop.follow(SERVICES)
+    await this.#slices.follow(this.#loop, service => this.#loop.kickAfter(service, COLLECT))
+    await this.#loop.observe(ENDPOINTS, {
+      seen: () => undefined,
+      // By somebody's hand: programs that read them miss them.
+      removed: endpoints => this.#loop.kick(nameOf(endpoints)),
     })
     this.#loop.start()
   }
 
   async stop(): Promise<void> {
     await this.#loop.stop()
-  }
-
-  #sliceSeen(slice: Frozen<EndpointSlice>): void {
-    const service = this.#slices.seen(slice)
-    if (service !== undefined) this.#loop.kickAfter(service, COLLECT)
   }
 
   async #reconcile(target: ObjectName): Promise<void> {
@@ -64,19 +50,14 @@ export class LegacyEndpointsController implements Controller {
     if (!hasSelector(service)) return
     const wanted = endpointsOf(service, await this.#slices.of(target))
     const present = await this.#client.get(ENDPOINTS, target)
-    try {
-      if (present === undefined) await this.#client.create(ENDPOINTS, wanted)
-      else if (
-        !isDeepStrictEqual(present.subsets, wanted.subsets) ||
-        !isDeepStrictEqual(present.metadata.labels, wanted.metadata.labels)
-      ) {
-        const { resourceVersion = '' } = present.metadata
-        await this.#client.update(ENDPOINTS, { ...wanted, metadata: { ...wanted.metadata, resourceVersion } })
-      }
-    } catch (error) {
-      // The namespace began to go, and the endpoints with it.
-      const expected = ['NotFound', 'Forbidden', 'AlreadyExists']
-      if (!(error instanceof StatusError) || !expected.includes(error.reason)) throw error
+    if (present === undefined) await unlessNamespaceEnds(() => this.#client.create(ENDPOINTS, wanted))
+    else if (
+      !isDeepStrictEqual(present.subsets, wanted.subsets) ||
+      !isDeepStrictEqual(present.metadata.labels, wanted.metadata.labels)
+    ) {
+      const { resourceVersion = '' } = present.metadata
+      const metadata = { ...wanted.metadata, resourceVersion }
+      await unlessAbsent(() => this.#client.update(ENDPOINTS, { ...wanted, metadata }))
     }
   }
 }

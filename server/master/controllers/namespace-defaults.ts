@@ -10,6 +10,7 @@ import {
   SERVICE_ACCOUNTS,
   StatusError,
 } from '../apiserver/index.ts'
+import { unlessNamespaceEnds } from './absence.ts'
 import type { Controller, ControllerOptions } from './controller.ts'
 
 const ACCOUNT = 'default'
@@ -24,9 +25,9 @@ export interface NamespaceDefaultsOptions extends ControllerOptions {
 /** Calls `work` for which a namespace that begins to go, or another who was faster, is fine. */
 async function unlessTooLate(work: () => Promise<unknown>): Promise<void> {
   try {
-    await work()
+    await unlessNamespaceEnds(work)
   } catch (error) {
-    const expected = ['AlreadyExists', 'NotFound', 'Forbidden', 'Conflict']
+    const expected = ['AlreadyExists', 'Conflict']
     if (!(error instanceof StatusError) || !expected.includes(error.reason)) throw error
   }
 }

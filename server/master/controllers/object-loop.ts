@@ -53,6 +53,14 @@ export class ObjectLoop {
     this.#stopObserving.push(stop)
   }
 
+  /** Has every object of a kind looked at when it comes, changes or goes, by its own name. */
+  async follow<T extends KubernetesObject>(reference: ResourceReference<T>): Promise<void> {
+    await this.observe(reference, {
+      seen: object => this.kick(nameOf(object)),
+      removed: object => this.kick(nameOf(object)),
+    })
+  }
+
   start(): void {
     this.#loop.start()
   }

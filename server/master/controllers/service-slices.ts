@@ -1,11 +1,13 @@
 /** Finds the endpoint slices that one controller keeps for a service, of whatever names, without reading all slices. */
 import {
   type ClusterClient,
+  type Draft,
   ENDPOINT_SLICES,
   type EndpointSlice,
   type Frozen,
   type ObjectName,
 } from '../apiserver/index.ts'
+import type { ObjectLoop } from './object-loop.ts'
 import { MANAGED_BY_LABEL, SERVICE_NAME_LABEL } from './service-endpoints.ts'
 
 function keyOf({ namespace, name }: ObjectName): string {
@@ -24,17 +26,29 @@ export class ServiceSlices {
     this.#keeper = keeper
   }
 
+  /** Takes notice of all slices as long as `loop` observes. @param changed told of the service of each that comes, changes or goes */
+  async follow(loop: ObjectLoop, changed: (service: ObjectName) => void): Promise<void> {
+    const look = (slice: Frozen<EndpointSlice>) => {
+      const service = this.seen(slice)
+      if (service !== undefined) changed(service)
+    }
+    await loop.observe(ENDPOINT_SLICES, { seen: look, removed: look })
+  }
+
   /** Takes notice of a slice that came, changed or went. @returns its service; undefined for slices of others */
   seen(slice: Frozen<EndpointSlice>): ObjectName | undefined {
     const service = this.#serviceOf(slice)
-    if (service !== undefined) this.remember(service, slice.metadata.name)
+    if (service !== undefined) this.#remember(service, slice.metadata.name)
     return service
   }
 
-  /** What somebody has just made must be known even before it is observed. */
-  remember(service: ObjectName, slice: string): void {
-    const key = keyOf(service)
-    this.#names.set(key, (this.#names.get(key) ?? new Set()).add(slice))
+  /** Makes slices for a service. @throws what the API says when it refuses one */
+  async create(service: ObjectName, drafts: readonly Draft<EndpointSlice>[]): Promise<void> {
+    for (const draft of drafts) {
+      const { metadata } = await this.#client.create(ENDPOINT_SLICES, draft)
+      // It must be known even before it is observed.
+      this.#remember(service, metadata.name)
+    }
   }
 
   /** Those of a service that are there; forgets the others. */
@@ -49,6 +63,11 @@ export class ServiceSlices {
     }
     if (names.size === 0) this.#names.delete(keyOf(service))
     return slices
+  }
+
+  #remember(service: ObjectName, slice: string): void {
+    const key = keyOf(service)
+    this.#names.set(key, (this.#names.get(key) ?? new Set()).add(slice))
   }
 
   #serviceOf({ metadata }: Frozen<EndpointSlice>): ObjectName | undefined {

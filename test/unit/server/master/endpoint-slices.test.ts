@@ -245,3 +245,30 @@ t.test('slices of others are left alone', async t => {
   t.equal(answer.status, 422)
   t.match(answer.body.message, /endpoints\[0\]\.addresses\[0\]: Invalid value/)
 })
+
+t.test('what a quota forbade is made once the quota is gone', async t => {
+  const { ask } = await temporaryMaster(t)
+  const place = '/api/v1/namespaces/tight'
+  await ask('/api/v1/namespaces', { method: 'POST', body: { metadata: { name: 'tight' } } })
+  const hard = { 'count/endpointslices.discovery.k8s.io': '0', 'count/endpoints': '0' }
+  await ask(`${place}/resourcequotas`, {
+    method: 'POST',
+    body: { metadata: { name: 'none' }, spec: { hard } },
+  })
+  const service = { metadata: { name: 'web' }, spec: { selector: { app: 'web' }, ports: [{ port: 80 }] } }
+  await ask(`${place}/services`, { method: 'POST', body: service })
+  const slices = '/apis/discovery.k8s.io/v1/namespaces/tight/endpointslices'
+  // The refusal has been heard when the next service, which the same loop looks at later, is in a namespace without a quota.
+  await ask('/api/v1/namespaces/default/services', { method: 'POST', body: service })
+  await eventually(async () => (await ask(SLICES)).body.items.length > 0, 'the other service has one')
+  t.same((await ask(slices)).body.items, [])
+  await ask(`${place}/resourcequotas/none`, { method: 'DELETE' })
+  await eventually(async () => (await ask(slices)).body.items.length === 1, 'the slice')
+  await eventually(async () => (await ask(`${place}/endpoints/web`)).status === 200, 'the endpoints')
+
+  await ask(`${place}/endpoints/web`, { method: 'DELETE' })
+  await eventually(
+    async () => (await ask(`${place}/endpoints/web`)).status === 200,
+    'endpoints that somebody removed are back',
+  )
+})
