@@ -172,6 +172,8 @@ export class VirtualHost {
         this.#cgroup,
       ],
       'docker',
+      // containerd writes there what it did when the engine ends it for not answering.
+      { TMPDIR: this.directory },
     )
     this.#dockerPid = child.pid
     return child

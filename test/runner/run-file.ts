@@ -1,5 +1,8 @@
 /** Runs one test file as a process of its own and reads its TAP. */
 import { spawn } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { type FinalResults, Parser, type Result } from 'tap-parser'
 
 export interface FileResult {
@@ -38,15 +41,33 @@ function skippedOf(results: FinalResults): FileResult['skipped'] {
   }))
 }
 
-/** Runs a file to its end; one that hangs is ended together with everything that it started. */
-export function runTestFile(file: string): Promise<FileResult> {
+/**
+ * Runs a file to its end; one that hangs is ended together with everything that it started.
+ *
+ * It has a directory of its own for temporary files. Whatever is in it when a file has passed, the file left behind: that
+ * is a failure of its own.
+ */
+export async function runTestFile(file: string): Promise<FileResult> {
+  // Short: sockets are in it, whose names have at most 107 characters.
+  const directory = await mkdtemp(path.join(tmpdir(), 'test-'))
+  try {
+    const result = await runIn(directory, file)
+    const left = await readdir(directory)
+    if (result.failed > 0 || left.length === 0) return result
+    return { ...result, failed: 1, failures: [`left behind: ${left.join(', ')}`] }
+  } finally {
+    await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+  }
+}
+
+function runIn(temporaryDirectory: string, file: string): Promise<FileResult> {
   const begin = performance.now()
   return new Promise(resolve => {
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file], {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
       // tap would end a file after 30 s, which says more about the machine than about the file.
-      env: { ...process.env, TAP_TIMEOUT: String(FILE_DEADLINE / 1000) },
+      env: { ...process.env, TMPDIR: temporaryDirectory, TAP_TIMEOUT: String(FILE_DEADLINE / 1000) },
     })
     let errors = ''
     let late = false

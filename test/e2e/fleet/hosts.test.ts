@@ -1,5 +1,5 @@
 /** A fleet of three hosts: joining, spreading, and everything that can be wrong with joining. */
-import { mkdtemp, readdir } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t from 'tap'
@@ -17,6 +17,7 @@ const COMPOSE =
 t.test('three hosts', { skip, timeout: 240_000 }, async t => {
   const fleet = await Fleet.start(t, 'three', 3)
   const scratch = await mkdtemp(path.join(tmpdir(), 'drover-hosts-'))
+  t.teardown(() => rm(scratch, { recursive: true }))
   /** Runs an agent that is expected to give up, in a data directory of its own. */
   const failingAgent = async (host: VirtualHost, name: string, args: readonly string[]) => {
     const directory = path.join(scratch, name)
