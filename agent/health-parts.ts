@@ -24,7 +24,7 @@ export interface HealthDutyOptions {
 const LONGEST_DIRECTORY = 70
 
 /** Where HAProxy has its files: with the agent's other ones, unless the way there is too long for a socket. */
-export function healthDirectory(dataDirectory: string): string {
+function healthDirectory(dataDirectory: string): string {
   const directory = path.join(dataDirectory, 'health')
   const fits = Buffer.byteLength(directory) <= LONGEST_DIRECTORY && /^\/[A-Za-z0-9/_.-]*$/.test(directory)
   if (fits) return directory

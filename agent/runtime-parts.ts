@@ -27,7 +27,7 @@ import {
 import { releaseMemory, unmountBelow } from './volumes/index.ts'
 
 /** The file system in memory for what must not be on a disk. */
-export function podMemory(dataDirectory: string): string {
+function podMemory(dataDirectory: string): string {
   return path.join(dataDirectory, 'memory')
 }
 

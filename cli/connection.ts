@@ -5,7 +5,7 @@ import { readJsonFile, type Static, Type, validatorOf } from '../kit/index.ts'
 import { cliErrors } from './errors.ts'
 
 /** Where everything is kept unless `--data` says otherwise. */
-export const DEFAULT_DATA_DIRECTORY = '/var/lib/drover'
+const DEFAULT_DATA_DIRECTORY = '/var/lib/drover'
 
 const adminSchema = Type.Object({
   url: Type.String(),

@@ -4,7 +4,7 @@
 const BOUNDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2] as const
 
 /** How long others took to answer. */
-export class ForwardTimes {
+class ForwardTimes {
   readonly bounds: readonly number[] = BOUNDS
   /** By the first bound that holds it. */
   readonly counts: Float64Array = new Float64Array(BOUNDS.length)

@@ -27,7 +27,7 @@ export const pauseImage: LocalImage = {
 }
 
 /** A small Linux with a shell, for examples and tests. */
-export const busyboxImage: LocalImage = {
+const busyboxImage: LocalImage = {
   names: ['drover/busybox:1', 'drover/busybox:latest'],
   purpose: 'a small Linux with a shell, for examples and tests',
   fileSystem: busyboxFileSystem,
@@ -35,7 +35,7 @@ export const busyboxImage: LocalImage = {
 }
 
 /** HAProxy as load balancers run it. The agent writes its configuration. */
-export const loadBalancerImage: LocalImage = {
+const loadBalancerImage: LocalImage = {
   names: ['drover/lb:1'],
   purpose: 'HAProxy of load balancers',
   fileSystem: loadBalancerFileSystem,

@@ -1,9 +1,7 @@
 export {
-  busyboxImage,
   ensureImage,
   type ImageStore,
   type LocalImage,
-  loadBalancerImage,
   localImage,
   localImages,
   pauseImage,

@@ -36,7 +36,6 @@ export {
   statusOf,
 } from './http-exchange.ts'
 export { HttpListener, type HttpListenerOptions } from './http-listener.ts'
-export { type HttpExchange, type HttpHandler, HttpRouter, type RouteMatch } from './http-router.ts'
 export { removeInterruptedWrites } from './interrupted-writes.ts'
 export {
   formatIpv4,

@@ -5,7 +5,7 @@ import type { Endpoint, Slots } from './model.ts'
 const FEWEST = 4
 
 /** Slots for `count` endpoints with room for a quarter more: most scalings need no reload then. */
-export function slotCountFor(count: number): number {
+function slotCountFor(count: number): number {
   return Math.max(FEWEST, Math.ceil((count * 1.25) / 4) * 4)
 }
 

@@ -14,7 +14,7 @@ export const CHECKERS_PER_CONTAINER = 3
 export const HEALTH_REPORT_LIMIT = 1_000
 
 /** Longest time for which a verdict may be valid, in milliseconds. */
-export const HEALTH_VALIDITY_LIMIT = 300_000
+const HEALTH_VALIDITY_LIMIT = 300_000
 
 const REASON_LIMIT = 256
 

@@ -12,7 +12,7 @@ export type BalancerProtocol = (typeof BALANCER_PROTOCOLS)[number]
 
 /** Ports on which a balancer's own health is asked; since 2015 nobody else gets them. */
 export const BALANCER_HEALTH_PORT = 42
-export const RESERVED_BALANCER_PORTS: readonly number[] = [BALANCER_HEALTH_PORT, 10_241]
+const RESERVED_BALANCER_PORTS: readonly number[] = [BALANCER_HEALTH_PORT, 10_241]
 
 /** Longest `config` of a balancer, in characters. */
 export const BALANCER_CONFIG_LIMIT = 65_536
@@ -180,7 +180,7 @@ export function certificateNames({ certificates, defaultCertificate }: BalancerC
 const count = Type.Integer({ minimum: 0 })
 
 /** What one part of a balancer has done since its HAProxy took its newest configuration. */
-export const balancerStatisticsSchema = Type.Object({
+const balancerStatisticsSchema = Type.Object({
   /** A source port for a frontend, with `/udp` for one of UDP; else a backend's name. */
   name: Type.String({ maxLength: 200 }),
   kind: Type.Union([Type.Literal('frontend'), Type.Literal('backend')]),

@@ -50,7 +50,7 @@ const linkSchema = Type.Object({
 })
 
 /** A container. `instance` is its name on the wire since 2015. */
-export const instanceInfoSchema = Type.Object({
+const instanceInfoSchema = Type.Object({
   infoType: Type.Literal('instance'),
   ...identity,
   hostname: text(256),
@@ -92,7 +92,7 @@ export const instanceInfoSchema = Type.Object({
   expose: Type.Array(text(32)),
 })
 
-export const serviceInfoSchema = Type.Object({
+const serviceInfoSchema = Type.Object({
   infoType: Type.Literal('service'),
   ...identity,
   stackUuid: text(64),
@@ -125,14 +125,14 @@ export const serviceInfoSchema = Type.Object({
   createIndex: Type.Integer(),
 })
 
-export const stackInfoSchema = Type.Object({
+const stackInfoSchema = Type.Object({
   infoType: Type.Literal('stack'),
   ...identity,
   healthState: optional(text(32)),
   system: Type.Boolean(),
 })
 
-export const hostInfoSchema = Type.Object({
+const hostInfoSchema = Type.Object({
   infoType: Type.Literal('host'),
   ...identity,
   agentIp: text(45),
@@ -149,7 +149,7 @@ export const hostInfoSchema = Type.Object({
   blocks: Type.Array(text(18)),
 })
 
-export const networkInfoSchema = Type.Object({
+const networkInfoSchema = Type.Object({
   infoType: Type.Literal('network'),
   ...identity,
   kind: text(64),
@@ -160,7 +160,7 @@ export const networkInfoSchema = Type.Object({
   policy: Type.Array(Type.Unknown()),
 })
 
-export const environmentInfoSchema = Type.Object({
+const environmentInfoSchema = Type.Object({
   infoType: Type.Literal('environment'),
   ...identity,
   /** The Kubernetes namespace. */
@@ -169,7 +169,7 @@ export const environmentInfoSchema = Type.Object({
   system: Type.Boolean(),
 })
 
-export const metadataObjectSchema = Type.Union([
+const metadataObjectSchema = Type.Union([
   instanceInfoSchema,
   serviceInfoSchema,
   stackInfoSchema,
@@ -186,7 +186,6 @@ export type NetworkInfo = Static<typeof networkInfoSchema>
 export type EnvironmentInfo = Static<typeof environmentInfoSchema>
 export type MetadataObject = Static<typeof metadataObjectSchema>
 export type MetadataPort = Static<typeof portSchema>
-export type MetadataLink = Static<typeof linkSchema>
 export type MetadataHealthCheck = Static<typeof healthCheckSchema>
 
 /**
@@ -212,7 +211,7 @@ export type MetadataPosition = Static<typeof metadataPositionSchema>
  * stands at `sequence` afterwards. Applying it twice does no harm. A large step comes in parts: all but the last have
  * `more`, and only the last one moves its receiver.
  */
-export const metadataStepSchema = Type.Object({
+const metadataStepSchema = Type.Object({
   full: Type.Literal(false),
   generation,
   from: sequence,
@@ -227,7 +226,7 @@ export const metadataStepSchema = Type.Object({
  * A part of the whole model, which replaces whatever the receiver has: objects that are in none of the parts are gone.
  * The receiver stands at `sequence` after the last part, and nowhere between the first and the last.
  */
-export const metadataPartSchema = Type.Object({
+const metadataPartSchema = Type.Object({
   full: Type.Literal(true),
   generation,
   sequence,

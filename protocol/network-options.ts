@@ -12,7 +12,7 @@ export const NETWORK_KINDS = ['bridge', 'vxlan', 'ipsec', 'routed', 'flat', 'ext
 
 export type NetworkKind = (typeof NETWORK_KINDS)[number]
 
-export const networkKindSchema = Type.Union([
+const networkKindSchema = Type.Union([
   Type.Literal('bridge'),
   Type.Literal('vxlan'),
   Type.Literal('ipsec'),
@@ -56,7 +56,7 @@ const flatSchema = Type.Object(
   { additionalProperties: false },
 )
 
-export const networkOptionsSchema = Type.Object(
+const networkOptionsSchema = Type.Object(
   {
     /** MTU of the hosts' network, in bytes; read from each host's uplink when absent. */
     mtu: Type.Optional(Type.Integer({ minimum: 576, maximum: 65_535 })),

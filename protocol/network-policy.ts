@@ -3,7 +3,7 @@ import { type Static, Type, validatorOf } from '../kit/index.ts'
 
 const selector = Type.String({ minLength: 1, maxLength: 1024 })
 
-export const networkPolicyRuleSchema = Type.Object(
+const networkPolicyRuleSchema = Type.Object(
   {
     /** Containers of the same stack or service, or of services that are linked. */
     within: Type.Optional(

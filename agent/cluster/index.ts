@@ -1,7 +1,6 @@
 export { type ClusterCollections, ClusterSource, type ClusterSourceOptions } from './cluster-source.ts'
 export type { Followed } from './followed-collection.ts'
 export type {
-  NamedPort,
   NamespaceRecord,
   NodeRecord,
   PodRecord,

@@ -158,7 +158,6 @@ export type NodeRecord = Static<typeof nodeRecord>
 export type NamespaceRecord = Static<typeof namespaceRecord>
 export type PodRecord = Static<typeof podRecord>
 export type PolicyRecord = Static<typeof policyRecord>
-export type NamedPort = Static<typeof port>
 
 const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
 const ZONE_LABEL = 'topology.kubernetes.io/zone'

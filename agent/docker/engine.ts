@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import type { Duplex, Readable } from 'node:stream'
 import { type ContainerCreateOptions, Docker } from '#dockerode'
-import { kitErrors, systemErrorCode, withDeadline } from '../../kit/index.ts'
+import { systemErrorCode, withDeadline } from '../../kit/index.ts'
 import { type ContainerDetails, readDetails } from './container-details.ts'
 import { type ContainerUsage, readUsage } from './container-usage.ts'
 import { dockerErrors } from './errors.ts'
@@ -375,14 +375,4 @@ export class DockerEngine {
       throw error
     }
   }
-}
-
-/** Whether an error says that Docker itself is away, so that waiting is all there is to do. */
-export function isDockerAway(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === dockerErrors.DockerUnreachable().code
-}
-
-/** A deadline that passed while Docker did not answer is no different from Docker being away. */
-export function isDockerSilent(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === kitErrors.DeadlineExceeded().code
 }

@@ -3,8 +3,6 @@ export type { ContainerUsage } from './container-usage.ts'
 export {
   DockerEngine,
   type EngineFacts,
-  isDockerAway,
-  isDockerSilent,
   type LogOptions,
   type RegistryLogin,
 } from './engine.ts'

@@ -5,7 +5,7 @@ import type { HostFacts } from '../../protocol/index.ts'
 import type { EngineFacts } from '../docker/index.ts'
 
 /** Raised with every release. */
-export const AGENT_VERSION = '0.1.0'
+const AGENT_VERSION = '0.1.0'
 
 async function readLine(file: string): Promise<string> {
   return (await readFile(file, 'utf8').catch(() => '')).trim()

@@ -1,5 +1,4 @@
 export {
-  AGENT_VERSION,
   currentLoad,
   hostFacts,
   type MachineFacts,

@@ -5,7 +5,7 @@ import { parseQuantity } from '../../protocol/kubernetes/index.ts'
 import { pressureErrors } from './errors.ts'
 
 /** What can become scarce. `nodefs` has the volumes of pods, `imagefs` what Docker keeps. */
-export const SIGNALS = [
+const SIGNALS = [
   'memory.available',
   'nodefs.available',
   'nodefs.inodesFree',

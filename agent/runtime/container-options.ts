@@ -40,7 +40,7 @@ export function gracePeriodOf(pod: Pod): number {
   )
 }
 
-export function hostnameOf(pod: Pod): string {
+function hostnameOf(pod: Pod): string {
   return (pod.spec.hostname ?? pod.metadata.name).slice(0, 63).replace(/[-.]+$/, '')
 }
 
@@ -158,7 +158,7 @@ function bindOf({ source, target, readOnly, propagation }: PlannedMount): string
 }
 
 /** Docker's name of a container: what people know from `docker ps`, or the kubelet's pattern for other pods. */
-export function dockerName(place: PodPlace, container: Container, attempt: number): string {
+function dockerName(place: PodPlace, container: Container, attempt: number): string {
   const { pod } = place
   const labels = requestedLabels(pod)[container.name]
   const uuid = labels?.[LABEL.containerUuid]

@@ -46,10 +46,7 @@ function shows(mirror: Pod, pod: Pod): boolean {
 }
 
 /** The mirror of a static pod. Pure. @param owner the node that runs it */
-export function mirrorOf(
-  { metadata, spec }: Pod,
-  owner: { readonly name: string; readonly uid: string },
-): Pod {
+function mirrorOf({ metadata, spec }: Pod, owner: { readonly name: string; readonly uid: string }): Pod {
   const { name, namespace = 'default', labels, annotations, uid = '' } = metadata
   return {
     apiVersion: 'v1',

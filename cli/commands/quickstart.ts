@@ -44,7 +44,7 @@ async function exists(file: string): Promise<boolean> {
 }
 
 /** Makes the local images that the engine does not have. */
-export async function buildImages(store: ImageStore): Promise<readonly string[]> {
+async function buildImages(store: ImageStore): Promise<readonly string[]> {
   const made: string[] = []
   for (const image of localImages) made.push(...(await ensureImage(store, image)))
   return made

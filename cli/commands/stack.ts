@@ -52,7 +52,7 @@ function readAnswers(templates: Readonly<Record<string, string>>): Record<string
 }
 
 /** Like docker compose: the directory of the first file names the stack. */
-export function stackNameOf(file: string): string {
+function stackNameOf(file: string): string {
   const directory = path.basename(path.dirname(path.resolve(file)))
   const name = directory.replace(/[^a-zA-Z0-9-]+/g, '-').replace(/^-+|-+$/g, '')
   return name === '' ? 'stack' : name

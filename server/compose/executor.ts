@@ -17,7 +17,7 @@ function withoutHealthCheck({ healthCheck: _check, ...rest }: LaunchConfig): Lau
 }
 
 /** What would have to be replaced to make `service` what `definition` says; empty when nothing. */
-export function replacedFields(
+function replacedFields(
   service: Pick<Service, 'launchConfig' | 'secondaryLaunchConfigs'>,
   definition: Pick<ServiceDefinition, 'launchConfig' | 'secondaryLaunchConfigs'>,
 ): string[] {

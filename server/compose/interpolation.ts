@@ -3,7 +3,7 @@ import { COMPOSE_VARIABLE } from '../../protocol/index.ts'
 import { composeErrors } from './errors.ts'
 
 /** Replaces the variables of one text. A variable without value becomes empty. @throws `InvalidValue` */
-export function interpolate(text: string, values: Readonly<Record<string, string>>, place: string): string {
+function interpolate(text: string, values: Readonly<Record<string, string>>, place: string): string {
   return text.replace(
     COMPOSE_VARIABLE,
     (whole, dollar, plain, braced, operator: string | undefined, fallback: string | undefined) => {

@@ -13,7 +13,7 @@ import { controllerErrors } from './errors.ts'
 const BLOCK_PREFIX_LENGTH = 26
 
 /** The blocks of a cluster block in order, without the first: it holds the gateway's address. */
-export function* candidateBlocks(cluster: Ipv4Block): Generator<string> {
+function* candidateBlocks(cluster: Ipv4Block): Generator<string> {
   const size = 2 ** (32 - BLOCK_PREFIX_LENGTH)
   const count = ipv4BlockSize(cluster) / size
   for (let index = 1; index < count; index += 1) {

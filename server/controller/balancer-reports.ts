@@ -22,7 +22,7 @@ interface LastReport {
 const LONGEST = 2_000
 
 /** `container` with what stands in the way of its balancer. */
-export function withBalancerProblems(container: Container, problems: readonly string[]): Container {
+function withBalancerProblems(container: Container, problems: readonly string[]): Container {
   const { balancerProblem: before, ...rest } = container
   const now = problems.join('; ').slice(0, LONGEST)
   if ((before ?? '') === now) return container

@@ -25,7 +25,7 @@ const STATE: Readonly<Record<ContainerState, Container['state']>> = {
 const SYSTEM_NAMESPACES = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'cattle-system'])
 
 /** The name of a container that something else than Drover started. */
-export function nativeName(report: Pick<ContainerReport, 'name' | 'pod'>): string {
+function nativeName(report: Pick<ContainerReport, 'name' | 'pod'>): string {
   const { pod } = report
   if (pod === undefined) return report.name
   // A pod of a workload is named after its container most of the time; then the pod's name says it all.
@@ -35,7 +35,7 @@ export function nativeName(report: Pick<ContainerReport, 'name' | 'pod'>): strin
 }
 
 /** `container` after a report about it. */
-export function withReport(container: Container, report: ContainerReport, hostId: string): Container {
+function withReport(container: Container, report: ContainerReport, hostId: string): Container {
   const restarted = report.startedAt !== undefined && report.startedAt !== container.lastStart
   const { transitioningMessage: _message, exitCode: _exitCode, primaryIpv6Address, ...rest } = container
   // Whoever runs again may have no address of this family any more.

@@ -24,7 +24,7 @@ export interface NodeRemover {
 }
 
 /** The state of a host that has been silent for so many milliseconds. */
-export function agentStateAfter(silence: number): Host['agentState'] {
+function agentStateAfter(silence: number): Host['agentState'] {
   if (silence >= DISCONNECTED_AFTER) return 'disconnected'
   return silence >= RECONNECTING_AFTER ? 'reconnecting' : 'active'
 }

@@ -122,7 +122,7 @@ export class UnitController implements Daemon {
 }
 
 /** A container once its pod was placed, or could not be. */
-export function afterPlacement(
+function afterPlacement(
   container: Container,
   hostId: string | undefined,
   problem: string | undefined,
@@ -138,6 +138,6 @@ export function afterPlacement(
 }
 
 /** A container with what Kubernetes says of its readiness. */
-export function withReadiness(container: Container, ready: boolean | undefined): Container {
+function withReadiness(container: Container, ready: boolean | undefined): Container {
   return ready === undefined || container.ready === ready ? container : { ...container, ready }
 }

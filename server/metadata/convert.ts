@@ -12,7 +12,7 @@ import {
 } from './converters.ts'
 
 /** The kinds of constructs that metadata shows. */
-export const SHOWN_KINDS = ['project', 'network', 'host', 'stack', 'service', 'container'] as const
+const SHOWN_KINDS = ['project', 'network', 'host', 'stack', 'service', 'container'] as const
 
 export type ShownKind = (typeof SHOWN_KINDS)[number]
 

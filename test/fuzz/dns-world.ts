@@ -57,7 +57,7 @@ const known = {
 }
 const member: MemberView = { ...shopClient, ...known, scope }
 
-export function fuzzDirectory(): StillDirectory {
+function fuzzDirectory(): StillDirectory {
   const clients = new StillDirectory()
   clients.set(CLIENTS.member, member)
   clients.set(CLIENTS.host, {

@@ -161,7 +161,7 @@ export async function labDown(directory: string): Promise<void> {
 }
 
 /** What is there of a lab after it was removed: nothing. */
-export async function leftovers(directory: string): Promise<string[]> {
+async function leftovers(directory: string): Promise<string[]> {
   const root = '/sys/fs/cgroup'
   const prefix = `drover-lab-${nameOf(directory)}`
   const controllers = await readdir(root).catch(() => [])

@@ -54,7 +54,7 @@ function headersOf(format: Format, etag: string | undefined, length: number | un
 /** Characters up to which a body stays text: Node.js sends it with the headers in one piece, a buffer in a second. */
 const SHORT = 4_096
 
-export function wholeAnswer(status: number, format: Format, text: string): Answer {
+function wholeAnswer(status: number, format: Format, text: string): Answer {
   const bytes = Buffer.byteLength(text)
   const etag = status === 200 ? `"${etagOf(text)}"` : undefined
   const body = text.length <= SHORT ? text : Buffer.from(text)

@@ -100,7 +100,7 @@ function plainElement(list: readonly PlainValue[], key: string): PlainValue | un
 }
 
 /** The value one step down from `value`; undefined when there is nothing. */
-export function stepInto(value: ViewValue, key: string): ViewValue | undefined {
+function stepInto(value: ViewValue, key: string): ViewValue | undefined {
   if (isScalar(value)) return undefined
   if (value instanceof ObjectList) {
     return INDEX.test(key) ? value.at(Number(key)) : value.find(key)

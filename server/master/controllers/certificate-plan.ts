@@ -7,7 +7,7 @@ import type { CertificateSigningRequest, Frozen, Node } from '../apiserver/index
 
 type Request = Frozen<CertificateSigningRequest>
 
-export const KUBELET_CLIENT = 'kubernetes.io/kube-apiserver-client-kubelet'
+const KUBELET_CLIENT = 'kubernetes.io/kube-apiserver-client-kubelet'
 export const KUBELET_SERVING = 'kubernetes.io/kubelet-serving'
 const CLIENT = 'kubernetes.io/kube-apiserver-client'
 const SIGNERS: ReadonlySet<string> = new Set([KUBELET_CLIENT, KUBELET_SERVING, CLIENT])
@@ -41,7 +41,7 @@ function isOfNode(request: Request, parsed: SigningRequest, use: string): boolea
 }
 
 /** Whether it is a kubelet's request for what it needs to speak to the API, and for nothing else. */
-export function isKubeletClient(request: Request, parsed: SigningRequest): boolean {
+function isKubeletClient(request: Request, parsed: SigningRequest): boolean {
   return (
     request.spec.signerName === KUBELET_CLIENT &&
     isOfNode(request, parsed, 'client auth') &&
@@ -50,7 +50,7 @@ export function isKubeletClient(request: Request, parsed: SigningRequest): boole
 }
 
 /** Whether it is a kubelet's request for what it proves itself by to those who ask it, sent by that kubelet. */
-export function isKubeletServing(request: Request, parsed: SigningRequest): boolean {
+function isKubeletServing(request: Request, parsed: SigningRequest): boolean {
   const { signerName, username, groups = [] } = request.spec
   return (
     signerName === KUBELET_SERVING &&

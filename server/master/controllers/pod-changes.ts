@@ -23,7 +23,7 @@ export interface PodTexts {
   removed(pod: string): string
 }
 
-export const POD_TEXTS: PodTexts = {
+const POD_TEXTS: PodTexts = {
   made: pod => `Created pod: ${pod}`,
   refused: reason => `Error creating: ${reason}`,
   removed: pod => `Deleted pod: ${pod}`,

@@ -34,7 +34,7 @@ export interface Revision {
 }
 
 /** A short text for a template; the same template has the same one. */
-export function templateHash(template: Frozen<PodTemplateSpec>): string {
+function templateHash(template: Frozen<PodTemplateSpec>): string {
   const digest = createHash('sha256').update(JSON.stringify(template)).digest()
   return [...digest.subarray(0, HASH_LENGTH)].map(byte => ALPHABET[byte % ALPHABET.length]).join('')
 }
@@ -50,7 +50,7 @@ function read({ metadata, revision, data }: Frozen<ControllerRevision>): Revisio
 }
 
 /** Names of revisions that may go: the oldest that nobody uses beyond so many. */
-export function surplusRevisions(
+function surplusRevisions(
   revisions: readonly Revision[],
   limit: number,
   used: ReadonlySet<string>,

@@ -24,7 +24,7 @@ function textOf(rule: Frozen<PolicyRule>): string {
 }
 
 /** The rules that a role gathers, each once. */
-export function gatheredRules(role: Frozen<Role>, roles: readonly Frozen<Role>[]): Rules {
+function gatheredRules(role: Frozen<Role>, roles: readonly Frozen<Role>[]): Rules {
   const selectors = selectorsOf(role) ?? []
   const parts = roles
     .filter(
@@ -37,7 +37,7 @@ export function gatheredRules(role: Frozen<Role>, roles: readonly Frozen<Role>[]
 }
 
 /** Whether two lists hold the same rules, in whatever order. */
-export function sameRules(one: Rules, other: Rules): boolean {
+function sameRules(one: Rules, other: Rules): boolean {
   const texts = new Set(one.map(textOf))
   return texts.size === new Set(other.map(textOf)).size && other.every(rule => texts.has(textOf(rule)))
 }

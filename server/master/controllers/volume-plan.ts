@@ -72,7 +72,7 @@ function isFree({ metadata, spec, status }: Volume): boolean {
 }
 
 /** The volume for a claim that names none: one that waits for it, or the smallest that is enough. */
-export function chooseVolume(claim: Claim, volumes: readonly Volume[]): Volume | undefined {
+function chooseVolume(claim: Claim, volumes: readonly Volume[]): Volume | undefined {
   const waiting = volumes.find(({ spec }) => isFor(spec.claimRef, claim))
   if (waiting !== undefined) return waiting
   return volumes

@@ -26,7 +26,7 @@ export interface Surroundings {
 }
 
 /** The part of a node that would be free with the pod on it: 1 is empty, 0 is full (Kubernetes' LeastAllocated). */
-export function freeShare(pod: PodDemand, node: NodeState): number {
+function freeShare(pod: PodDemand, node: NodeState): number {
   const { allocatable } = node.facts ?? {}
   if (allocatable === undefined) return 0
   const share = (wanted: number, all: number) => (all <= 0 ? 0 : Math.max(0, 1 - wanted / all))

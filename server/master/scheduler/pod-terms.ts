@@ -46,7 +46,7 @@ export interface PodTerms {
   readonly spread: readonly SpreadConstraint[]
 }
 
-export const NO_TERMS: PodTerms = { near: [], far: [], preferred: [], spread: [] }
+const NO_TERMS: PodTerms = { near: [], far: [], preferred: [], spread: [] }
 
 interface AffinityTerm {
   readonly topologyKey: string

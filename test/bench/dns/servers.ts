@@ -43,7 +43,7 @@ export async function ourServer(): Promise<Running> {
 }
 
 /** Sends one answer to everything, with the query's id. */
-export async function bareResponder(answer: Buffer): Promise<Running> {
+async function bareResponder(answer: Buffer): Promise<Running> {
   const socket = createSocket('udp4')
   socket.on('message', (message, { port, address }) => {
     const response = Buffer.from(answer)
@@ -102,7 +102,7 @@ async function answersFrom(port: number): Promise<'answers'> {
 }
 
 /** The answer to the query. A question that nobody hears is given up: its socket would keep the process for ever. */
-export async function askOnce(port: number, deadline = PATIENCE): Promise<Buffer> {
+async function askOnce(port: number, deadline = PATIENCE): Promise<Buffer> {
   const socket = createSocket('udp4')
   const answer = new Promise<Buffer>((resolve, reject) => {
     socket.once('message', resolve)

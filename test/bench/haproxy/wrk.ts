@@ -13,7 +13,7 @@ export interface Load {
 const UNITS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000 }
 
 /** What wrk prints, as figures. */
-export function parseLoad(output: string): Load {
+function parseLoad(output: string): Load {
   const [, p99 = 'NaN', unit = 'ms'] = /^\s+99%\s+([\d.]+)(us|ms|s)$/m.exec(output) ?? []
   const errors =
     /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(output)?.slice(1) ?? []

@@ -12,7 +12,7 @@ export function addresses(...list: string[]): AddressSet {
   return new AddressSet(() => list.map(address => ({ address, healthy: true })))
 }
 
-export function scopeOf(names: Readonly<Record<string, AddressSet | 'empty'>>): Scope {
+function scopeOf(names: Readonly<Record<string, AddressSet | 'empty'>>): Scope {
   return { find: name => (Object.hasOwn(names, name) ? names[name] : undefined) }
 }
 
