@@ -5,7 +5,7 @@
  * Where there is no bundler for the platform, the files refer to the packages themselves: slower, never different.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -70,10 +70,15 @@ function bundleAll() {
   const architecture = process.arch === 'arm64' ? 'aarch64' : process.arch
   const bundler = path.join(root, `node_modules/@oven/bun-${process.platform}-${architecture}/bin/bun`)
   mkdirSync(path.join(root, 'build'), { recursive: true })
-  for (const [index, { source, target }] of BUNDLES.entries()) {
-    const unfinished = path.join(root, `${target}.${process.pid}.mjs`)
-    if (!bundleBy(bundler, index, unfinished)) writeFileSync(unfinished, `export * from '../${source}'\n`)
-    renameSync(unfinished, path.join(root, target))
+  const unfinished = mkdtempSync(path.join(root, 'build/bundles-'))
+  try {
+    for (const [index, { source, target }] of BUNDLES.entries()) {
+      const file = path.join(unfinished, 'bundle.mjs')
+      if (!bundleBy(bundler, index, file)) writeFileSync(file, `export * from '../${source}'\n`)
+      renameSync(file, path.join(root, target))
+    }
+  } finally {
+    rmSync(unfinished, { recursive: true })
   }
 }
 
