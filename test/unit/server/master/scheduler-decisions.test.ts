@@ -1,4 +1,4 @@
-/** The scheduler's pure parts: demand, filters, choice, queue. */
+/** The scheduler's pure parts: demand, filters, choice. */
 import t from 'tap'
 import type { Frozen, Node, Pod } from '../../../../server/master/index.ts'
 import { chooseNode, type Surroundings } from '../../../../server/master/scheduler/choose-node.ts'
@@ -13,9 +13,7 @@ import { NodeImages } from '../../../../server/master/scheduler/node-images.ts'
 import { NodeState, nodeFacts } from '../../../../server/master/scheduler/node-state.ts'
 import { podDemand, podRequests } from '../../../../server/master/scheduler/pod-demand.ts'
 import { choosePreemption } from '../../../../server/master/scheduler/preemption.ts'
-import { SchedulingQueue } from '../../../../server/master/scheduler/scheduling-queue.ts'
 import { TopologyCounts } from '../../../../server/master/scheduler/topology-counts.ts'
-import { ManualClock } from './manual-clock.ts'
 import { node, pod } from './temporary-master.ts'
 
 function demand(name: string, spec: object = {}, labels: object = {}) {
@@ -408,60 +406,4 @@ t.test('images that are there', async t => {
     { node: { name: 'c' } },
     'its own kind is spread first',
   )
-})
-
-t.test('the most important first', async t => {
-  const queue = new SchedulingQueue(new ManualClock(), () => undefined)
-  for (const [name, priority] of [
-    ['a', 0],
-    ['b', 10],
-    ['c', 0],
-    ['d', 10],
-  ] as const) {
-    queue.add(demand(name, { priority }))
-  }
-  queue.remove('default/d')
-  t.same(
-    [queue.take()?.name, queue.take()?.name, queue.take()?.name, queue.take()],
-    ['b', 'a', 'c', undefined],
-  )
-})
-
-t.test('the queue', async t => {
-  const clock = new ManualClock()
-  let ready = 0
-  const queue = new SchedulingQueue(clock, () => {
-    ready += 1
-  })
-  const [a, b] = [demand('a'), demand('b')]
-  queue.add(a)
-  queue.add(b)
-  queue.add(a)
-  t.equal(queue.take()?.key, a.key, 'in order of arrival')
-  t.equal(queue.take()?.key, b.key)
-  t.equal(queue.take(), undefined)
-
-  queue.park(a, false)
-  clock.advance(3_600_000)
-  t.equal(queue.waiting, 0, 'time alone changes nothing')
-  t.equal(clock.timers, 0)
-  queue.encourage()
-  t.equal(queue.take()?.key, a.key, 'a change does')
-
-  queue.park(a, false)
-  queue.encourage()
-  t.equal(queue.waiting, 0, 'not before its back-off')
-  ready = 0
-  clock.advance(2_000)
-  t.equal(ready, 1)
-  t.equal(queue.take()?.key, a.key)
-
-  queue.park(b, true)
-  clock.advance(1_000)
-  t.equal(queue.take()?.key, b.key, 'a failed attempt is repeated without a change')
-  queue.park(b, true)
-  queue.remove(b.key)
-  clock.advance(60_000)
-  t.equal(queue.waiting, 0)
-  queue.stop()
 })
