@@ -119,6 +119,7 @@ export async function startAgent(context: AgentContext): Promise<void> {
     ...{ engine, inventory, log },
     attemptLabel: DOCKER_LABEL.attempt,
     localUid: uid => pods.localUid(uid),
+    connectToKubelet: pods.connectToKubelet,
   })
   const nodeApi = new NodeApi({
     ...{ engine, inventory, nodeName, log },

@@ -1,5 +1,6 @@
 /** What runs the pods of this host and tells the cluster of it: the agent itself on Docker, or a kubelet. */
 import path from 'node:path'
+import type { Duplex } from 'node:stream'
 import { pauseImage } from '../images/index.ts'
 import type { Daemon, Logger } from '../kit/index.ts'
 import type { ContainerProblem } from '../protocol/index.ts'
@@ -60,6 +61,8 @@ export interface PodDuty {
   failure(): string | undefined
   /** The network is there, or not as before. */
   networkChanged(): void
+  /** A connection to where the kubelet answers; undefined where there is none. */
+  readonly connectToKubelet: (() => Promise<Duplex>) | undefined
   /** Before anything is started. */
   load(): Promise<void>
   /** In the order in which they are started. */
@@ -100,6 +103,7 @@ function kubeletDuty(context: PodContext): PodDuty {
     problems: () => [],
     failure: () => kubelet.failure,
     networkChanged: () => undefined,
+    connectToKubelet: () => kubelet.connect(),
     load: () => Promise.resolve(),
     daemons: [kubelet],
   }
@@ -175,6 +179,7 @@ async function builtinDuty(context: PodContext): Promise<PodDuty> {
     localUid: uid => statics.mirrors.localUid(uid),
     problems: () => runtime.problems(),
     failure: () => undefined,
+    connectToKubelet: undefined,
     networkChanged() {
       runtime.podsChanged()
       node.readinessChanged()

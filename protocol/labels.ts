@@ -72,3 +72,6 @@ export const CLIENT_AUTHORITY = {
   name: 'extension-apiserver-authentication',
   key: 'client-ca-file',
 } as const
+
+/** Where kubelets answer what is asked of their nodes, by HTTPS. */
+export const KUBELET_PORT = 10_250

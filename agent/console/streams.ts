@@ -1,5 +1,5 @@
 /** Streams that clients open through the server: logs and terminals of containers. */
-import { PassThrough, type Readable, Transform, type Writable } from 'node:stream'
+import { type Duplex, PassThrough, type Readable, Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { explainError, type Logger, Type, validatorOf } from '../../kit/index.ts'
 import { LABEL, type LinkStream, protocolErrors, TerminalDecoder } from '../../protocol/index.ts'
@@ -64,6 +64,8 @@ export interface ConsoleStreamsOptions {
   readonly attemptLabel: string
   /** The uid by which a pod of the cluster is known on this host. */
   readonly localUid: (uid: string) => string
+  /** Undefined where no kubelet runs the pods. */
+  readonly connectToKubelet: (() => Promise<Duplex>) | undefined
   readonly log: Logger
 }
 
@@ -73,14 +75,17 @@ export class ConsoleStreams {
   readonly #attemptLabel: string
   readonly #log: Logger
   readonly #localUid: (uid: string) => string
+  readonly #connectToKubelet: ConsoleStreamsOptions['connectToKubelet']
   readonly #commands: PodCommands
 
-  constructor({ engine, inventory, attemptLabel, localUid, log }: ConsoleStreamsOptions) {
+  constructor(options: ConsoleStreamsOptions) {
+    const { engine, inventory, attemptLabel, localUid, log } = options
     this.#engine = engine
     this.#inventory = inventory
     this.#attemptLabel = attemptLabel
     this.#log = log
     this.#localUid = localUid
+    this.#connectToKubelet = options.connectToKubelet
     this.#commands = new PodCommands(engine, inventory, localUid, log)
   }
 
@@ -119,9 +124,21 @@ export class ConsoleStreams {
       case 'pod-connect':
         await this.#commands.connect(params, stream)
         return
+      case 'kubelet-api':
+        await this.#relayToKubelet(stream)
+        return
       default:
         throw protocolErrors.RequestFailed({ message: `there is no stream of kind ${kind}` })
     }
+  }
+
+  /** What passes is between the server and the kubelet, who prove to each other who they are. */
+  async #relayToKubelet(stream: LinkStream): Promise<void> {
+    if (this.#connectToKubelet === undefined)
+      throw protocolErrors.RequestFailed({ message: 'there is no kubelet on this host' })
+    const connection = await this.#connectToKubelet()
+    stream.once('close', () => connection.destroy())
+    await Promise.all([pipeline(stream, connection), pipeline(connection, stream)])
   }
 
   #require(id: string): ContainerDetails {

@@ -4,8 +4,11 @@
  * Level-triggered: whatever is missing (the program, a container runtime, the cluster's authority) is looked for again
  * and again, and said to people meanwhile.
  */
+import { once } from 'node:events'
 import { constants, mkdir, readFile, rm } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
 import {
+  atMost,
   Backoff,
   type Daemon,
   explainError,
@@ -15,7 +18,7 @@ import {
   type ReconcileResult,
   writeFileDurably,
 } from '../../kit/index.ts'
-import { CLIENT_AUTHORITY } from '../../protocol/index.ts'
+import { CLIENT_AUTHORITY, KUBELET_PORT } from '../../protocol/index.ts'
 import type { ConfigMap, KubernetesClient } from '../../protocol/kubernetes/index.ts'
 import { unmountBelow } from '../volumes/index.ts'
 import {
@@ -59,6 +62,8 @@ const RUNTIME_SOCKETS = [
 /** systemd's list of name servers, where the host's own file names a local stub; and that file. */
 const RESOLV_CONFS = ['/run/systemd/resolve/resolv.conf', '/etc/resolv.conf']
 
+/** Milliseconds until it has to accept a connection. */
+const CONNECT_DEADLINE = 5_000
 /** Milliseconds between two looks for what is missing. */
 const LOOK_INTERVAL = 10_000
 /** And while nothing is. */
@@ -110,6 +115,18 @@ export class KubeletRuntime implements Daemon {
   /** Why pods are not run as they should be; undefined while they are. */
   get failure(): string | undefined {
     return this.#failure
+  }
+
+  /** Connects to where it answers. @throws the system's error, `Timeout` */
+  async connect(): Promise<Socket> {
+    const socket = connect({ host: this.#options.host.address, port: KUBELET_PORT })
+    try {
+      await atMost(CONNECT_DEADLINE, 'the kubelet of this host', once(socket, 'connect'))
+      return socket
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
   }
 
   async start(): Promise<void> {

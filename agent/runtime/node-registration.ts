@@ -240,6 +240,8 @@ export class NodeRegistration implements Daemon {
         { type: 'InternalIP', address },
         { type: 'Hostname', address: hostname },
       ],
+      // There is no kubelet, also where there was one.
+      daemonEndpoints: { kubeletEndpoint: { Port: 0 } },
       nodeInfo: {
         machineID: this.#facts.machineId,
         systemUUID: this.#facts.machineId,

@@ -38,6 +38,11 @@ export class NodeGateway {
     return this.#open(clusterId, nodeName, 'node-api', {})
   }
 
+  /** Connects to the kubelet of a host: HTTPS, as the kubelet itself speaks it. @throws `HostNotConnected` */
+  async connectToKubelet(clusterId: string, nodeName: string): Promise<Duplex> {
+    return this.#open(clusterId, nodeName, 'kubelet-api', {})
+  }
+
   #open(clusterId: string, nodeName: string, kind: string, request: unknown): Duplex {
     const host = this.#model.hosts.find('node', `${clusterId}/${nodeName}`)
     if (host === undefined) throw protocolErrors.HostNotConnected({ object: `node ${nodeName}` })

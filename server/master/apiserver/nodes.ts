@@ -46,4 +46,7 @@ export interface NodeGateway {
    * `containerLogs`.
    */
   connectToNode(cluster: string, node: string): Promise<Duplex>
+
+  /** Connects to the kubelet that runs the pods of a host: TLS over the connection. Rejects as `containerLogs`. */
+  connectToKubelet(cluster: string, node: string): Promise<Duplex>
 }

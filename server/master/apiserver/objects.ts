@@ -225,6 +225,7 @@ export interface Node extends KubernetesObject {
       kernelVersion?: string
       containerRuntimeVersion?: string
     }
+    daemonEndpoints?: { kubeletEndpoint?: { Port?: number } }
   }
 }
 

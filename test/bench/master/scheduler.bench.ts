@@ -179,7 +179,13 @@ export async function run(print: PrintFigure): Promise<void> {
       store,
       log,
       authenticate: async () => ADMIN,
-      nodes: { containerLogs: absent, runCommand: absent, connectToPod: absent, connectToNode: absent },
+      nodes: {
+        containerLogs: absent,
+        runCommand: absent,
+        connectToPod: absent,
+        connectToNode: absent,
+        connectToKubelet: absent,
+      },
       serviceAccounts: { secret: 'bench', issuer: cluster => cluster },
       authority: 'authority',
     })

@@ -172,6 +172,31 @@ t.test('a real kubelet', { skip, timeout: 580_000 }, async t => {
     forward.kill()
   })
 
+  await t.test('what it answers about its node, through the API', async t => {
+    const [{ id = '' } = {}] = await fleet.list('clusters')
+    // kubectl asks for raw paths at the root.
+    await fleet.first.run('sh', ['-c', 'echo "127.0.0.1 $1.k8s.localhost" >> /etc/hosts', 'sh', id])
+    const get = (path: string) =>
+      kubectl(
+        `--server=https://${id}.k8s.localhost:8443`,
+        ...['get', '--raw', `/api/v1/nodes/h2/proxy${path}`],
+      )
+    const { kind, items } = JSON.parse(await get('/pods'))
+    t.equal(kind, 'PodList')
+    t.match(
+      items.map(({ metadata }: { metadata: { name: string } }) => metadata.name),
+      [/^far-/],
+    )
+    t.equal(await get('/healthz'), 'ok')
+    t.match(JSON.parse(await get('/stats/summary')), { node: { nodeName: 'h2' } })
+    t.match(await get('/metrics'), /^kubelet_running_pods/m)
+    t.match(JSON.parse(await get('/configz')), { kubeletconfig: { clusterDomain: 'cluster.local' } })
+    await t.rejects(
+      fleet.kubectl(['--as=ann', 'get', '--raw', '/api/v1/nodes/h2/proxy/pods']),
+      /forbidden|cannot get|not find/i,
+    )
+  })
+
   await t.test('a chain of plugins: ours, and others beside it', async t => {
     const [plugin] = JSON.parse(await shell('cat /etc/cni/net.d/10-drover.conflist')).plugins as object[]
     const chain = {

@@ -162,6 +162,7 @@ export class MasterUnderTest {
         runCommand: async (_cluster, node, command) => echoCommand(node, command),
         connectToPod: async (_cluster, node, { port }) => echoPort(node, port),
         connectToNode: async (_cluster, node) => echoNodeApi(node),
+        connectToKubelet: async () => Promise.reject(new Error('there is no kubelet')),
       },
     })
     await master.start()

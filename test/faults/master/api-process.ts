@@ -10,7 +10,13 @@ const master = new KubernetesMaster({
   store: await openStore({ database, log }),
   log,
   authenticate: async () => ({ user: 'test', groups: [MASTERS_GROUP] }),
-  nodes: { containerLogs: absent, runCommand: absent, connectToPod: absent, connectToNode: absent },
+  nodes: {
+    containerLogs: absent,
+    runCommand: absent,
+    connectToPod: absent,
+    connectToNode: absent,
+    connectToKubelet: absent,
+  },
   serviceAccounts: { secret: 'test', issuer: cluster => cluster },
   authority: 'authority',
 })

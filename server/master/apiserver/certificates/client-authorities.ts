@@ -4,7 +4,9 @@
  */
 import { X509Certificate } from 'node:crypto'
 import {
+  type CertificateRequest,
   certifyAuthority,
+  issueCertificate,
   type KeyPair,
   type SigningOptions,
   signRequest,
@@ -12,7 +14,6 @@ import {
 import type { Identity } from '../access/index.ts'
 import { SigningKeys } from '../tokens/index.ts'
 
-const PURPOSE = 'client certificates'
 const CLIENT_AUTHENTICATION = '1.3.6.1.5.5.7.3.2'
 const VALID_DAYS = 3650
 const MOST_KEPT = 256
@@ -22,9 +23,12 @@ export class ClientAuthorities {
   readonly #keys: SigningKeys
   readonly #pairs = new Map<string, Promise<KeyPair>>()
 
-  /** @param secret of all servers that serve the same clusters */
-  constructor(secret: string) {
-    this.#keys = new SigningKeys(secret, PURPOSE)
+  /**
+   * @param secret of all servers that serve the same clusters
+   * @param purpose whose certificates they are
+   */
+  constructor(secret: string, purpose = 'client certificates') {
+    this.#keys = new SigningKeys(secret, purpose)
   }
 
   /** The authority's certificate in PEM: who has it believes the cluster's clients, and its kubelets. */
@@ -35,6 +39,11 @@ export class ClientAuthorities {
   /** Signs a request that was read before. @returns PEM */
   async sign(cluster: string, request: string, options: SigningOptions): Promise<string> {
     return await signRequest(await this.#pairOf(cluster), request, options)
+  }
+
+  /** Makes a key and a certificate for somebody. */
+  async issue(cluster: string, request: CertificateRequest): Promise<KeyPair> {
+    return await issueCertificate(await this.#pairOf(cluster), request)
   }
 
   /**

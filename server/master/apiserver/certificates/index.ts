@@ -1,1 +1,2 @@
 export { ClientAuthorities } from './client-authorities.ts'
+export { OwnIdentity, type Subject } from './own-identity.ts'

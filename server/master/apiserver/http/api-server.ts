@@ -17,10 +17,11 @@ import {
   type Authenticate,
   type Authorizer,
   type Identity,
+  MASTERS_GROUP,
   requireAccess,
 } from '../access/index.ts'
 import type { Catalog } from '../catalog/index.ts'
-import type { ClientAuthorities } from '../certificates/index.ts'
+import { type ClientAuthorities, OwnIdentity, type Subject } from '../certificates/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
 import { clusterMetrics } from '../metrics/index.ts'
@@ -53,6 +54,11 @@ import { findRoute, type PublicRoute, type ResourceTarget } from './route.ts'
 const SEATS: FairQueueLimits = { seats: 512, seatsEach: 256, waitingEach: 4_096 }
 /** Switching Protocols. */
 const SWITCHED = 101
+/** Who asks kubelets, which ask this server for everybody's rights: one with all of them. */
+const KUBELET_CLIENT: Subject = {
+  commonName: 'kube-apiserver-kubelet-client',
+  organizations: [MASTERS_GROUP],
+}
 const LASTING: ReadonlySet<string> = new Set(['log', 'proxy'])
 
 /** What the tokens of service accounts are made with. */
@@ -106,7 +112,8 @@ export class ApiServer {
     const tokens = new ServiceAccountTokens({ keys: this.#keys, issuer: serviceAccounts.issuer, clock })
     this.#authentication = new Authentication({ authenticate, clients, tokens, openCluster, clock })
     this.#gate = new Gate({ ...options, authentication: this.#authentication })
-    this.#verbs = new ResourceVerbs({ authorizer, watches: this.#watches, nodes, tokens })
+    const proxy = { nodes, kubelets: new OwnIdentity(clients, KUBELET_CLIENT, clock) }
+    this.#verbs = new ResourceVerbs({ authorizer, watches: this.#watches, proxy, tokens })
   }
 
   /** How many watches are open. */

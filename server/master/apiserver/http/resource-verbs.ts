@@ -1,6 +1,5 @@
 /** Requests about the objects of a resource: from verb to operation to answer. */
 import { type Attributes, type Authorizer, requireAccess, requireSigner, type Verb } from '../access/index.ts'
-import type { NodeGateway } from '../nodes.ts'
 import type { DeleteOptions } from '../objects.ts'
 import {
   applyObject,
@@ -20,6 +19,7 @@ import { answerReview } from '../reviews/index.ts'
 import { decodeObject } from '../schema/index.ts'
 import { Selection, type SelectorTexts } from '../selection/index.ts'
 import { badRequest, StatusError, successObject } from '../status.ts'
+import type { ProxyParts } from '../streams/index.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
 import { type FrameSink, type Watches, WebsocketSink } from '../watch/index.ts'
 import { isApply, ObjectBodies, readPatch } from './body.ts'
@@ -76,7 +76,7 @@ function selectorsOf({ name, watched }: ResourceTarget, query: URLSearchParams):
 export interface ResourceVerbsParts {
   readonly authorizer: Authorizer
   readonly watches: Watches
-  readonly nodes: NodeGateway
+  readonly proxy: ProxyParts
   readonly tokens: ServiceAccountTokens
 }
 
@@ -86,10 +86,10 @@ export class ResourceVerbs {
   readonly #bodies = new ObjectBodies(new YamlReader())
   readonly #subresources: SubresourceVerbs
 
-  constructor({ authorizer, watches, nodes, tokens }: ResourceVerbsParts) {
+  constructor({ authorizer, watches, proxy, tokens }: ResourceVerbsParts) {
     this.#authorizer = authorizer
     this.#watches = watches
-    this.#subresources = new SubresourceVerbs(nodes, tokens, this.#bodies)
+    this.#subresources = new SubresourceVerbs(proxy, tokens, this.#bodies)
   }
 
   /** Answers one request. @throws `StatusError`s, and errors of the store */

@@ -12,7 +12,7 @@ export interface ResourceTarget {
   readonly name: string
   /** A watch by its old path, `/api/v1/watch/…`, which clients of long ago use; what is at the path is as without it. */
   readonly watched?: boolean
-  /** Of `proxy`, what follows it: percent-encoded, without the query; starts with `/`. */
+  /** Of `proxy`, what follows it: percent-encoded, without the query; empty, or starts with `/`. */
   readonly proxied?: string
 }
 
@@ -118,5 +118,5 @@ export function findRoute(catalog: Catalog, path: string): Route {
   if (target === undefined) return UNKNOWN
   if (target.subresource?.name !== 'proxy') return { type: 'resource', target }
   const [, proxied = ''] = PROXIED.exec(path) ?? []
-  return { type: 'resource', target: { ...target, proxied: proxied === '' ? '/' : proxied } }
+  return { type: 'resource', target: { ...target, proxied } }
 }

@@ -2,7 +2,6 @@
 import type { Readable } from 'node:stream'
 import type { Attributes } from '../access/index.ts'
 import type { Frozen } from '../json.ts'
-import type { NodeGateway } from '../nodes.ts'
 import type { Pod, Scale } from '../objects.ts'
 import {
   bindPod,
@@ -15,7 +14,7 @@ import {
   type WriteContext,
 } from '../operations/index.ts'
 import { badRequest, successObject } from '../status.ts'
-import { answerProxy, type ProxyRequest, serveLogWebsocket } from '../streams/index.ts'
+import { answerProxy, type ProxyParts, type ProxyRequest, serveLogWebsocket } from '../streams/index.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
 import { type ObjectBodies, readPatch } from './body.ts'
 import { answerPodLog, openPodLog } from './pod-log.ts'
@@ -27,12 +26,12 @@ function proxiedResource(resource: string): ProxyRequest['resource'] {
 }
 
 export class SubresourceVerbs {
-  readonly #nodes: NodeGateway
+  readonly #proxy: ProxyParts
   readonly #tokens: ServiceAccountTokens
   readonly #bodies: ObjectBodies
 
-  constructor(nodes: NodeGateway, tokens: ServiceAccountTokens, bodies: ObjectBodies) {
-    this.#nodes = nodes
+  constructor(proxy: ProxyParts, tokens: ServiceAccountTokens, bodies: ObjectBodies) {
+    this.#proxy = proxy
     this.#tokens = tokens
     this.#bodies = bodies
   }
@@ -85,13 +84,12 @@ export class SubresourceVerbs {
         return await answer.send(200, JSON.stringify(await this.#scale(request, context)))
       case 'proxy': {
         request.lasts(attributes)
-        const { search } = new URL(answer.request.url ?? '', 'http://localhost')
-        return await answerProxy(answer.request, answer.response, this.#nodes, {
+        return await answerProxy(answer.request, answer.response, this.#proxy, {
           cluster,
           resource: proxiedResource(target.resource.resource),
           namespace: target.namespace,
           name: target.name,
-          path: `${target.proxied ?? '/'}${search}`,
+          path: target.proxied ?? '',
         })
       }
       case 'log': {
@@ -121,6 +119,6 @@ export class SubresourceVerbs {
 
   async #openLog({ cluster, target, query }: AskedResource): Promise<Readable> {
     const stored = getObject(cluster, target.resource, target.namespace, target.name)
-    return await openPodLog(cluster, this.#nodes, cluster.read(stored) as Frozen<Pod>, query)
+    return await openPodLog(cluster, this.#proxy.nodes, cluster.read(stored) as Frozen<Pod>, query)
   }
 }

@@ -5,24 +5,21 @@
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { connect as connectTls } from 'node:tls'
-import { atMost, explainError } from '../../../../kit/index.ts'
+import { KUBELET_PORT } from '../../../../protocol/index.ts'
 import { type Destination, endpointsOf, findPod } from '../backends/index.ts'
+import type { OwnIdentity } from '../certificates/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
 import type { NodeGateway } from '../nodes.ts'
 import type { Pod } from '../objects.ts'
-import { badRequest, notFound, StatusError } from '../status.ts'
+import { badRequest } from '../status.ts'
+import { connectToNode } from './node-connection.ts'
+import { forwardedHeaders, passOn } from './proxied-answer.ts'
+import { secured, unreachable } from './secured.ts'
 
 /** Milliseconds until a pod has to begin its answer. */
 const DEADLINE = 60_000
-/** Milliseconds for the handshake with a pod that speaks TLS. */
-const HANDSHAKE_DEADLINE = 10_000
 const NAME = /^(?:(https?):)?([^:]+)(?::([^:]*))?$/
-/** Of one connection only (RFC 9110, 7.6.1), and what proves who somebody is to the API: no pod may have that. */
-const NOT_FORWARDED =
-  /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|authorization|cookie|impersonate-.*)$/
-
 export interface ProxyRequest {
   readonly cluster: Cluster
   readonly resource: 'pods' | 'services' | 'nodes'
@@ -30,8 +27,22 @@ export interface ProxyRequest {
   readonly namespace: string
   /** `[http:|https:]NAME[:PORT]` */
   readonly name: string
-  /** What follows `/proxy`, with the query. */
+  /** What follows `/proxy`, without the query; may be empty. */
   readonly path: string
+}
+
+/** Who leads to pods and nodes. */
+export interface ProxyParts {
+  readonly nodes: NodeGateway
+  /** Who kubelets are asked as. */
+  readonly kubelets: OwnIdentity
+}
+
+/** Where a request goes. */
+interface Connected {
+  readonly connection: Duplex
+  /** Its host and port, as its own pages may name them. */
+  readonly host: string
 }
 
 interface Target {
@@ -66,36 +77,11 @@ function endpointOf(cluster: Cluster, namespace: string, name: string, wanted: s
   return endpointsOf(cluster, namespace, name, wanted)[0] as Destination
 }
 
-function forwardedHeaders(request: IncomingMessage): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = {}
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (value !== undefined && !NOT_FORWARDED.test(name)) headers[name] = value
-  }
-  return headers
-}
-
-/** Where kubelets answer. */
-const KUBELET_PORT = '10250'
-
-/** A connection to what a node answers about itself; nothing else of its host is reached. */
-async function connectToNode({ cluster, name: text }: ProxyRequest, nodes: NodeGateway): Promise<Duplex> {
-  const [, , name = '', port = ''] = NAME.exec(text) ?? []
-  if (name === '') throw badRequest(`invalid proxy target ${JSON.stringify(text.slice(0, 100))}`)
-  if (cluster.find('nodes', '', name) === undefined) throw notFound({ group: '', resource: 'nodes' }, name)
-  if (port !== '' && port !== KUBELET_PORT) {
-    throw new StatusError(
-      'Forbidden',
-      `only port ${KUBELET_PORT} of a node can be reached, not ${port.slice(0, 20)}`,
-    )
-  }
-  return await nodes.connectToNode(cluster.id, name)
-}
-
 async function connectToPod(
-  { cluster, resource, namespace, name: text }: ProxyRequest,
+  { cluster, resource, namespace }: ProxyRequest,
+  { name, port: wanted, isSecure }: Target,
   nodes: NodeGateway,
-): Promise<Duplex> {
-  const { name, port: wanted, isSecure } = parseName(text)
+): Promise<Connected> {
   const { pod, port } =
     resource === 'services'
       ? endpointOf(cluster, namespace, name, wanted)
@@ -108,26 +94,18 @@ async function connectToPod(
     uid: pod.metadata.uid ?? '',
     port,
   })
-  return isSecure ? await secured(connection) : connection
+  const host = `${pod.status?.podIP ?? pod.metadata.name}:${port}`
+  return { connection: isSecure ? await secured(connection) : connection, host }
 }
 
-/** Whose certificate it is does not matter: the connection leads into this pod, and nobody can say what it should bear. */
-async function secured(connection: Duplex): Promise<Duplex> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const socket = connectTls({ socket: connection, rejectUnauthorized: false }, resolve)
-  socket.on('error', reject)
-  socket.once('close', () => connection.destroy())
-  try {
-    await atMost(HANDSHAKE_DEADLINE, 'TLS handshake with the pod', promise)
-    return socket
-  } catch (error) {
-    socket.destroy()
-    throw unreachable(error)
+async function connectTo(request: ProxyRequest, parts: ProxyParts): Promise<Connected> {
+  const target = parseName(request.name)
+  if (request.resource !== 'nodes') return await connectToPod(request, target, parts.nodes)
+  const { name, port } = target
+  return {
+    connection: await connectToNode(request.cluster, name, port, parts),
+    host: `${name}:${KUBELET_PORT}`,
   }
-}
-
-function unreachable(error: unknown): StatusError {
-  return new StatusError('ServiceUnavailable', `error trying to reach service: ${explainError(error)}`)
 }
 
 /**
@@ -138,24 +116,37 @@ function unreachable(error: unknown): StatusError {
 export async function answerProxy(
   incoming: IncomingMessage,
   response: ServerResponse,
-  nodes: NodeGateway,
+  parts: ProxyParts,
   request: ProxyRequest,
 ): Promise<void> {
-  const connection =
-    request.resource === 'nodes' ? await connectToNode(request, nodes) : await connectToPod(request, nodes)
+  const [uri = '', ...query] = (incoming.url ?? '').split('?')
+  const search = query.length === 0 ? '' : `?${query.join('?')}`
+  const { method = 'GET' } = incoming
+  const { connection, host } = await connectTo(request, parts)
+  if (request.path === '' && (method === 'GET' || method === 'HEAD')) {
+    // Relative links of the first page would lead beside it.
+    connection.destroy()
+    response.writeHead(301, { location: `${uri}/${search}` }).end()
+    return
+  }
   response.once('close', () => connection.destroy())
-  const answer = await send(incoming, connection, request.path)
-  const headers = Object.entries(answer.headers).filter(([header]) => !NOT_FORWARDED.test(header))
-  response.writeHead(answer.statusCode ?? 502, Object.fromEntries(headers))
-  await pipeline(answer, response)
+  const answer = await send(incoming, connection, `${request.path || '/'}${search}`, uri)
+  const prefix = uri.slice(0, uri.length - request.path.length)
+  const hosts = { asked: incoming.headers.host ?? '', answering: host }
+  await passOn(answer, response, { prefix, hosts })
 }
 
-async function send(incoming: IncomingMessage, connection: Duplex, path: string): Promise<IncomingMessage> {
+async function send(
+  incoming: IncomingMessage,
+  connection: Duplex,
+  path: string,
+  uri: string,
+): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   const outgoing = httpRequest({
     method: incoming.method ?? 'GET',
     path,
-    headers: { ...forwardedHeaders(incoming), connection: 'close' },
+    headers: { ...forwardedHeaders(incoming, uri), connection: 'close' },
     createConnection: () => connection,
     timeout: DEADLINE,
   })

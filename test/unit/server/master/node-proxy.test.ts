@@ -1,5 +1,11 @@
 /** What nodes answer about themselves, through the API: who may ask, and that nothing else of a host is reached. */
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:https'
+import { type AddressInfo, connect } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import t from 'tap'
+import { createCertificateAuthority, issueCertificate } from '../../../../kit/x509/index.ts'
 import { node, temporaryMaster } from './temporary-master.ts'
 
 t.test('nodes/NAME/proxy', async t => {
@@ -16,7 +22,11 @@ t.test('nodes/NAME/proxy', async t => {
   })
   t.equal(answer.body.headers['x-own'], 'yes')
   t.notOk('authorization' in answer.body.headers || 'cookie' in answer.body.headers, 'credentials stay here')
-  t.match((await proxied('n1/proxy')).body, { url: '/' })
+  t.match(await proxied('n1/proxy?a=b'), {
+    status: 301,
+    headers: { location: '/k8s/clusters/c1/api/v1/nodes/n1/proxy/?a=b' },
+  })
+  t.match((await proxied('n1/proxy', { method: 'POST', body: {} })).body, { url: '/', method: 'POST' })
   t.match((await proxied('n1:10250/proxy/pods')).body, { url: '/pods' })
   t.match((await proxied('https:n1:10250/proxy/a%2Fb/')).body, { url: '/a%2Fb/' })
   t.match((await proxied('n1/proxy/run', { method: 'POST', body: { a: 1 } })).body, { method: 'POST' })
@@ -56,4 +66,37 @@ t.test('nodes/NAME/proxy', async t => {
   })
   t.equal((await proxied('n1/proxy/pods', stranger)).status, 200)
   t.equal((await proxied('n1/proxy/run', { ...stranger, method: 'POST', body: {} })).status, 403)
+})
+
+t.test('a kubelet is spoken to as it wants to be', async t => {
+  const authority = await createCertificateAuthority('kubelet', 1)
+  const own = await issueCertificate(authority, { commonName: 'n1', usage: 'server', validDays: 1 })
+  let believed = ''
+  const kubelet = createServer(
+    { cert: own.certificate, key: own.privateKey, requestCert: true, rejectUnauthorized: false },
+    (request, response) => {
+      const { raw, subject } = (request.socket as TLSSocket).getPeerCertificate()
+      const proved = new X509Certificate(raw).verify(new X509Certificate(believed).publicKey)
+      response.end(JSON.stringify({ url: request.url, subject: { ...subject }, proved }))
+    },
+  )
+  kubelet.listen(0, '127.0.0.1')
+  await once(kubelet, 'listening')
+  t.teardown(() => kubelet.close().closeAllConnections())
+  const { ask } = await temporaryMaster(t, {
+    connectToKubelet: async () => connect((kubelet.address() as AddressInfo).port, '127.0.0.1'),
+  })
+  const map = await ask('/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication')
+  believed = map.body.data['client-ca-file']
+  const daemonEndpoints = { kubeletEndpoint: { Port: 10_250 } }
+  const { status, ...rest } = node('n1')
+  await ask('/api/v1/nodes', { method: 'POST', body: { ...rest, status: { ...status, daemonEndpoints } } })
+  t.match(await ask('/api/v1/nodes/n1/proxy/pods?a=b'), {
+    status: 200,
+    body: {
+      url: '/pods?a=b',
+      subject: { CN: 'kube-apiserver-kubelet-client', O: 'system:masters' },
+      proved: true,
+    },
+  })
 })

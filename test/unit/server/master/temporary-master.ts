@@ -119,6 +119,7 @@ export async function temporaryMaster(
     readonly store?: Partial<StoreOptions>
     readonly directory?: string
     readonly connectToPod?: KubernetesMasterOptions['nodes']['connectToPod']
+    readonly connectToKubelet?: KubernetesMasterOptions['nodes']['connectToKubelet']
   } = {},
 ): Promise<TemporaryMaster> {
   const directory = options.directory ?? (await mkdtemp(path.join(tmpdir(), 'master-')))
@@ -151,6 +152,8 @@ export async function temporaryMaster(
       runCommand: async (_cluster, node, command) => echoCommand(node, command),
       connectToPod: options.connectToPod ?? (async (_cluster, node, { port }) => echoPort(node, port)),
       connectToNode: async (_cluster, node) => echoNodeApi(node),
+      connectToKubelet:
+        options.connectToKubelet ?? (() => Promise.reject(new Error('there is no kubelet on this host'))),
     },
     authority: 'certificates of the test',
     serviceAccounts: {
