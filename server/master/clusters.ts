@@ -17,6 +17,7 @@ import type { KubernetesVersion } from '../../protocol/kubernetes/index.ts'
 import { parseSpaceId, type Space, type SpaceId, type Store } from '../store/index.ts'
 import {
   type Authorizer,
+  type BackendClient,
   type ClientAuthorities,
   Cluster,
   type ClusterLimits,
@@ -39,6 +40,7 @@ export interface ClustersOptions {
   /** Certificates in PEM that clients of the API have to believe. */
   readonly authority: string
   readonly clients: ClientAuthorities
+  readonly backends: BackendClient
   /** Where pods reach the API; undefined where that is not known. */
   readonly endpoint: ApiEndpoint | undefined
   /** Of each cluster. */
@@ -182,7 +184,7 @@ export class Clusters {
   }
 
   async #run(id: string, space: Space): Promise<Running> {
-    const { authorizer, authority, clients, endpoint, limits, log } = this.#options
+    const { authorizer, authority, backends, clients, endpoint, limits, log } = this.#options
     const clock = new WorkerClock(this.#options.clock)
     const catalog = await loadCatalog(versionOf(space))
     const cluster = new Cluster({
@@ -192,6 +194,8 @@ export class Clusters {
       log,
       parsed: this.#parsed,
       limits,
+      authorizer,
+      backends,
     })
     const workers = new Workers({ cluster, authorizer, authority, clients, clock, log })
     const running = new Running(cluster, workers, clock)

@@ -9,10 +9,12 @@ import {
   type Authenticate,
   type Authorizer,
   anyOf,
+  BackendClient,
   ClientAuthorities,
   ClusterClient,
   type ClusterLimits,
   DEFAULT_CLUSTER_LIMITS,
+  type FindOutside,
   groupRules,
   type Identity,
   loadCatalog,
@@ -46,6 +48,8 @@ export interface KubernetesMasterOptions {
   readonly limits?: ClusterLimits
   /** Milliseconds after which a cluster that nobody uses leaves memory, until it is asked again; absent for never. */
   readonly suspendAfter?: number
+  /** Where URLs of webhooks lead; nowhere into this machine or its networks unless a test says otherwise. */
+  readonly findOutside?: FindOutside
   /** The machine's clock unless a test says otherwise. */
   readonly clock?: Clock
 }
@@ -53,6 +57,7 @@ export interface KubernetesMasterOptions {
 interface Parts {
   readonly server: ApiServer
   readonly clusters: Clusters
+  readonly backends: BackendClient
   readonly stopListening: () => void
 }
 
@@ -69,14 +74,16 @@ export class KubernetesMaster implements Daemon {
   async start(): Promise<void> {
     const { store, log, authenticate, nodes, serviceAccounts, authority, endpoint } = this.#options
     const { clock = systemClock, limits = DEFAULT_CLUSTER_LIMITS } = this.#options
-    const { suspendAfter = Number.POSITIVE_INFINITY } = this.#options
+    const { suspendAfter = Number.POSITIVE_INFINITY, findOutside } = this.#options
     const catalog = await loadCatalog(DEFAULT_KUBERNETES_VERSION)
     const authorizer = this.#authorizer
     const clients = new ClientAuthorities(serviceAccounts.secret)
+    const backends = new BackendClient({ nodes, findOutside })
     const clusters = new Clusters({
       store,
       authorizer,
       authority,
+      backends,
       clients,
       endpoint,
       limits,
@@ -97,7 +104,7 @@ export class KubernetesMaster implements Daemon {
     })
     const { onRevocation = () => () => undefined } = this.#options
     const stopListening = onRevocation(() => server.credentialsChanged())
-    this.#parts = { server, clusters, stopListening }
+    this.#parts = { server, clusters, backends, stopListening }
     clusters.start()
   }
 
@@ -106,6 +113,7 @@ export class KubernetesMaster implements Daemon {
     this.#parts?.stopListening()
     await this.#parts?.server.stop()
     await this.#parts?.clusters.stop()
+    this.#parts?.backends.stop()
     this.#parts = undefined
   }
 

@@ -13,6 +13,7 @@ export {
   rbacRules,
 } from './access/index.ts'
 export { quotaKinds } from './admission/index.ts'
+export { BackendClient, type FindOutside } from './backends/index.ts'
 export { type Catalog, loadCatalog } from './catalog/index.ts'
 export { ClientAuthorities } from './certificates/index.ts'
 export {

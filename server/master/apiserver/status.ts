@@ -55,16 +55,40 @@ export interface ResourceName {
   readonly resource: string
 }
 
+/** What somebody outside of the server said, in words and with a code of their own. */
+export interface ForeignRefusal {
+  /** 400 or more. */
+  readonly code: number
+  /** Empty for none. */
+  readonly reason: string
+}
+
 /** A refusal that the client is told. */
 export class StatusError extends DroverError {
   readonly reason: StatusReason
   readonly details: StatusDetails | undefined
+  /** Undefined where the server itself refuses. */
+  readonly foreign: ForeignRefusal | undefined
 
-  constructor(reason: StatusReason, message: string, details?: StatusDetails, cause?: unknown) {
-    super(reason, { status: CODES[reason], message }, cause === undefined ? {} : { cause })
+  /** @param foreign what the client is told instead of the reason and its code */
+  constructor(
+    reason: StatusReason,
+    message: string,
+    details?: StatusDetails,
+    cause?: unknown,
+    foreign?: ForeignRefusal,
+  ) {
+    const status = foreign?.code ?? CODES[reason]
+    super(reason, { status, message }, cause === undefined ? {} : { cause })
     this.reason = reason
     this.details = details
+    this.foreign = foreign
   }
+}
+
+function reasonOf({ reason, foreign }: StatusError): { readonly reason?: string } {
+  const told = foreign?.reason ?? reason
+  return told === '' ? {} : { reason: told }
 }
 
 /** The `Status` object of a refusal. */
@@ -75,7 +99,7 @@ export function statusObject(error: StatusError) {
     metadata: {},
     status: 'Failure',
     message: error.message,
-    reason: error.reason,
+    ...reasonOf(error),
     ...(error.details === undefined ? {} : { details: error.details }),
     code: error.status,
   }

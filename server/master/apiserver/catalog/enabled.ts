@@ -48,6 +48,7 @@ import {
   toFirstAutoscaler,
   volumeStrategy,
 } from '../kinds/index.ts'
+import { webhookConfigurationStrategy } from '../webhooks/index.ts'
 
 /** Another group's view of objects that are kept in a different form. */
 export interface Face {
@@ -76,17 +77,15 @@ const SCALED = ['scale', 'status']
 const NOT_ENFORCED =
   'this server keeps objects of this kind, but does not act on them: they refuse and change nothing'
 
-const ADMISSION: readonly (readonly [
+const POLICIES: readonly (readonly [
   name: string,
   strategy: KindStrategy,
   subresources: readonly string[],
 ])[] = [
   ['mutatingadmissionpolicies', plain.admissionPolicyStrategy, []],
   ['mutatingadmissionpolicybindings', plain.admissionPolicyBindingStrategy, []],
-  ['mutatingwebhookconfigurations', plain.webhookStrategy, []],
   ['validatingadmissionpolicies', plain.admissionPolicyStrategy, STATUS],
   ['validatingadmissionpolicybindings', plain.admissionPolicyBindingStrategy, []],
-  ['validatingwebhookconfigurations', plain.webhookStrategy, []],
 ]
 
 const REVIEWS = [
@@ -178,12 +177,20 @@ export const ENABLED: readonly EnabledResource[] = [
     subresources: STATUS,
   },
   { path: 'storage.k8s.io/v1/volumeattributesclasses', strategy: plain.attributesClassStrategy },
-  ...ADMISSION.map(([name, strategy, subresources]) => ({
+  ...POLICIES.map(([name, strategy, subresources]) => ({
     path: `admissionregistration.k8s.io/v1/${name}`,
     strategy,
     subresources,
     warning: NOT_ENFORCED,
   })),
+  {
+    path: 'admissionregistration.k8s.io/v1/mutatingwebhookconfigurations',
+    strategy: webhookConfigurationStrategy,
+  },
+  {
+    path: 'admissionregistration.k8s.io/v1/validatingwebhookconfigurations',
+    strategy: webhookConfigurationStrategy,
+  },
   { path: 'scheduling.k8s.io/v1/priorityclasses', strategy: priorityClassStrategy },
   { path: 'node.k8s.io/v1/runtimeclasses', strategy: plain.runtimeClassStrategy },
   { path: 'resource.k8s.io/v1/deviceclasses', strategy: plain.countedStrategy },

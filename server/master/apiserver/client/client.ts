@@ -51,11 +51,19 @@ export class ClusterClient {
   readonly #cluster: Cluster
   readonly #identity: Identity
   readonly #authorizer: Authorizer
+  readonly #bypassesWebhooks: boolean
 
-  constructor(cluster: Cluster, identity: Identity, authorizer: Authorizer) {
+  /** @param options whether admission webhooks are not asked about what it writes */
+  constructor(
+    cluster: Cluster,
+    identity: Identity,
+    authorizer: Authorizer,
+    { bypassesWebhooks = false }: { readonly bypassesWebhooks?: boolean } = {},
+  ) {
     this.#cluster = cluster
     this.#identity = identity
     this.#authorizer = authorizer
+    this.#bypassesWebhooks = bypassesWebhooks
   }
 
   /** Every resource whose objects are kept, each kept form once. */
@@ -222,6 +230,7 @@ export class ClusterClient {
       resource,
       identity: this.#identity,
       dryRun: false,
+      bypassesWebhooks: this.#bypassesWebhooks,
       fieldValidation: 'Strict',
       warn: () => undefined,
     }

@@ -1,7 +1,8 @@
 /** One open cluster: its objects, its changes, and the little that is kept beside them. */
 import { type Clock, KeyedLock, type Logger } from '../../../../kit/index.ts'
 import type { ObjectKey, Space, StoredObject } from '../../../store/index.ts'
-import type { AccessView } from '../access/index.ts'
+import type { AccessView, Authorizer } from '../access/index.ts'
+import type { BackendClient } from '../backends/index.ts'
 import type { Catalog, Resource } from '../catalog/index.ts'
 import { CustomKinds, DEFINITIONS_KIND } from '../custom/index.ts'
 import type { Frozen } from '../json.ts'
@@ -9,6 +10,7 @@ import { type ClusterPools, ServiceAddresses } from '../kinds/index.ts'
 import { RequestMetrics } from '../metrics/index.ts'
 import type { KubernetesObject, Service } from '../objects.ts'
 import type { ParsedObjects } from '../storage/index.ts'
+import { AdmissionWebhooks, MUTATING_KIND, VALIDATING_KIND } from '../webhooks/index.ts'
 import { ChangeFeed } from './change-feed.ts'
 import { ListSnapshots } from './list-snapshots.ts'
 
@@ -33,6 +35,9 @@ export interface ClusterOptions {
   /** Shared by all clusters of the process. */
   readonly parsed: ParsedObjects
   readonly limits: ClusterLimits
+  readonly authorizer: Authorizer
+  /** Speaks to what is inside of clusters. */
+  readonly backends: BackendClient
 }
 
 export class Cluster implements AccessView {
@@ -41,6 +46,8 @@ export class Cluster implements AccessView {
   readonly limits: ClusterLimits
   /** Kinds that this cluster has of its own. */
   readonly customKinds: CustomKinds
+  /** Whom writes are told to before they happen. */
+  readonly webhooks: AdmissionWebhooks
   readonly feed: ChangeFeed
   readonly pools: ClusterPools
   readonly snapshots: ListSnapshots
@@ -57,7 +64,7 @@ export class Cluster implements AccessView {
   #users = 0
   #uses = 0
 
-  constructor({ space, catalog, clock, log, parsed, limits }: ClusterOptions) {
+  constructor({ space, catalog, clock, log, parsed, limits, authorizer, backends }: ClusterOptions) {
     this.space = space
     this.limits = limits
     this.clock = clock
@@ -69,6 +76,19 @@ export class Cluster implements AccessView {
       receive: event => this.customKinds.receive(event),
       end: () => undefined,
     })
+    this.webhooks = new AdmissionWebhooks({
+      cluster: this,
+      space,
+      catalog: () => this.catalog,
+      client: backends,
+      authorizer,
+    })
+    for (const kind of [MUTATING_KIND, VALIDATING_KIND]) {
+      this.feed.subscribe(kind, { type: 'all' }, this.feed.revision, {
+        receive: () => this.webhooks.changed(),
+        end: () => undefined,
+      })
+    }
     this.pools = {
       definitions: this.customKinds,
       serviceAddresses: new ServiceAddresses(() =>

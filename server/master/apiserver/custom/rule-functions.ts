@@ -239,10 +239,12 @@ function withAddresses(environment: Environment): Environment {
     )
 }
 
-/** The language with `self`, `oldSelf` and Kubernetes' functions. `matchesLinear` is `matches`: see `parseRule`. */
-export function ruleEnvironment(limits: Partial<Limits>): Environment {
-  const plain = new Environment({ homogeneousAggregateLiterals: false, enableOptionalTypes: true, limits })
-    .registerVariable('self', 'dyn')
-    .registerVariable('oldSelf', 'dyn')
-  return withAddresses(withQuantities(withLists(withTexts(plain))))
+/** The language without variables. */
+export function plainEnvironment(limits: Partial<Limits>): Environment {
+  return new Environment({ homogeneousAggregateLiterals: false, enableOptionalTypes: true, limits })
+}
+
+/** The language with Kubernetes' functions. `matchesLinear` is `matches`: see `RuleLanguage`. */
+export function withKubernetesFunctions(environment: Environment): Environment {
+  return withAddresses(withQuantities(withLists(withTexts(environment))))
 }

@@ -2,8 +2,8 @@
  * The Common Expression Language as rules of schemas use it: parsed once, with Kubernetes' functions, and with bounds on
  * what a rule may be.
  */
-import type { ASTNode, Environment, ParseResult } from '@marcbachmann/cel-js'
-import { ruleEnvironment } from './rule-functions.ts'
+import type { ASTNode, Environment, Limits, ParseResult } from '@marcbachmann/cel-js'
+import { plainEnvironment, withKubernetesFunctions } from './rule-functions.ts'
 
 const LONGEST_RULE = 16_384
 const LIMITS = {
@@ -28,7 +28,6 @@ const COMPREHENSIONS = new Set([
   'transformList',
   'transformMap',
 ])
-let shared: Environment | undefined
 
 function walk(node: ASTNode, visit: (node: ASTNode, nesting: number) => void, nesting = 0): void {
   visit(node, nesting)
@@ -66,40 +65,65 @@ function withLinearMatches(source: string, ast: ASTNode): string {
     }, source)
 }
 
-/** In order of last use. */
-const parsed = new Map<string, ParsedRule>()
-let remembered = 0
+/** Expressions over the same variables and functions, remembered parsed. */
+export class RuleLanguage {
+  readonly #makeEnvironment: (limits: Partial<Limits>) => Environment
+  #environment: Environment | undefined
+  /** In order of last use. */
+  readonly #parsed = new Map<string, ParsedRule>()
+  #remembered = 0
 
-/** @throws what the library finds wrong with it, or `RangeError` for one that is too large */
+  constructor(makeEnvironment: (limits: Partial<Limits>) => Environment) {
+    this.#makeEnvironment = makeEnvironment
+  }
+
+  /** @throws what the library finds wrong with it, or `RangeError` for one that is too large */
+  parse(source: string): ParsedRule {
+    const present = this.#parsed.get(source)
+    if (present !== undefined) {
+      this.#parsed.delete(source)
+      this.#parsed.set(source, present)
+      return present
+    }
+    const made = this.#make(source)
+    this.#parsed.set(source, made)
+    this.#remembered += source.length
+    for (const oldest of this.#parsed.keys()) {
+      if (this.#remembered <= REMEMBERED) break
+      this.#parsed.delete(oldest)
+      this.#remembered -= oldest.length
+    }
+    return made
+  }
+
+  #make(source: string): ParsedRule {
+    if (source.length > LONGEST_RULE) throw new RangeError(`rules may have ${LONGEST_RULE} characters`)
+    this.#environment ??= this.#makeEnvironment(LIMITS)
+    const first = this.#environment.parse(source)
+    const linear = withLinearMatches(source, first.ast)
+    const run = linear === source ? first : this.#environment.parse(linear)
+    let nesting = 0
+    let usesOldSelf = false
+    walk(run.ast, (node, depth) => {
+      // A comment may have stood where the name was looked for.
+      if (node.op === 'rcall' && node.args[0] === 'matches')
+        throw new RangeError('a call of matches cannot be read')
+      nesting = Math.max(nesting, depth)
+      if (node.op === 'id' && node.args === 'oldSelf') usesOldSelf = true
+    })
+    if (nesting > DEEPEST_NESTING)
+      throw new RangeError(`comprehensions may be nested ${DEEPEST_NESTING} deep`)
+    return { run, usesOldSelf }
+  }
+}
+
+const schemaRules = new RuleLanguage(limits =>
+  withKubernetesFunctions(
+    plainEnvironment(limits).registerVariable('self', 'dyn').registerVariable('oldSelf', 'dyn'),
+  ),
+)
+
+/** A rule of a schema. @throws what the library finds wrong with it, or `RangeError` for one that is too large */
 export function parseRule(source: string): ParsedRule {
-  const present = parsed.get(source)
-  if (present !== undefined) {
-    parsed.delete(source)
-    parsed.set(source, present)
-    return present
-  }
-  if (source.length > LONGEST_RULE) throw new RangeError(`rules may have ${LONGEST_RULE} characters`)
-  shared ??= ruleEnvironment(LIMITS)
-  const first = shared.parse(source)
-  const linear = withLinearMatches(source, first.ast)
-  const run = linear === source ? first : shared.parse(linear)
-  let nesting = 0
-  let usesOldSelf = false
-  walk(run.ast, (node, depth) => {
-    // A comment may have stood where the name was looked for.
-    if (node.op === 'rcall' && node.args[0] === 'matches')
-      throw new RangeError('a call of matches cannot be read')
-    nesting = Math.max(nesting, depth)
-    if (node.op === 'id' && node.args === 'oldSelf') usesOldSelf = true
-  })
-  if (nesting > DEEPEST_NESTING) throw new RangeError(`comprehensions may be nested ${DEEPEST_NESTING} deep`)
-  const made = { run, usesOldSelf }
-  parsed.set(source, made)
-  remembered += source.length
-  for (const oldest of parsed.keys()) {
-    if (remembered <= REMEMBERED) break
-    parsed.delete(oldest)
-    remembered -= oldest.length
-  }
-  return made
+  return schemaRules.parse(source)
 }

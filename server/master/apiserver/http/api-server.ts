@@ -43,6 +43,7 @@ import { issuerConfiguration, keySet, ServiceAccountTokens, SigningKeys } from '
 import { Watches } from '../watch/index.ts'
 import { Answer } from './answer.ts'
 import { Authentication } from './authentication.ts'
+import { requireAdmitted } from './connections.ts'
 import { credentialsOf } from './credentials.ts'
 import { Gate } from './gate.ts'
 import { healthText } from './health.ts'
@@ -302,12 +303,14 @@ export class ApiServer {
       requiredField: () => undefined,
     }
     await requireAccess(this.#options.authorizer, attributes, cluster)
+    const { query } = requestTarget(request)
+    // There is no answer that could warn.
+    await requireAdmitted({ cluster, identity, target, query, warn: () => undefined })
     const carrier = request.socket
     this.#gate.lasts({ cluster, request, carrier, attributes, watched: undefined, end: undefined })
     const pod = cluster.read(
       getObject(cluster, target.resource, target.namespace, target.name),
     ) as Frozen<Pod>
-    const { query } = requestTarget(request)
     await this.#streams.serve(connection, { kind, cluster: cluster.id, pod, query })
   }
 
@@ -365,7 +368,7 @@ export class ApiServer {
       response.destroy()
       return
     }
-    if (status.reason === 'InternalError') {
+    if (status.reason === 'InternalError' && status.foreign === undefined) {
       this.#options.log.error({ err: error, cluster, method: request.method }, 'a request failed')
     }
     // The rest of a body that nobody will read must not be waited for.

@@ -17,6 +17,7 @@ import { badRequest, successObject } from '../status.ts'
 import { answerProxy, type ProxyParts, type ProxyRequest, serveLogWebsocket } from '../streams/index.ts'
 import type { ServiceAccountTokens } from '../tokens/index.ts'
 import { type ObjectBodies, readPatch } from './body.ts'
+import { requireAdmitted } from './connections.ts'
 import { answerPodLog, openPodLog } from './pod-log.ts'
 import { type AskedResource, contextOf, type ResourceRequest } from './resource-request.ts'
 import type { WebsocketContent } from './websocket-content.ts'
@@ -83,6 +84,7 @@ export class SubresourceVerbs {
       case 'scale':
         return await answer.send(200, JSON.stringify(await this.#scale(request, context)))
       case 'proxy': {
+        await requireAdmitted({ ...request, warn: text => answer.warn(text) })
         request.lasts(attributes)
         return await answerProxy(answer.request, answer.response, this.#proxy, {
           cluster,

@@ -29,6 +29,7 @@ export {
   quotaStrategy,
 } from './policies.ts'
 export { clusterRoleBindingStrategy, clusterRoleStrategy, roleBindingStrategy, roleStrategy } from './rbac.ts'
+export { validateSelector } from './selectors.ts'
 export { KUBERNETES_SERVICE_ADDRESS, ServiceAddresses } from './service-addresses.ts'
 export { serviceStrategy } from './services.ts'
 export { claimStrategy, storageClassStrategy, volumeStrategy } from './storage.ts'

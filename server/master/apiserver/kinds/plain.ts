@@ -94,7 +94,6 @@ export const volumeAttachmentStrategy = plain([
   text('Attached', 'status', 'attached'),
 ])
 export const attributesClassStrategy = plain([text('DriverName', 'driverName')])
-export const webhookStrategy = plain([count('Webhooks', 'webhooks')], counted)
 export const admissionPolicyStrategy = plain(
   [count('Validations', 'spec', 'validations'), text('ParamKind', 'spec', 'paramKind', 'kind')],
   counted,

@@ -1,4 +1,6 @@
 /** Server-side apply: what somebody wants of an object, laid over what is there (Kubernetes "Server-Side Apply"). */
+
+import type { StoredObject } from '../../../store/index.ts'
 import {
   difference,
   type FieldSet,
@@ -13,13 +15,15 @@ import {
   withoutSystemFields,
 } from '../apply/index.ts'
 import { apiVersionOf } from '../catalog/index.ts'
-import { cloneJson, isJsonObject, type JsonObject } from '../json.ts'
+import { cloneJson, type Frozen, isJsonObject, type JsonObject } from '../json.ts'
+import type { KubernetesObject } from '../objects.ts'
 import { invalidObject, required } from '../problems.ts'
 import { badRequest, StatusError } from '../status.ts'
+import { changeAdmission } from './admission.ts'
+import { changeObject } from './change.ts'
 import type { WriteContext } from './context.ts'
 import { createObject } from './create.ts'
 import { checkUnknownFields, decodeResource, decodeToKept } from './decode-body.ts'
-import { modifyObject } from './modify.ts'
 import type { Tracking } from './tracking.ts'
 import { finishUpdate, type Part, patchBase, type UpdateResult } from './update.ts'
 
@@ -145,7 +149,7 @@ async function applyOnce(
   fields: FieldSet,
 ): Promise<UpdateResult> {
   const { schema } = context.resource
-  const outcome = await modifyObject(context, namespace, name, (old, stored) => {
+  const wish = (old: Frozen<KubernetesObject>, stored: StoredObject) => {
     const managers = readManagers(old.metadata.managedFields)
     const live = patchBase(context, stored)
     const merged = mergeApplied(live, applied, schema)
@@ -156,7 +160,14 @@ async function applyOnce(
       // An empty map that was wanted holds now what is wanted in it.
       union(fieldsOfOthers(managers, manager), fields),
     )
-    return finishUpdate(context, decodeToKept(context, merged), old, part)
-  })
+    return decodeToKept(context, merged)
+  }
+  const outcome = await changeObject(
+    context,
+    namespace,
+    name,
+    { wish, finish: (wanted, old) => finishUpdate(context, wanted, old, part) },
+    changeAdmission(context, { subresource: part, namespace, name, options: { kind: 'PatchOptions' } }),
+  )
   return { outcome, created: false }
 }

@@ -16,6 +16,8 @@ export interface WriteContext {
   /** Do everything but write. */
   readonly dryRun: boolean
   readonly fieldValidation: FieldValidation
+  /** Whether admission webhooks are not asked: a cluster has to come up where none of them can be reached. */
+  readonly bypassesWebhooks?: boolean
   /** Tells the client something beside the answer. */
   readonly warn: (text: string) => void
 }

@@ -20,6 +20,8 @@ import { invalidObject, required } from '../problems.ts'
 import { formatTime } from '../schema/index.ts'
 import { alreadyExists, badRequest, StatusError } from '../status.ts'
 import { encodeTail, keptText } from '../storage/index.ts'
+import type { AdmissionCall } from '../webhooks/index.ts'
+import { objectAdmission } from './admission.ts'
 import type { WriteContext } from './context.ts'
 import { decodeToKept } from './decode-body.ts'
 import { requireOpenNamespace } from './namespaces.ts'
@@ -63,30 +65,29 @@ class Creation {
   readonly #context: WriteContext
   readonly #object: KubernetesObject
   readonly #namespace: string
+  readonly #admission: AdmissionCall<KubernetesObject> | undefined
   readonly #generated: boolean
 
-  constructor(context: WriteContext, namespace: string, object: KubernetesObject) {
+  constructor(
+    context: WriteContext,
+    namespace: string,
+    object: KubernetesObject,
+    admission: AdmissionCall<KubernetesObject> | undefined,
+  ) {
     this.#context = context
     this.#namespace = namespace
     this.#object = object
+    this.#admission = admission
     this.#generated = (object.metadata.name ?? '') === ''
   }
 
-  /** Where quotas limit a namespace, one object is made after the other: each must see what the last one used. */
   async run(): Promise<StoredObject> {
-    const request: AdmissionRequest = { ...this.#context, namespace: this.#namespace }
-    if (quotasOf(request).length === 0) return await this.#create()
-    return await this.#context.cluster.quotaTurns.run(this.#namespace, async () => {
-      requireWithinQuotas(request, quotasOf(request), this.#object, undefined)
-      return await this.#create()
-    })
-  }
-
-  async #create(): Promise<StoredObject> {
     for (let attempt = 1; ; attempt += 1) {
       if (this.#generated) this.#object.metadata.name = generateName(this.#object.metadata.generateName ?? '')
+      this.#prepare()
+      await this.#admission?.validate(this.#object, undefined)
       try {
-        return await this.#attempt()
+        return await this.#inTurn()
       } catch (error) {
         if (!isDroverError(error, 'AlreadyExists')) throw error
         if (!this.#generated || attempt === NAME_ATTEMPTS) {
@@ -94,6 +95,16 @@ class Creation {
         }
       }
     }
+  }
+
+  /** Where quotas limit a namespace, one object is made after the other: each must see what the last one used. */
+  async #inTurn(): Promise<StoredObject> {
+    const request: AdmissionRequest = { ...this.#context, namespace: this.#namespace }
+    if (quotasOf(request).length === 0) return await this.#reserveAndWrite()
+    return await this.#context.cluster.quotaTurns.run(this.#namespace, async () => {
+      requireWithinQuotas(request, quotasOf(request), this.#object, undefined)
+      return await this.#reserveAndWrite()
+    })
   }
 
   #validate(): void {
@@ -109,12 +120,16 @@ class Creation {
     preventEscalation(identity, cluster, { resource, current: undefined, next: object })
   }
 
-  async #attempt(): Promise<StoredObject> {
+  #prepare(): void {
     const { resource, cluster } = this.#context
     resource.strategy.complete(this.#object)
     this.#validate()
     delete this.#object.metadata.managedFields
     trackFields(this.#context.tracking, resource, '', undefined, this.#object, cluster.clock.now())
+  }
+
+  async #reserveAndWrite(): Promise<StoredObject> {
+    const { resource, cluster } = this.#context
     const reserved = resource.strategy.reserve(this.#object, undefined, cluster.pools)
     if (reserved?.kind === 'refused') {
       throw invalidObject(resource, this.#object.metadata.name, reserved.problems)
@@ -180,7 +195,30 @@ export async function createObject(
   prepareMetadata(context, namespace, object)
   requireName(context, object)
   requireOpenNamespace(context, namespace, object.metadata.name ?? '')
-  await completeNew({ ...context, namespace }, object, () => makeDefaultAccount(context, namespace))
-  strategy.prepareCreate(object, context.identity)
-  return await new Creation(context, namespace, object).run()
+  const complete = (each: KubernetesObject) =>
+    completeNew({ ...context, namespace }, each, () => makeDefaultAccount(context, namespace))
+  await complete(object)
+  const { name = '' } = object.metadata
+  const admission = objectAdmission(context, { operation: 'CREATE', subresource: '', namespace, name })
+  const wanted = admission === undefined ? object : await mutated(context, admission, object, complete)
+  strategy.prepareCreate(wanted, context.identity)
+  return await new Creation(context, namespace, wanted, admission).run()
+}
+
+/** A new object as webhooks want it; what the server has given it stays. @throws `BadRequest` */
+async function mutated(
+  context: WriteContext,
+  admission: AdmissionCall<KubernetesObject>,
+  object: KubernetesObject,
+  complete: (object: KubernetesObject) => Promise<void>,
+): Promise<KubernetesObject> {
+  const { namespace, uid, creationTimestamp } = object.metadata
+  const wanted = (await admission.mutate(object, undefined, complete)) ?? object
+  const { metadata } = wanted
+  if ((metadata.namespace ?? '') !== (namespace ?? '')) {
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  }
+  Object.assign(metadata, { uid, creationTimestamp })
+  requireName(context, wanted)
+  return wanted
 }

@@ -1,11 +1,13 @@
 /** Deleting objects: at once, after a grace period, or when their finalizers are done. */
 import type { StoredObject } from '../../../store/index.ts'
-import { cloneJson, type Frozen, type JsonValue } from '../json.ts'
+import { cloneJson, type Frozen, type JsonObject, type JsonValue } from '../json.ts'
 import type { DeleteOptions, KubernetesObject } from '../objects.ts'
 import { formatTime } from '../schema/index.ts'
 import { badRequest, conflict, StatusError } from '../status.ts'
+import { deletionAdmission } from './admission.ts'
+import { changeObject } from './change.ts'
 import type { WriteContext } from './context.ts'
-import { modifyObject, type Next, type Outcome } from './modify.ts'
+import type { Next, Outcome } from './modify.ts'
 import { requireMortal } from './namespaces.ts'
 
 const PROPAGATION_POLICIES = new Set(['Orphan', 'Background', 'Foreground'])
@@ -23,6 +25,10 @@ export function checkDeleteOptions(options: DeleteOptions): void {
       `invalid deletion propagation policy ${JSON.stringify(propagationPolicy)}; one of Orphan, Background, Foreground`,
     )
   }
+}
+
+function optionsOf({ dryRun: _, ...options }: DeleteOptions): JsonObject {
+  return cloneJson(options as unknown as JsonValue) as JsonObject
 }
 
 /** @throws `Conflict` */
@@ -116,11 +122,20 @@ export async function deleteObject(
   const { closingNamespaces } = context.cluster
   const wasClosing = closingNamespaces.has(name)
   try {
-    return await modifyObject(context, namespace, name, object => {
-      const next = planDeletion(context, options, object)
-      if (closing && next.type === 'write') closingNamespaces.add(name)
-      return next
-    })
+    return await changeObject(
+      context,
+      namespace,
+      name,
+      {
+        wish: () => undefined,
+        finish(_, object) {
+          const next = planDeletion(context, options, object)
+          if (closing && next.type === 'write') closingNamespaces.add(name)
+          return next
+        },
+      },
+      deletionAdmission(context, { namespace, name, options: optionsOf(options) }),
+    )
   } catch (error) {
     if (closing && !wasClosing) closingNamespaces.delete(name)
     throw error

@@ -6,6 +6,7 @@ import type { DeleteOptions, Pod, PodDisruptionBudget } from '../objects.ts'
 import { formatTime } from '../schema/index.ts'
 import { selectorMatches } from '../selection/index.ts'
 import { notFound, StatusError } from '../status.ts'
+import { admitBody } from './admission.ts'
 import type { WriteContext } from './context.ts'
 import { deleteObject } from './delete.ts'
 import { modifyObject, type Outcome } from './modify.ts'
@@ -90,7 +91,9 @@ export async function evictPod(
   body: JsonObject,
 ): Promise<Outcome> {
   decodeSubresource(request, 'eviction', body)
-  const { deleteOptions = {} } = body as { deleteOptions?: DeleteOptions }
+  const place = { operation: 'CREATE', subresource: 'eviction', namespace, name } as const
+  const eviction = await admitBody(request, place, body)
+  const { deleteOptions = {} } = eviction as { deleteOptions?: DeleteOptions }
   const dryRun = request.dryRun || deleteOptions.dryRun?.includes('All') === true
   const context = { ...request, dryRun }
   const { cluster, resource } = context
@@ -111,7 +114,9 @@ export async function evictPod(
   // Who knows the version that is to go means that one as it is.
   if (!dryRun && preconditions.resourceVersion === undefined && pod.metadata.deletionTimestamp === undefined)
     await markEvicted(context, namespace, pod)
-  return await deleteObject(context, namespace, name, { ...deleteOptions, preconditions })
+  // Who was asked about the eviction is not asked about what it comes to.
+  const own = { ...context, bypassesWebhooks: true }
+  return await deleteObject(own, namespace, name, { ...deleteOptions, preconditions })
 }
 
 /** Says on the pod why it goes. */

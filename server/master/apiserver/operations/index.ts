@@ -1,3 +1,4 @@
+export { admitConnection } from './admission.ts'
 export { applyObject } from './apply.ts'
 export type { FieldValidation, WriteContext } from './context.ts'
 export { createObject } from './create.ts'

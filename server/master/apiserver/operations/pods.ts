@@ -5,6 +5,7 @@ import type { Binding, Pod } from '../objects.ts'
 import { invalidObject, notSupported, required } from '../problems.ts'
 import { formatTime, type ObjectSchema } from '../schema/index.ts'
 import { conflict, pathNotFound } from '../status.ts'
+import { admitBody } from './admission.ts'
 import type { WriteContext } from './context.ts'
 import { decodeKind } from './decode-body.ts'
 import { modifyObject, type Outcome } from './modify.ts'
@@ -61,7 +62,8 @@ export async function bindPod(
   body: JsonObject,
 ): Promise<Outcome> {
   decodeSubresource(context, 'binding', body)
-  const binding = body as unknown as Binding
+  const place = { operation: 'CREATE', subresource: 'binding', namespace, name } as const
+  const binding = (await admitBody(context, place, body)) as unknown as Binding
   const { kind = '', name: node = '' } = binding.target
   const refuse = { group: '', kind: 'Binding' }
   if (kind !== '' && kind !== 'Node') {

@@ -6,9 +6,12 @@ import type { KubernetesObject, Scale } from '../objects.ts'
 import { applyJsonPatch, applyMergePatch } from '../patch/index.ts'
 import { invalid, invalidObject } from '../problems.ts'
 import { badRequest, pathNotFound } from '../status.ts'
+import { bodyAdmission, type ChangeAdmission } from './admission.ts'
+import { changeObject } from './change.ts'
 import type { WriteContext } from './context.ts'
 import { decodeKind } from './decode-body.ts'
-import { modifyObject, requireVersion } from './modify.ts'
+import type { Next } from './modify.ts'
+import { requireVersion } from './modify.ts'
 import { trackFields } from './tracking.ts'
 import type { PatchType } from './update.ts'
 
@@ -83,12 +86,14 @@ export async function scaleObject(
   change: ScaleChange,
 ): Promise<StoredObject> {
   const access = accessOf(context)
-  const { stored } = await modifyObject(context, namespace, name, old => {
+  const wish = (old: Frozen<KubernetesObject>) => {
     const body =
       change.type === 'replace'
         ? (cloneJson(change.body) as JsonObject)
         : patched(scaleOf(context, old), change.patchType, cloneJson(change.patch))
-    const wanted = decodeScale(context, name, body)
+    return decodeScale(context, name, body)
+  }
+  const finish = (wanted: Scale, old: Frozen<KubernetesObject>): Next => {
     requireVersion(context, name, wanted.metadata.resourceVersion, old)
     if (access.read(old).wanted === wanted.spec.replicas) return { type: 'keep' }
     const object = cloneJson(old as unknown as JsonValue) as unknown as KubernetesObject
@@ -96,6 +101,26 @@ export async function scaleObject(
     if (object.metadata.generation !== undefined) object.metadata.generation += 1
     trackFields(context.tracking, context.resource, '', old, object, context.cluster.clock.now())
     return { type: 'write', object }
-  })
+  }
+  const admission = scaleAdmission(context, namespace, name)
+  const { stored } = await changeObject(context, namespace, name, { wish, finish }, admission)
   return stored
+}
+
+/** Webhooks see scales, not the objects that are scaled. */
+function scaleAdmission(
+  context: WriteContext,
+  namespace: string,
+  name: string,
+): ChangeAdmission<Scale> | undefined {
+  const call = bodyAdmission(context, { operation: 'UPDATE', subresource: 'scale', namespace, name })
+  if (call === undefined) return undefined
+  const show = (object: Frozen<KubernetesObject>) => scaleOf(context, object) as unknown as JsonObject
+  return {
+    async mutate(wish, current) {
+      const body = wish as unknown as JsonObject
+      return decodeScale(context, name, (await call.mutate(body, show(current))) ?? body)
+    },
+    validate: ({ object }, current) => call.validate(show(object), show(current)),
+  }
 }

@@ -6,6 +6,7 @@ import { invalid, invalidObject, notSupported } from '../problems.ts'
 import { formatTime } from '../schema/index.ts'
 import { conflict, forbidden, notFound, pathNotFound } from '../status.ts'
 import { API_AUDIENCE, type BoundKind, type BoundObject, type ServiceAccountTokens } from '../tokens/index.ts'
+import { admitBody } from './admission.ts'
 import type { WriteContext } from './context.ts'
 import { decodeKind } from './decode-body.ts'
 import { getObject } from './read.ts'
@@ -149,7 +150,8 @@ export async function requestToken(
   const subresource = resource.subresources.get('token')
   if (subresource?.schema === undefined) throw pathNotFound()
   decodeKind(body, subresource.kind, subresource.schema, context)
-  const request = body as unknown as TokenRequest
+  const place = { operation: 'CREATE', subresource: 'token', namespace, name } as const
+  const request = (await admitBody(context, place, body)) as unknown as TokenRequest
   const account = cluster.read(getObject(cluster, resource, namespace, name))
   checkRequest(name, request)
   requireOwnPod(context, namespace, name, request)

@@ -10,10 +10,12 @@ import { applyJsonPatch, applyMergePatch, applyStrategicMergePatch } from '../pa
 import { invalid, invalidObject } from '../problems.ts'
 import { badRequest, conflict, StatusError } from '../status.ts'
 import { parseStored } from '../storage/index.ts'
+import { changeAdmission } from './admission.ts'
+import { changeObject } from './change.ts'
 import type { WriteContext } from './context.ts'
 import { createObject } from './create.ts'
 import { decodeToKept } from './decode-body.ts'
-import { modifyObject, type Next, type Outcome, requireVersion } from './modify.ts'
+import { type Next, type Outcome, requireVersion } from './modify.ts'
 import { trackFields } from './tracking.ts'
 
 /** The part of an object that a request may change. */
@@ -173,9 +175,16 @@ export async function updateObject(
       invalid('metadata.resourceVersion', 0, 'must be specified for an update'),
     ])
   }
-  const outcome = await modifyObject(context, namespace, name, old =>
-    // The attempts of one update must not see each other's changes.
-    finishUpdate(context, copyOf<KubernetesObject>(wanted), old, part),
+  const outcome = await changeObject(
+    context,
+    namespace,
+    name,
+    {
+      // The attempts of one update must not see each other's changes.
+      wish: () => copyOf<KubernetesObject>(wanted),
+      finish: (wish, old) => finishUpdate(context, wish, old, part),
+    },
+    changeAdmission(context, { subresource: part, namespace, name }),
   )
   return { outcome, created: false }
 }
@@ -240,14 +249,19 @@ export function patchObject(
   patch: JsonValue,
 ): Promise<Outcome> {
   const { namespace, name, part } = target
-  return modifyObject(context, namespace, name, (old, stored) => {
+  const wish = (_: unknown, stored: StoredObject) => {
     const patched = applyPatch(context, patchBase(context, stored), type, cloneJson(patch))
     const wanted = decodeToKept(context, patched)
-    if (wanted.metadata.name !== name) {
-      throw badRequest(
-        `the name of the object (${wanted.metadata.name}) does not match the name on the URL (${name})`,
-      )
-    }
-    return finishUpdate(context, wanted, old, part)
-  })
+    if (wanted.metadata.name === name) return wanted
+    throw badRequest(
+      `the name of the object (${wanted.metadata.name}) does not match the name on the URL (${name})`,
+    )
+  }
+  return changeObject(
+    context,
+    namespace,
+    name,
+    { wish, finish: (wanted, old) => finishUpdate(context, wanted, old, part) },
+    changeAdmission(context, { subresource: part, namespace, name, options: { kind: 'PatchOptions' } }),
+  )
 }

@@ -294,14 +294,14 @@ t.test('update', async t => {
 
 t.test('kinds that nothing acts on say so', async t => {
   const { ask } = await temporaryMaster(t)
-  const place = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations'
+  const place = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings'
   const made = await ask(place, {
     method: 'POST',
     body: {
       apiVersion: 'admissionregistration.k8s.io/v1',
-      kind: 'ValidatingWebhookConfiguration',
-      metadata: { name: 'w' },
-      webhooks: [],
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name: 'b' },
+      spec: { policyName: 'p', validationActions: ['Deny'] },
     },
   })
   t.equal(made.status, 201)

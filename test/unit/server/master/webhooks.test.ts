@@ -1,0 +1,525 @@
+/** Admission webhooks: who is asked what, when, and what becomes of the answers. */
+import t, { type Test } from 'tap'
+import {
+  eventually,
+  node,
+  pod,
+  type RequestOptions,
+  type TemporaryMaster,
+  temporaryMaster,
+} from './temporary-master.ts'
+import { allow, deny, WebhookServer } from './webhook-server.ts'
+
+const CONFIGURATIONS = '/apis/admissionregistration.k8s.io/v1'
+const MAPS = '/api/v1/namespaces/default/configmaps'
+
+interface Bench {
+  readonly master: TemporaryMaster
+  readonly hooks: WebhookServer
+  post(path: string, body: unknown, options?: RequestOptions): ReturnType<TemporaryMaster['ask']>
+  /** Makes a configuration and waits until it is in force. */
+  configure(kind: 'Mutating' | 'Validating', name: string, ...webhooks: object[]): Promise<void>
+  webhook(name: string, path: string, special?: object): object
+}
+
+async function bench(t: Test): Promise<Bench> {
+  const hooks = await WebhookServer.start(t)
+  const master = await temporaryMaster(t, { connectToPod: hooks.connectToPod })
+  await hooks.install(master)
+  const post: Bench['post'] = (path, body, options) => master.ask(path, { method: 'POST', body, ...options })
+  return {
+    master,
+    hooks,
+    post,
+    async configure(kind, name, ...webhooks) {
+      const made = await post(`${CONFIGURATIONS}/${kind.toLowerCase()}webhookconfigurations`, {
+        metadata: { name },
+        webhooks,
+      })
+      t.equal(made.status, 201, made.text)
+      t.equal(made.headers.warning, undefined)
+    },
+    webhook: (webhook, path, special = {}) => ({
+      name: webhook,
+      clientConfig: hooks.clientConfig(path),
+      rules: [
+        {
+          operations: ['*'],
+          apiGroups: [''],
+          apiVersions: ['v1'],
+          resources: ['configmaps', 'configmaps/*'],
+        },
+      ],
+      sideEffects: 'None',
+      admissionReviewVersions: ['v1beta1', 'v1'],
+      ...special,
+    }),
+  }
+}
+
+function map(name: string, data: object = {}, metadata: object = {}) {
+  return { metadata: { name, ...metadata }, data }
+}
+
+t.test('who is asked what', async t => {
+  const { hooks, post, configure, webhook, master } = await bench(t)
+  hooks.answer = review => allow(review)
+  await configure('Validating', 'all', webhook('all.hooks.test', '/all'))
+  hooks.take()
+  t.equal((await post(`${MAPS}?fieldManager=me`, map('a', { key: 'value' }))).status, 201)
+  const [create] = hooks.take('/all')
+  t.match(create, {
+    kind: 'AdmissionReview',
+    apiVersion: 'admission.k8s.io/v1',
+    request: {
+      uid: /./,
+      kind: { group: '', version: 'v1', kind: 'ConfigMap' },
+      resource: { group: '', version: 'v1', resource: 'configmaps' },
+      requestKind: { group: '', version: 'v1', kind: 'ConfigMap' },
+      requestResource: { group: '', version: 'v1', resource: 'configmaps' },
+      name: 'a',
+      namespace: 'default',
+      operation: 'CREATE',
+      userInfo: { username: 'admin', groups: ['system:masters', 'system:authenticated'] },
+      object: {
+        kind: 'ConfigMap',
+        apiVersion: 'v1',
+        metadata: { name: 'a', namespace: 'default', uid: /./ },
+        data: { key: 'value' },
+      },
+      oldObject: null,
+      dryRun: false,
+      options: { kind: 'CreateOptions', apiVersion: 'meta.k8s.io/v1', fieldManager: 'me' },
+    },
+  })
+  const merge = { 'content-type': 'application/merge-patch+json' }
+  await master.ask(`${MAPS}/a`, { method: 'PATCH', body: { data: { key: 'next' } }, headers: merge })
+  t.match(hooks.take('/all'), [
+    {
+      request: {
+        operation: 'UPDATE',
+        object: { data: { key: 'next' } },
+        oldObject: { data: { key: 'value' } },
+        options: { kind: 'PatchOptions' },
+      },
+    },
+  ])
+  await master.ask(`${MAPS}/a`, { method: 'DELETE', body: { propagationPolicy: 'Background' } })
+  t.match(hooks.take('/all'), [
+    {
+      request: {
+        operation: 'DELETE',
+        object: null,
+        oldObject: { data: { key: 'next' } },
+        options: { kind: 'DeleteOptions', propagationPolicy: 'Background' },
+      },
+    },
+  ])
+  await post(MAPS, { metadata: { generateName: 'made-' } })
+  t.match(hooks.take('/all'), [{ request: { name: undefined, object: { metadata: { name: /^made-/ } } } }])
+  await post('/api/v1/namespaces/default/secrets', { metadata: { name: 's' } })
+  await master.ask(`${MAPS}/a`)
+  t.same(hooks.take(), [], 'nothing else is their business')
+})
+
+t.test('what changes objects', async t => {
+  const { hooks, post, configure, webhook, master } = await bench(t)
+  const add = (path: string, value: string) => [{ op: 'add', path: `/data/${path}`, value }]
+  hooks.answer = (review, path) =>
+    allow(
+      review,
+      path === '/never'
+        ? undefined
+        : add(path.slice(1), String(Object.keys(review.request.object.data).length)),
+    )
+  // In the order of names, not of their making.
+  await configure('Mutating', 'two', webhook('two.hooks.test', '/two'))
+  await configure(
+    'Mutating',
+    'one',
+    webhook('one.hooks.test', '/one', { reinvocationPolicy: 'IfNeeded' }),
+    webhook('never.hooks.test', '/never'),
+  )
+  await configure('Validating', 'last', webhook('last.hooks.test', '/last'))
+  hooks.answer = (review, path) =>
+    allow(
+      review,
+      path === '/never' || path === '/last'
+        ? undefined
+        : add(path.slice(1), String(Object.keys(review.request.object.data).length)),
+    )
+  const made = await post(MAPS, map('a', { own: '' }))
+  t.same(made.body.data, { own: '', one: '3', two: '2' }, 'the first is asked again after the last')
+  t.same(
+    hooks.asked.map(({ path }) => path),
+    ['/one', '/never', '/two', '/one', '/last'],
+  )
+  t.match(hooks.take('/last'), [{ request: { object: { data: { one: '3', two: '2' } } } }])
+  const apply = { 'content-type': 'application/apply-patch+yaml' }
+  const applied = await master.ask(`${MAPS}/b?fieldManager=me`, {
+    method: 'PATCH',
+    headers: apply,
+    body: { apiVersion: 'v1', kind: 'ConfigMap', ...map('b', { own: '' }) },
+  })
+  t.match(applied, { status: 201, body: { data: { own: '', one: '3' } } })
+  const again = await master.ask(`${MAPS}/b?fieldManager=me`, {
+    method: 'PATCH',
+    headers: apply,
+    body: { apiVersion: 'v1', kind: 'ConfigMap', ...map('b', { own: 'new' }) },
+  })
+  t.match(again, { status: 200, body: { data: { own: 'new', one: '3', two: '3' } } })
+  hooks.answer = review => allow(review, [{ op: 'add', path: '/data/a/b/c', value: 1 }])
+  t.match(await post(MAPS, map('c', {})), {
+    status: 500,
+    body: {
+      reason: 'InternalError',
+      message: /Internal error occurred: the patch of admission webhook "one/,
+    },
+  })
+  hooks.answer = review => allow(review, [{ op: 'add', path: '/data', value: { number: 1 } }])
+  t.match(await post(MAPS, map('d', {})), { status: 500 })
+  hooks.answer = review =>
+    allow(review, [{ op: 'replace', path: '/metadata/namespace', value: 'kube-system' }])
+  t.match(await post(MAPS, map('e', {})), { status: 400 })
+})
+
+t.test('refusals', async t => {
+  const { hooks, post, configure, webhook, master } = await bench(t)
+  hooks.answer = review => allow(review)
+  await post(MAPS, map('old'))
+  await configure('Validating', 'no', webhook('no.hooks.test', '/no'))
+  const refused = async (status?: object) => {
+    hooks.answer = review => deny(review, status)
+    const { status: code, body } = await post(MAPS, map('a'))
+    return [code, body.code, body.reason, body.message]
+  }
+  const denied = 'admission webhook "no.hooks.test" denied the request'
+  t.same(await refused(), [400, 400, undefined, `${denied} without explanation`])
+  t.same(await refused({ message: 'not today' }), [400, 400, undefined, `${denied}: not today`])
+  t.same(await refused({ message: 'no', code: 403, reason: 'Forbidden' }), [
+    ...[403, 403, 'Forbidden'],
+    `${denied}: no`,
+  ])
+  t.same(await refused({ reason: 'Whim', code: 200 }), [400, 400, 'Whim', `${denied}: Whim`])
+  hooks.answer = review => deny(review, { message: 'stays' })
+  t.match((await master.ask(`${MAPS}/old`, { method: 'DELETE' })).body, { message: `${denied}: stays` })
+  t.match((await master.ask(MAPS, { method: 'DELETE' })).body, { message: `${denied}: stays` })
+  t.equal((await master.ask(`${MAPS}/old`)).status, 200)
+  hooks.answer = review => allow(review, undefined, ['think twice'])
+  t.match((await post(MAPS, map('a'))).headers.warning, /think twice/)
+  t.equal((await master.ask(`${MAPS}/old`, { method: 'DELETE' })).status, 200)
+})
+
+t.test('webhooks that fail', async t => {
+  const { hooks, post, configure, webhook, master } = await bench(t)
+  hooks.answer = review => allow(review)
+  await configure('Validating', 'v', webhook('v.hooks.test', '/v', { timeoutSeconds: 1 }))
+  const failure = async () => (await post(MAPS, map('a'))).body.message
+  const failed = 'Internal error occurred: failed calling webhook "v.hooks.test": '
+  hooks.answer = () => undefined
+  t.equal(
+    await failure(),
+    `${failed}failed to call webhook: Post "https://hook.default.svc:443/v?timeout=1s": context deadline exceeded`,
+  )
+  hooks.answer = () => ({})
+  t.match(await failure(), `${failed}received invalid webhook response: `)
+  hooks.answer = review => ({ ...allow(review), apiVersion: 'admission.k8s.io/v1beta1' })
+  t.match(await failure(), /expected webhook response of admission.k8s.io\/v1, Kind=AdmissionReview/)
+  hooks.answer = review => allow({ ...review, request: { uid: 'another' } })
+  t.match(await failure(), /expected response.uid=/)
+  hooks.answer = review => allow(review, [])
+  t.match(await failure(), /must not specify a patch/)
+  await master.ask('/api/v1/namespaces/default/pods/hook?gracePeriodSeconds=0', { method: 'DELETE' })
+  t.equal(
+    await failure(),
+    `${failed}failed to call webhook: Post "https://hook.default.svc:443/v?timeout=1s": no endpoints available for service "hook"`,
+  )
+  const merge = { 'content-type': 'application/json-patch+json' }
+  const ignored = await master.ask(`${CONFIGURATIONS}/validatingwebhookconfigurations/v`, {
+    method: 'PATCH',
+    headers: merge,
+    body: [{ op: 'replace', path: '/webhooks/0/failurePolicy', value: 'Ignore' }],
+  })
+  t.equal(ignored.status, 200)
+  t.equal((await post(MAPS, map('a'))).status, 201, 'who may fail is not missed')
+})
+
+t.test('selectors and conditions', async t => {
+  const { hooks, post, configure, webhook, master } = await bench(t)
+  await post('/api/v1/namespaces', { metadata: { name: 'chosen', labels: { choose: 'yes' } } })
+  hooks.answer = review => allow(review)
+  await configure(
+    'Validating',
+    'v',
+    webhook('space.hooks.test', '/space', { namespaceSelector: { matchLabels: { choose: 'yes' } } }),
+    webhook('named.hooks.test', '/named', {
+      namespaceSelector: {
+        matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['default'] }],
+      },
+    }),
+    webhook('object.hooks.test', '/object', { objectSelector: { matchLabels: { app: 'web' } } }),
+    webhook('conditions.hooks.test', '/conditions', {
+      matchConditions: [
+        { name: 'named', expression: "object != null && object.metadata.name.startsWith('c')" },
+        { name: 'user', expression: "!(request.userInfo.username in ['system:nobody'])" },
+        {
+          name: 'right',
+          expression: "authorizer.group('').resource('pods').namespace('default').check('get').allowed()",
+        },
+      ],
+    }),
+    webhook('unfit.hooks.test', '/unfit', {
+      failurePolicy: 'Ignore',
+      matchConditions: [{ name: 'missing', expression: 'object.nothing.there == 1' }],
+    }),
+  )
+  hooks.take()
+  const asked = async (space: string, body: object) => {
+    const { status, text } = await post(`/api/v1/namespaces/${space}/configmaps`, body)
+    t.equal(status, 201, text)
+    const paths = hooks.asked.map(({ path }) => path)
+    hooks.take()
+    return paths.toSorted()
+  }
+  t.same(await asked('default', map('a')), [])
+  t.same(await asked('chosen', map('a')), ['/named', '/space'])
+  t.same(await asked('default', map('b', {}, { labels: { app: 'web' } })), ['/object'])
+  t.same(await asked('default', map('c')), ['/conditions'])
+  const json = { 'content-type': 'application/json-patch+json' }
+  await master.ask(`${MAPS}/b`, {
+    method: 'PATCH',
+    headers: json,
+    body: [{ op: 'remove', path: '/metadata/labels' }],
+  })
+  t.equal(hooks.take('/object').length, 1, 'also for what it was')
+  await configure(
+    'Validating',
+    'w',
+    webhook('broken.hooks.test', '/broken', {
+      matchConditions: [{ name: 'missing', expression: 'object.nothing.there == 1' }],
+    }),
+  )
+  t.match(await post(MAPS, map('d')), { status: 403, body: { message: /match condition "missing"/ } })
+})
+
+t.test('dry runs', async t => {
+  const { hooks, post, configure, webhook } = await bench(t)
+  hooks.answer = review => allow(review)
+  await configure('Validating', 'v', webhook('v.hooks.test', '/v', { sideEffects: 'NoneOnDryRun' }))
+  t.equal((await post(`${MAPS}?dryRun=All`, map('a'))).status, 201)
+  t.match(hooks.take('/v'), [{ request: { dryRun: true, options: { dryRun: ['All'] } } }])
+})
+
+t.test('other forms of the same objects', async t => {
+  const { hooks, post, configure, webhook } = await bench(t)
+  hooks.answer = review => allow(review, [{ op: 'add', path: '/metadata/labels', value: { seen: 'yes' } }])
+  const rules = [
+    {
+      operations: ['CREATE'],
+      apiGroups: ['autoscaling'],
+      apiVersions: ['v2'],
+      resources: ['horizontalpodautoscalers'],
+      scope: 'Namespaced',
+    },
+  ]
+  await configure('Mutating', 'm', webhook('equivalent.hooks.test', '/equivalent', { rules }))
+  await configure('Mutating', 'n', webhook('exact.hooks.test', '/exact', { rules, matchPolicy: 'Exact' }))
+  const made = await post('/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers', {
+    metadata: { name: 'a' },
+    spec: {
+      maxReplicas: 3,
+      targetCPUUtilizationPercentage: 50,
+      scaleTargetRef: { kind: 'Deployment', name: 'web', apiVersion: 'apps/v1' },
+    },
+  })
+  t.match(made, {
+    status: 201,
+    body: {
+      apiVersion: 'autoscaling/v1',
+      metadata: { labels: { seen: 'yes' } },
+      spec: { targetCPUUtilizationPercentage: 50 },
+    },
+  })
+  t.match(hooks.asked, [
+    {
+      path: '/equivalent',
+      review: {
+        request: {
+          kind: { group: 'autoscaling', version: 'v2' },
+          resource: { version: 'v2' },
+          requestKind: { version: 'v1' },
+          requestResource: { version: 'v1' },
+          object: { apiVersion: 'autoscaling/v2', spec: { metrics: [{ type: 'Resource' }] } },
+        },
+      },
+    },
+  ])
+})
+
+t.test('subresources and connections', async t => {
+  const { hooks, post, configure, webhook, master } = await bench(t)
+  const { ask } = master
+  hooks.answer = review => allow(review)
+  await post('/api/v1/nodes', node('n1'))
+  await post('/api/v1/namespaces/default/pods', pod('p', { schedulerName: 'nobody' }))
+  await post('/apis/apps/v1/namespaces/default/deployments', {
+    metadata: { name: 'web' },
+    spec: {
+      replicas: 0,
+      selector: { matchLabels: { app: 'web' } },
+      template: { metadata: { labels: { app: 'web' } }, spec: pod('x').spec },
+    },
+  })
+  const everything = [{ operations: ['*'], apiGroups: ['*'], apiVersions: ['*'], resources: ['*/*'] }]
+  const only = (names: readonly string[]) => ({
+    rules: everything,
+    matchConditions: [{ name: 'mine', expression: `request.name in ${JSON.stringify(names)}` }],
+  })
+  await configure('Validating', 'v', webhook('v.hooks.test', '/v', only(['p', 'web', 'acc'])))
+  hooks.take()
+  const seen = () => {
+    const reviews = hooks
+      .take('/v')
+      .map(({ request }) => [
+        request.operation,
+        request.resource.resource,
+        request.subResource ?? '',
+        request.object?.kind ?? '',
+      ])
+    return reviews
+  }
+  const merge = { 'content-type': 'application/merge-patch+json' }
+  const scaled = await ask('/apis/apps/v1/namespaces/default/deployments/web/scale', {
+    method: 'PATCH',
+    headers: merge,
+    body: { spec: { replicas: 1 } },
+  })
+  t.equal(scaled.status, 200, scaled.text)
+  // Controllers write to it at the same time.
+  t.match(
+    seen().filter(([, , part]) => part === 'scale'),
+    [['UPDATE', 'deployments', 'scale', 'Scale']],
+  )
+  await eventually(async () => {
+    const { body } = await ask('/apis/apps/v1/namespaces/default/deployments/web')
+    return body.status?.observedGeneration === body.metadata.generation
+  }, 'the deployment was seen')
+  hooks.take()
+  const bound = await post('/api/v1/namespaces/default/pods/p/binding', {
+    metadata: { name: 'p' },
+    target: { kind: 'Node', name: 'n1' },
+  })
+  t.equal(bound.status, 201, bound.text)
+  t.same(seen(), [['CREATE', 'pods', 'binding', 'Binding']])
+  await ask('/api/v1/namespaces/default/pods/p/status', {
+    method: 'PATCH',
+    headers: merge,
+    body: { status: { phase: 'Running' } },
+  })
+  t.same(seen(), [['UPDATE', 'pods', 'status', 'Pod']])
+  await post('/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'acc' } })
+  hooks.take()
+  await post('/api/v1/namespaces/default/serviceaccounts/acc/token', { spec: {} })
+  t.same(seen(), [['CREATE', 'serviceaccounts', 'token', 'TokenRequest']])
+  hooks.answer = review => deny(review, { message: 'no connections' })
+  const upgrade = {
+    connection: 'upgrade',
+    upgrade: 'SPDY/3.1',
+    'x-stream-protocol-version': 'v4.channel.k8s.io',
+  }
+  const exec = await ask(
+    '/api/v1/namespaces/default/pods/p/exec?command=ls&command=-l&stdout=true&container=main',
+    {
+      method: 'POST',
+      headers: upgrade,
+    },
+  )
+  t.match(exec, { status: 400, body: { message: /denied the request: no connections/ } })
+  t.match(hooks.take('/v'), [
+    {
+      request: {
+        operation: 'CONNECT',
+        kind: { kind: 'PodExecOptions' },
+        subResource: 'exec',
+        object: { kind: 'PodExecOptions', command: ['ls', '-l'], stdout: true, container: 'main' },
+        oldObject: null,
+      },
+    },
+  ])
+  t.equal((await ask('/api/v1/namespaces/default/pods/p/proxy/a')).status, 400)
+  t.same(seen(), [['CONNECT', 'pods', 'proxy', 'PodProxyOptions']])
+  const evicted = await post('/api/v1/namespaces/default/pods/p/eviction', { metadata: { name: 'p' } })
+  t.match(evicted, { status: 400, body: { message: /no connections/ } })
+  t.same(seen(), [['CREATE', 'pods', 'eviction', 'Eviction']])
+  t.equal((await ask('/api/v1/namespaces/default/pods/p')).status, 200)
+})
+
+t.test('configurations themselves are never refused', async t => {
+  const { hooks, post, configure, webhook, master } = await bench(t)
+  const rules = [{ operations: ['*'], apiGroups: ['*'], apiVersions: ['*'], resources: ['*/*'] }]
+  hooks.answer = review => deny(review)
+  await configure('Validating', 'all', webhook('all.hooks.test', '/all', { rules }))
+  await configure('Mutating', 'all', webhook('all.hooks.test', '/all', { rules }))
+  t.equal((await post(MAPS, map('a'))).status, 400)
+  const bindings = `${CONFIGURATIONS}/validatingadmissionpolicybindings`
+  const binding = { metadata: { name: 'b' }, spec: { policyName: 'p', validationActions: ['Deny'] } }
+  t.equal((await post(bindings, binding)).status, 201)
+  for (const kind of ['mutating', 'validating']) {
+    const { status } = await master.ask(`${CONFIGURATIONS}/${kind}webhookconfigurations/all`, {
+      method: 'DELETE',
+    })
+    t.equal(status, 200)
+  }
+  t.equal((await post(MAPS, map('a'))).status, 201)
+})
+
+t.test('an object that changes while a webhook thinks is looked at again', async t => {
+  const { hooks, post, configure, webhook, master } = await bench(t)
+  await post(MAPS, map('a', { own: '' }))
+  const merge = { 'content-type': 'application/merge-patch+json' }
+  const change = (data: object) =>
+    master.ask(`${MAPS}/a`, { method: 'PATCH', headers: merge, body: { data } })
+  hooks.answer = review => allow(review)
+  await configure('Validating', 'v', webhook('v.hooks.test', '/v'))
+  const outcomes = await Promise.all(['one', 'two', 'three'].map(key => change({ [key]: key })))
+  t.ok(outcomes.every(({ status }) => status === 200))
+  const { body } = await master.ask(`${MAPS}/a`)
+  t.same(body.data, { own: '', one: 'one', two: 'two', three: 'three' })
+  const last = hooks.take('/v').at(-1)
+  t.equal(Object.keys(last.request.object.data).length, 4, 'the one that was written last was seen as it was')
+})
+
+t.test('configurations that are wrong', async t => {
+  const { post, webhook, hooks } = await bench(t)
+  const problem = async (special: object) => {
+    const { status, body } = await post(`${CONFIGURATIONS}/validatingwebhookconfigurations`, {
+      metadata: { name: 'v' },
+      webhooks: [webhook('v.hooks.test', '/v', special)],
+    })
+    return status === 422 ? body.message : `${status}`
+  }
+  t.match(await problem({ name: 'short' }), /at least three segments/)
+  t.match(await problem({ admissionReviewVersions: ['v1beta1'] }), /must include at least one of v1/)
+  t.match(await problem({ sideEffects: 'Some' }), /supported values: "None", "NoneOnDryRun"/)
+  t.match(await problem({ timeoutSeconds: 31 }), /must be between 1 and 30 seconds/)
+  t.match(await problem({ clientConfig: {} }), /exactly one of url or service is required/)
+  t.match(
+    await problem({ clientConfig: { url: 'http://a.test/' } }),
+    /'https' is the only allowed URL scheme/,
+  )
+  t.match(
+    await problem({ clientConfig: { ...hooks.clientConfig(), caBundle: 'bm9uZQ==' } }),
+    /unable to parse bytes as PEM block/,
+  )
+  t.match(
+    await problem({
+      rules: [{ operations: ['READ'], apiGroups: [''], apiVersions: ['v1'], resources: ['*'] }],
+    }),
+    /READ/,
+  )
+  t.match(
+    await problem({ matchConditions: [{ name: 'a', expression: 'object.metadata..' }] }),
+    /matchConditions\[0\].expression: .*compilation failed/,
+  )
+  t.match(await problem({ matchConditions: [{ name: 'a', expression: '"text"' }] }), /must evaluate to bool/)
+})
