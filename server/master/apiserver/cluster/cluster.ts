@@ -4,6 +4,7 @@ import type { ObjectKey, Space, StoredObject } from '../../../store/index.ts'
 import type { AccessView, Authorizer } from '../access/index.ts'
 import type { BackendClient } from '../backends/index.ts'
 import type { Catalog, Resource } from '../catalog/index.ts'
+import { Conversions } from '../conversion/index.ts'
 import { CustomKinds, DEFINITIONS_KIND } from '../custom/index.ts'
 import type { Frozen } from '../json.ts'
 import { type ClusterPools, ServiceAddresses } from '../kinds/index.ts'
@@ -46,6 +47,8 @@ export class Cluster implements AccessView {
   readonly limits: ClusterLimits
   /** Kinds that this cluster has of its own. */
   readonly customKinds: CustomKinds
+  /** Between versions of custom kinds. */
+  readonly conversions: Conversions
   /** Whom writes are told to before they happen. */
   readonly webhooks: AdmissionWebhooks
   readonly feed: ChangeFeed
@@ -76,6 +79,7 @@ export class Cluster implements AccessView {
       receive: event => this.customKinds.receive(event),
       end: () => undefined,
     })
+    this.conversions = new Conversions({ cluster: this, client: backends })
     this.webhooks = new AdmissionWebhooks({
       cluster: this,
       space,

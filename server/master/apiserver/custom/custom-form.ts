@@ -1,8 +1,9 @@
 /** Objects of one version of a custom kind: as clients send them, and as they are kept. */
 import type { StoredObject } from '../../../store/index.ts'
-import { isDeeperThan, isJsonObject, type JsonObject } from '../json.ts'
+import { type Frozen, isDeeperThan, isJsonObject, type JsonObject } from '../json.ts'
 import { type Decoded, decodeObject, type ObjectSchema } from '../schema/index.ts'
 import { badRequest } from '../status.ts'
+import type { WebhookClientConfig } from '../webhook-client/index.ts'
 import { fillDefaults } from './defaults.ts'
 import { pruneWhole } from './prune.ts'
 import type { SchemaNode } from './schema-node.ts'
@@ -16,7 +17,9 @@ export interface CustomForm {
   decode(object: JsonObject, what: string): Decoded
   /** Whether a kept text is what clients of this version see. */
   isCurrent(stored: StoredObject): boolean
-  /** A kept object as clients of this version see it; changes what it is given. */
+  /** Who converts objects between versions; undefined where versions differ by name only. */
+  readonly conversion: Frozen<WebhookClientConfig> | undefined
+  /** An object, converted where that takes more than the version's name, as clients of this version see it; changes it. */
   show(kept: JsonObject): JsonObject
 }
 
@@ -29,10 +32,13 @@ export interface CustomFormOptions {
   readonly outline: ObjectSchema
   /** The revision from which on objects were written under this schema. */
   readonly since: number
+  readonly conversion: Frozen<WebhookClientConfig> | undefined
 }
 
-export function customForm({ schema, apiVersion, head, outline, since }: CustomFormOptions): CustomForm {
+export function customForm(options: CustomFormOptions): CustomForm {
+  const { schema, apiVersion, head, outline, since, conversion } = options
   return {
+    conversion,
     decode(object, what) {
       if (isDeeperThan(object, DEEPEST))
         throw badRequest(`${what}: it is nested more than ${DEEPEST} levels deep`)

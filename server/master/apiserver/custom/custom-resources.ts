@@ -8,6 +8,7 @@ import {
   type CustomResourceDefinition,
   compareVersions,
   conditionOf,
+  conversionOf,
   type DefinitionVersion,
 } from './definition.ts'
 import { objectSchemaOf, publishedList, publishedName, publishedSchema } from './object-schema.ts'
@@ -125,7 +126,14 @@ class Definer {
         schema,
       }),
       face: undefined,
-      custom: customForm({ schema: node, apiVersion, head: own, outline, since: this.#since }),
+      custom: customForm({
+        schema: node,
+        apiVersion,
+        head: own,
+        outline,
+        since: this.#since,
+        conversion: conversionOf(this.#definition),
+      }),
       review: false,
       warning: warningOf(version, `${apiVersion} ${kind}`),
     })

@@ -3,6 +3,7 @@ import type { Frozen, JsonObject } from '../json.ts'
 import { isJsonObject } from '../json.ts'
 import { checkDns1035Label, checkDnsSubdomain, type FormCheck } from '../names.ts'
 import { duplicate, type FieldProblem, forbiddenField, invalid, notSupported, required } from '../problems.ts'
+import { clientConfigProblems, reviewVersionProblems } from '../webhook-client/index.ts'
 import {
   type CustomResourceDefinition,
   conditionOf,
@@ -220,6 +221,23 @@ function versionsProblems({ spec: { versions } }: CustomResourceDefinition): Fie
   ]
 }
 
+function conversionProblems({ spec: { conversion } }: CustomResourceDefinition): FieldProblem[] {
+  const field = 'spec.conversion'
+  const { strategy, webhook } = conversion ?? {}
+  if (strategy === 'None') {
+    if (webhook === undefined) return []
+    return [forbiddenField(`${field}.webhook`, 'should not be set when strategy is not set to Webhook')]
+  }
+  if (strategy !== 'Webhook') return [notSupported(`${field}.strategy`, strategy, ['None', 'Webhook'])]
+  const { clientConfig, conversionReviewVersions } = webhook ?? {}
+  return [
+    ...(clientConfig === undefined
+      ? [required(`${field}.webhookClientConfig`, 'required when strategy is set to Webhook')]
+      : clientConfigProblems(clientConfig, `${field}.webhookClientConfig`)),
+    ...reviewVersionProblems(conversionReviewVersions, `${field}.conversionReviewVersions`),
+  ]
+}
+
 /** What is wrong with a definition as a whole. */
 export function definitionProblems(definition: CustomResourceDefinition): FieldProblem[] {
   const { metadata, spec } = definition
@@ -238,17 +256,7 @@ export function definitionProblems(definition: CustomResourceDefinition): FieldP
         'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead',
       ),
     )
-  const strategy = spec.conversion?.strategy
-  if (strategy === 'Webhook')
-    problems.push(
-      forbiddenField(
-        'spec.conversion.strategy',
-        'conversion by webhooks is not available on this server; use None',
-      ),
-    )
-  else if (strategy !== 'None')
-    problems.push(notSupported('spec.conversion.strategy', strategy, ['None', 'Webhook']))
-  return [...problems, ...versionsProblems(definition)]
+  return [...problems, ...conversionProblems(definition), ...versionsProblems(definition)]
 }
 
 function immutable(field: string, next: string, old: string): FieldProblem[] {

@@ -1,6 +1,7 @@
 /** `apiextensions.k8s.io/v1` CustomResourceDefinition, as far as the server reads it. */
 import type { Frozen, JsonObject } from '../json.ts'
 import type { KubernetesObject } from '../objects.ts'
+import type { WebhookClientConfig } from '../webhook-client/index.ts'
 
 export interface DefinitionNames {
   plural: string
@@ -58,10 +59,20 @@ export interface CustomResourceDefinition extends KubernetesObject {
     names: DefinitionNames
     scope: string
     versions: DefinitionVersion[]
-    conversion?: { strategy: string; webhook?: JsonObject }
+    conversion?: {
+      strategy: string
+      webhook?: { clientConfig?: WebhookClientConfig; conversionReviewVersions?: string[] }
+    }
     preserveUnknownFields?: boolean
   }
   status: DefinitionStatus
+}
+
+/** Who converts objects between versions; undefined where versions differ by name only. */
+export function conversionOf({
+  spec: { conversion },
+}: Frozen<CustomResourceDefinition>): Frozen<WebhookClientConfig> | undefined {
+  return conversion?.strategy === 'Webhook' ? conversion.webhook?.clientConfig : undefined
 }
 
 /** `kind` of the keys of definitions in the store. */

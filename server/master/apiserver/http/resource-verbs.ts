@@ -185,7 +185,7 @@ export class ResourceVerbs {
 
   async #get({ answer, cluster, target }: ResourceRequest, presenter: Presenter): Promise<void> {
     const stored = getObject(cluster, target.resource, target.namespace, target.name)
-    await answer.send(200, presenter.object(stored))
+    await answer.send(200, await presenter.present(stored))
   }
 
   async #list(
@@ -194,6 +194,7 @@ export class ResourceVerbs {
     selection: Selection,
   ): Promise<void> {
     const list = listObjects(cluster, target.resource, target.namespace, selection, listOptions(query))
+    await presenter.prepare(list.objects)
     await answer.sendParts(200, presenter.list(list))
   }
 
@@ -217,7 +218,7 @@ export class ResourceVerbs {
   async #create(request: ResourceRequest, presenter: Presenter): Promise<void> {
     const body = await this.#bodies.require(request.answer.request, request.cluster)
     const stored = await createObject(contextOf(request), request.target.namespace, body)
-    await request.answer.send(201, presenter.object(stored))
+    await request.answer.send(201, await presenter.present(stored))
   }
 
   async #update(request: ResourceRequest, presenter: Presenter): Promise<void> {
@@ -230,7 +231,7 @@ export class ResourceVerbs {
       body,
       partOf(request.target),
     )
-    await request.answer.send(created ? 201 : 200, presenter.object(outcome.stored))
+    await request.answer.send(created ? 201 : 200, await presenter.present(outcome.stored))
   }
 
   async #patch(request: ResourceRequest, presenter: Presenter): Promise<void> {
@@ -239,7 +240,7 @@ export class ResourceVerbs {
     const { type, patch } = await readPatch(request.answer.request)
     const target = { namespace, name, part: partOf(request.target) }
     const outcome = await patchObject(contextOf(request), target, type, patch)
-    await request.answer.send(200, presenter.object(outcome.stored))
+    await request.answer.send(200, await presenter.present(outcome.stored))
   }
 
   async #apply(request: ResourceRequest, presenter: Presenter): Promise<void> {
@@ -270,7 +271,7 @@ export class ResourceVerbs {
           ),
       },
     )
-    await answer.send(created ? 201 : 200, presenter.object(outcome.stored))
+    await answer.send(created ? 201 : 200, await presenter.present(outcome.stored))
   }
 
   async #delete(request: ResourceRequest, presenter: Presenter): Promise<void> {
@@ -278,7 +279,10 @@ export class ResourceVerbs {
     const { options, context } = await this.#deletion(request)
     const outcome = await deleteObject(context, namespace, name, options)
     const gone = outcome.type === 'removed' && !resource.showsDeleted
-    await request.answer.send(200, gone ? deletedStatus(request, outcome) : presenter.object(outcome.stored))
+    await request.answer.send(
+      200,
+      gone ? deletedStatus(request, outcome) : await presenter.present(outcome.stored),
+    )
   }
 
   async #deleteCollection(
@@ -290,6 +294,7 @@ export class ResourceVerbs {
     const { options, context } = await this.#deletion(request)
     const list = listObjects(cluster, target.resource, target.namespace, selection, listOptions(query))
     await deleteObjects(context, list.objects, options)
+    await presenter.prepare(list.objects)
     await answer.sendParts(200, presenter.list(list))
   }
 

@@ -41,13 +41,15 @@ export class SubresourceVerbs {
     const { resource, namespace, name } = target
     const { request } = answer
     if (request.method === 'GET') {
-      return scaleOf(context, cluster.read(getObject(cluster, resource, namespace, name)))
+      const stored = getObject(cluster, resource, namespace, name)
+      return scaleOf(context, await cluster.conversions.read(resource, stored))
     }
     const change: ScaleChange =
       request.method === 'PUT'
         ? { type: 'replace', body: await this.#bodies.require(request, cluster) }
         : await readPatch(request).then(({ type, patch }) => ({ type: 'patch', patchType: type, patch }))
-    return scaleOf(context, cluster.read(await scaleObject(context, namespace, name, change)))
+    const scaled = await scaleObject(context, namespace, name, change)
+    return scaleOf(context, await cluster.conversions.read(resource, scaled))
   }
 
   /**

@@ -1,4 +1,5 @@
 /** What operations tell admission webhooks: which objects, in which forms, with which options. */
+import type { Resource } from '../catalog/index.ts'
 import { cloneJson, type Frozen, type JsonObject, type JsonValue } from '../json.ts'
 import type { KubernetesObject } from '../objects.ts'
 import { badRequest } from '../status.ts'
@@ -43,16 +44,23 @@ function optionsOf(
   }
 }
 
-/** Objects as operations have them, which is as they are kept. */
+/** Objects as operations have them: as they are kept, or in the request's version where a webhook converts. */
 function keptForms(context: WriteContext): ObjectForms<KubernetesObject> {
+  const { conversions } = context.cluster
+  const convert = async (object: JsonObject, resource: Resource) => {
+    if (resource.custom?.conversion === undefined) return object
+    return (await conversions.convert(resource, [object]))[0] ?? object
+  }
   return {
     async show(object, form) {
-      const copy = cloneJson(object as unknown as JsonValue) as JsonObject
+      const copy = await convert(cloneJson(object as unknown as JsonValue) as JsonObject, form)
       if (form.custom !== undefined) return form.custom.show(copy)
       return form.face === undefined ? copy : form.face.fromKept(copy)
     },
-    take: async (shown, form) =>
-      decodeToKept({ ...context, resource: form, fieldValidation: 'Ignore' }, shown),
+    async take(shown, form) {
+      const taken = decodeToKept({ ...context, resource: form, fieldValidation: 'Ignore' }, shown)
+      return (await convert(taken as unknown as JsonObject, context.resource)) as unknown as KubernetesObject
+    },
   }
 }
 

@@ -151,7 +151,7 @@ async function applyOnce(
   const { schema } = context.resource
   const wish = (old: Frozen<KubernetesObject>, stored: StoredObject) => {
     const managers = readManagers(old.metadata.managedFields)
-    const live = patchBase(context, stored)
+    const live = patchBase(context, old, stored)
     const merged = mergeApplied(live, applied, schema)
     prune(
       merged,

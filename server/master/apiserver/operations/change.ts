@@ -38,7 +38,7 @@ export async function changeObject<Wish>(
   plan: Plan<Wish>,
   admission: ChangeAdmission<Wish> | undefined,
 ): Promise<Outcome> {
-  if (admission === undefined) {
+  if (admission === undefined && context.resource.custom?.conversion === undefined) {
     return await modifyObject(context, namespace, name, (current, stored) =>
       plan.finish(plan.wish(current, stored), current),
     )
@@ -58,19 +58,27 @@ async function changeOnce<Wish>(
   namespace: string,
   name: string,
   plan: Plan<Wish>,
-  admission: ChangeAdmission<Wish>,
+  admission: ChangeAdmission<Wish> | undefined,
 ): Promise<Outcome> {
   const { cluster, resource } = context
   const stored = cluster.space.get(storeKey(resource, namespace, name))
   if (stored === undefined) throw notFound(resource, name)
-  const current = cluster.read(stored)
-  const wish = await admission.mutate(plan.wish(current, stored), current)
+  const current = await cluster.conversions.read(resource, stored)
+  const wanted = plan.wish(current, stored)
+  const wish = admission === undefined ? wanted : await admission.mutate(wanted, current)
   const next = plan.finish(wish, current)
-  if (next.type !== 'keep') await admission.validate(next, current)
+  if (next.type !== 'keep') await admission?.validate(next, current)
+  const written = await asKept(context, next)
   return await modifyObject(context, namespace, name, (_, latest) => {
     if (latest.revision !== stored.revision) throw new Overtaken()
-    return next.type === 'write' ? { ...next, object: copyOf(next.object) } : next
+    return written.type === 'write' ? { ...written, object: copyOf(written.object) } : written
   })
+}
+
+async function asKept({ cluster, resource }: WriteContext, next: Next): Promise<Next> {
+  if (next.type === 'keep') return next
+  const object = await cluster.conversions.toKept(resource, next.object as KubernetesObject)
+  return { ...next, object }
 }
 
 function copyOf(object: KubernetesObject): KubernetesObject {

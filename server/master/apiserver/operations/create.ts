@@ -64,6 +64,8 @@ function requireName({ resource }: WriteContext, { metadata }: KubernetesObject)
 class Creation {
   readonly #context: WriteContext
   readonly #object: KubernetesObject
+  /** The object as it is written. */
+  #kept: KubernetesObject
   readonly #namespace: string
   readonly #admission: AdmissionCall<KubernetesObject> | undefined
   readonly #generated: boolean
@@ -77,6 +79,7 @@ class Creation {
     this.#context = context
     this.#namespace = namespace
     this.#object = object
+    this.#kept = object
     this.#admission = admission
     this.#generated = (object.metadata.name ?? '') === ''
   }
@@ -86,6 +89,7 @@ class Creation {
       if (this.#generated) this.#object.metadata.name = generateName(this.#object.metadata.generateName ?? '')
       this.#prepare()
       await this.#admission?.validate(this.#object, undefined)
+      this.#kept = await this.#context.cluster.conversions.toKept(this.#context.resource, this.#object)
       try {
         return await this.#inTurn()
       } catch (error) {
@@ -140,7 +144,7 @@ class Creation {
   async #write(reservation: Reservation | undefined): Promise<StoredObject> {
     const { resource, cluster, dryRun } = this.#context
     const key = storeKey(resource, this.#namespace, this.#object.metadata.name)
-    const tail = encodeTail(this.#object)
+    const tail = encodeTail(this.#kept)
     requireRoom(this.#context, key.name, true, tail.length)
     try {
       if (dryRun) {

@@ -75,11 +75,16 @@ function decodeWith(
   }
 }
 
-/** Decodes an object of the context's resource and brings it into the form in which it is kept. */
+/**
+ * Decodes an object of the context's resource and brings it into the form in which it is kept; objects of custom kinds
+ * with conversion by a webhook stay in their version.
+ */
 export function decodeToKept(context: WriteContext, body: JsonObject): KubernetesObject {
   const { resource } = context
   decodeWith(body, resource, context, what => decodeResource(resource, body, what))
-  if (resource.custom !== undefined) body.apiVersion = resource.kept.apiVersion
+  // What only a webhook can convert stays as it is until it is written.
+  if (resource.custom !== undefined && resource.custom.conversion === undefined)
+    body.apiVersion = resource.kept.apiVersion
   if (resource.face === undefined) return body as unknown as KubernetesObject
   const kept = resource.face.toKept(body)
   decodeObject(kept, resource.kept.schema, resource.kind)

@@ -2,6 +2,7 @@
 import type { StoredObject } from '../../../store/index.ts'
 import { review } from '../admission/index.ts'
 import { storeKey } from '../cluster/index.ts'
+import { changeable } from '../conversion/index.ts'
 import { cloneJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import type { ObjectPart } from '../kinds/index.ts'
 import { validateMetadata, validateMetadataUpdate } from '../metadata.ts'
@@ -231,7 +232,12 @@ function applyPatch(context: WriteContext, base: JsonObject, type: PatchType, pa
 }
 
 /** The current version in the form of the request's resource, for a patch to change. */
-export function patchBase({ resource }: WriteContext, stored: StoredObject): JsonObject {
+export function patchBase(
+  { resource }: WriteContext,
+  current: Frozen<KubernetesObject>,
+  stored: StoredObject,
+): JsonObject {
+  if (resource.custom?.conversion !== undefined) return changeable(current)
   const kept = parseStored(stored) as unknown as JsonObject
   if (resource.custom !== undefined) return resource.custom.show(kept)
   return resource.face === undefined ? kept : resource.face.fromKept(kept)
@@ -249,8 +255,8 @@ export function patchObject(
   patch: JsonValue,
 ): Promise<Outcome> {
   const { namespace, name, part } = target
-  const wish = (_: unknown, stored: StoredObject) => {
-    const patched = applyPatch(context, patchBase(context, stored), type, cloneJson(patch))
+  const wish = (current: Frozen<KubernetesObject>, stored: StoredObject) => {
+    const patched = applyPatch(context, patchBase(context, current, stored), type, cloneJson(patch))
     const wanted = decodeToKept(context, patched)
     if (wanted.metadata.name === name) return wanted
     throw badRequest(

@@ -2,18 +2,11 @@
 import type { StoredObject } from '../../../store/index.ts'
 import { apiVersionOf, type Resource } from '../catalog/index.ts'
 import type { Cluster } from '../cluster/index.ts'
-import type { JsonObject } from '../json.ts'
+import type { Frozen, JsonObject } from '../json.ts'
+import type { KubernetesObject } from '../objects.ts'
 import type { ObjectList } from '../operations/index.ts'
 import { partialObject, type TableMetadata, tableObject, tableRow } from '../printing/index.ts'
 import type { Representation } from './representation.ts'
-
-function asFace(resource: Resource, stored: StoredObject): string {
-  const { custom } = resource
-  if (custom !== undefined && !custom.isCurrent(stored))
-    return JSON.stringify(custom.show(JSON.parse(stored.json) as JsonObject))
-  if (resource.face === undefined) return stored.json
-  return JSON.stringify(resource.face.fromKept(JSON.parse(stored.json) as JsonObject))
-}
 
 function tableMetadata(revision: number, list?: ObjectList): TableMetadata {
   return {
@@ -27,11 +20,38 @@ export class Presenter {
   readonly #cluster: Cluster
   readonly #resource: Resource
   readonly #representation: Representation
+  readonly #prepared = new Map<StoredObject, Frozen<KubernetesObject>>()
 
   constructor(cluster: Cluster, resource: Resource, representation: Representation) {
     this.#cluster = cluster
     this.#resource = resource
     this.#representation = representation
+  }
+
+  /** Whether objects have to be prepared. */
+  get converts(): boolean {
+    return this.#resource.custom?.conversion !== undefined
+  }
+
+  /** Brings objects into the client's version, where that takes a webhook. @throws why it does not do that */
+  async prepare(storeds: readonly StoredObject[]): Promise<void> {
+    if (!this.converts) return
+    const objects = await this.#cluster.conversions.readAll(this.#resource, storeds)
+    for (const [index, object] of objects.entries()) {
+      const stored = storeds[index]
+      if (stored !== undefined) this.#prepared.set(stored, object)
+    }
+  }
+
+  /** An object that was prepared will not be shown any more. */
+  forget(stored: StoredObject): void {
+    this.#prepared.delete(stored)
+  }
+
+  /** An object as JSON, prepared where that has to be. @throws as `prepare` */
+  async present(stored: StoredObject): Promise<string> {
+    await this.prepare([stored])
+    return this.object(stored)
   }
 
   /** Names what the presentation depends on besides the object, so that it can be shared. */
@@ -41,23 +61,39 @@ export class Presenter {
     return as === 'table' ? `table ${include}` : as === 'object' ? `${group}/${version}` : as
   }
 
-  /** One object as JSON. */
+  /** One object as JSON; prepared before, where objects have to be. */
   object(stored: StoredObject): string {
     const resource = this.#resource
     switch (this.#representation.as) {
       case 'object':
-        return asFace(resource, stored)
+        return this.#whole(stored)
       case 'partial':
-        return JSON.stringify(partialObject(this.#cluster.read(stored)))
+        return JSON.stringify(partialObject(this.#read(stored)))
       case 'table':
         return JSON.stringify(
-          tableObject([this.#cluster.read(stored)], resource.strategy.printer, {
+          tableObject([this.#read(stored)], resource.strategy.printer, {
             include: this.#representation.include,
             now: this.#cluster.clock.now(),
             metadata: tableMetadata(stored.revision),
           }),
         )
     }
+  }
+
+  /** In the form of the request's resource. */
+  #whole(stored: StoredObject): string {
+    const { custom, face } = this.#resource
+    if (custom !== undefined && !custom.isCurrent(stored)) {
+      const prepared = this.#prepared.get(stored)
+      return JSON.stringify(prepared ?? custom.show(JSON.parse(stored.json) as JsonObject))
+    }
+    return face === undefined
+      ? stored.json
+      : JSON.stringify(face.fromKept(JSON.parse(stored.json) as JsonObject))
+  }
+
+  #read(stored: StoredObject): Frozen<KubernetesObject> {
+    return this.#prepared.get(stored) ?? this.#cluster.read(stored)
   }
 
   /** A list as JSON, in pieces: the whole text of a large one is never in memory. */
@@ -89,7 +125,7 @@ export class Presenter {
   #item(stored: StoredObject): string {
     if (this.#representation.as !== 'table') return this.object(stored)
     const row = tableRow(
-      this.#cluster.read(stored),
+      this.#read(stored),
       this.#resource.strategy.printer,
       this.#representation.include,
       this.#cluster.clock.now(),

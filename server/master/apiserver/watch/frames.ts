@@ -2,6 +2,7 @@
 import type { ChangeEvent, StoredObject } from '../../../store/index.ts'
 import { apiVersionOf, type Resource } from '../catalog/index.ts'
 import type { Cluster } from '../cluster/index.ts'
+import { isJsonObject, type JsonObject } from '../json.ts'
 import type { Presenter } from '../presentation/index.ts'
 import type { Selection } from '../selection/index.ts'
 import { type StatusError, statusObject } from '../status.ts'
@@ -33,6 +34,14 @@ function frame(type: string, object: string): Buffer {
   return Buffer.from(`{"type":"${type}","object":${object}}\n`)
 }
 
+/** What no kept text says any more: an object in another version, under another revision. */
+function underRevision(json: string, revision: number): string {
+  const object = JSON.parse(json) as JsonObject
+  if (!isJsonObject(object.metadata)) return json
+  object.metadata.resourceVersion = String(revision)
+  return JSON.stringify(object)
+}
+
 export class Frames {
   readonly #presenter: Presenter
   readonly #resource: Resource
@@ -46,10 +55,27 @@ export class Frames {
     this.#form = presenter.form
   }
 
-  change(event: ChangeEvent, { type, object }: Delivery): Buffer {
+  /** Whether objects have to be prepared before frames are made of them. */
+  get converts(): boolean {
+    return this.#presenter.converts
+  }
+
+  /** @throws why objects cannot be brought into the client's version */
+  async prepare(objects: readonly StoredObject[]): Promise<void> {
+    await this.#presenter.prepare(objects)
+  }
+
+  change(event: ChangeEvent, delivery: Delivery): Buffer {
+    const made = this.#change(event, delivery)
+    this.#presenter.forget(delivery.object)
+    return made
+  }
+
+  #change(event: ChangeEvent, { type, object }: Delivery): Buffer {
     return this.#shared.get(event, `${type} ${this.#form}`, () => {
       if (type !== 'DELETED') return frame(type, this.#presenter.object(object))
       // A deletion is a revision of its own; a client that resumes from it must not see it again.
+      if (this.converts) return frame(type, underRevision(this.#presenter.object(object), event.revision))
       const json = withRevision(this.#resource.kept, object.json, event.revision)
       return frame(type, this.#presenter.object({ ...object, revision: event.revision, json }))
     })
@@ -57,7 +83,9 @@ export class Frames {
 
   /** An object that was there before the watch began. */
   initial(stored: StoredObject): Buffer {
-    return frame('ADDED', this.#presenter.object(stored))
+    const made = frame('ADDED', this.#presenter.object(stored))
+    this.#presenter.forget(stored)
+    return made
   }
 
   /** "You have seen everything up to here." @param initialEnd whether this ends the initial state */

@@ -57,6 +57,8 @@ export interface WatchStreamOptions {
 interface Waiting {
   readonly event: ChangeEvent
   readonly delivery: Delivery
+  /** Whether a frame can be made of it. */
+  isReady: boolean
 }
 
 function* initialFrames(objects: readonly StoredObject[], frames: Frames): Generator<Buffer> {
@@ -67,6 +69,8 @@ export class WatchStream implements Subscriber {
   readonly #options: WatchStreamOptions
   readonly #kind: string
   #initial: Generator<Buffer> | undefined
+  #isInitialReady: boolean
+  #preparing = false
   #queue: Waiting[] = []
   #queueBytes = 0
   /** Every change up to this revision was received, or did not concern this watch. */
@@ -82,6 +86,7 @@ export class WatchStream implements Subscriber {
     this.#options = options
     this.#kind = options.resource.kept.storeKind
     const { initial, after } = options.start
+    this.#isInitialReady = initial === undefined || !options.frames.converts
     this.#initial = initial === undefined ? undefined : initialFrames(initial, options.frames)
     this.#position = after
   }
@@ -111,7 +116,7 @@ export class WatchStream implements Subscriber {
     const { cluster, selection } = this.#options
     const delivery = deliveryOf(event, selection, cluster)
     if (delivery === undefined) return
-    this.#queue.push({ event, delivery })
+    this.#queue.push({ event, delivery, isReady: !this.#options.frames.converts })
     this.#queueBytes += delivery.object.json.length
     if (this.#subscribed && (this.#queue.length > QUEUE_LIMIT || this.#queueBytes > QUEUE_BYTES_LIMIT)) {
       this.#options.sink.destroy()
@@ -217,6 +222,7 @@ export class WatchStream implements Subscriber {
 
   /** Writes what there is, as long as the client keeps up. */
   #pump(): void {
+    if (this.#options.frames.converts) this.#prepare()
     while (!this.#over && !this.#blocked) {
       const frames = this.#nextFrames()
       if (frames.length === 0) break
@@ -228,7 +234,27 @@ export class WatchStream implements Subscriber {
     }
   }
 
+  /** Brings what waits into the client's version, as much as there is at a time. */
+  #prepare(): void {
+    if (this.#over || this.#preparing) return
+    const { start, frames } = this.#options
+    const initial = this.#isInitialReady ? [] : (start.initial ?? [])
+    const waiting = this.#queue.filter(({ isReady }) => !isReady)
+    if (this.#isInitialReady && waiting.length === 0) return
+    this.#preparing = true
+    frames.prepare([...initial, ...waiting.map(({ delivery }) => delivery.object)]).then(
+      () => {
+        this.#preparing = false
+        this.#isInitialReady = true
+        for (const each of waiting) each.isReady = true
+        this.#pump()
+      },
+      error => this.#fail(toStatusError(error)),
+    )
+  }
+
   #nextFrames(): Buffer[] {
+    if (!this.#isInitialReady) return []
     const frames: Buffer[] = []
     let size = 0
     while (size < WRITE_SIZE) {
@@ -250,6 +276,7 @@ export class WatchStream implements Subscriber {
   }
 
   #nextChange(): Buffer | undefined {
+    if (this.#queue[0]?.isReady !== true) return undefined
     const waiting = this.#queue.shift()
     if (waiting === undefined) return undefined
     this.#queueBytes -= waiting.delivery.object.json.length

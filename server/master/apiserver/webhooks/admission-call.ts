@@ -11,6 +11,7 @@ import type { LabelSelector } from '../objects.ts'
 import { applyJsonPatch } from '../patch/index.ts'
 import { isEmptySelector, selectorMatches } from '../selection/index.ts'
 import { badRequest, forbidden, notFound, StatusError } from '../status.ts'
+import { postReview } from '../webhook-client/index.ts'
 import {
   type AdmissionAttributes,
   callFailure,
@@ -24,7 +25,6 @@ import {
 import type { Concerned, Invocation } from './admission-webhooks.ts'
 import type { Webhook } from './configuration.ts'
 import { evaluateConditions } from './match-conditions.ts'
-import { postReview } from './transport.ts'
 
 const DEFAULT_TIMEOUT = 10
 const NAME_LABEL = 'kubernetes.io/metadata.name'

@@ -1,13 +1,6 @@
 /** `admissionregistration.k8s.io/v1` webhook configurations, as far as the server reads them. */
 import type { KubernetesObject, LabelSelector } from '../objects.ts'
-
-/** Where a webhook is: exactly one of `url` and `service`. */
-export interface WebhookClientConfig {
-  url?: string
-  service?: { namespace: string; name: string; path?: string; port?: number }
-  /** PEM, in base64. */
-  caBundle?: string
-}
+import type { WebhookClientConfig } from '../webhook-client/index.ts'
 
 export interface WebhookRule {
   operations?: string[]

@@ -504,7 +504,17 @@ t.test('definitions are checked', async t => {
     [
       { conversion: { strategy: 'Webhook', webhook: { conversionReviewVersions: ['v1'] } } },
       '',
-      /not available on this server/,
+      /spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook/,
+    ],
+    [
+      {
+        conversion: {
+          strategy: 'Webhook',
+          webhook: { clientConfig: { url: 'http://a.test' }, conversionReviewVersions: ['v1beta1'] },
+        },
+      },
+      '',
+      /'https' is the only allowed URL scheme.*must include at least one of v1/,
     ],
     [{ preserveUnknownFields: true }, '', /cannot set to true/],
     [{ names: { ...names, listKind: 'Widget' } }, '', /may not be the same/],

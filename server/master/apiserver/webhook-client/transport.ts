@@ -4,7 +4,7 @@ import type { Backend, BackendClient, ClusterView } from '../backends/index.ts'
 import { hostOf } from '../backends/index.ts'
 import type { Frozen, JsonObject, JsonValue } from '../json.ts'
 import { isDeeperThan } from '../json.ts'
-import type { WebhookClientConfig } from './configuration.ts'
+import type { WebhookClientConfig } from './client-config.ts'
 
 /** Bytes of an answer: a patch may hold the largest object, in base64. */
 const ANSWER_LIMIT = 8 * 1024 * 1024

@@ -1,0 +1,1 @@
+export { Conversions, changeable } from './conversions.ts'

@@ -1,0 +1,6 @@
+export {
+  clientConfigProblems,
+  reviewVersionProblems,
+  type WebhookClientConfig,
+} from './client-config.ts'
+export { postReview } from './transport.ts'
