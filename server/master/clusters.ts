@@ -16,6 +16,7 @@ import {
 import type { KubernetesVersion } from '../../protocol/kubernetes/index.ts'
 import { parseSpaceId, type Space, type SpaceId, type Store } from '../store/index.ts'
 import {
+  type Aggregator,
   type Authorizer,
   type BackendClient,
   type ClientAuthorities,
@@ -34,6 +35,9 @@ import { componentClient, Workers } from './workers.ts'
 /** The space of the program's own constructs, which is no cluster. */
 const SYSTEM_SPACE = 'system'
 
+/** The name in the certificates of who asks others for somebody. */
+export const FRONT_PROXY = 'front-proxy-client'
+
 export interface ClustersOptions {
   readonly store: Store
   readonly authorizer: Authorizer
@@ -41,6 +45,9 @@ export interface ClustersOptions {
   readonly authority: string
   readonly clients: ClientAuthorities
   readonly backends: BackendClient
+  readonly aggregator: Aggregator
+  /** Who signs what this server proves with to others that it asks for somebody. */
+  readonly frontProxies: ClientAuthorities
   /** Where pods reach the API; undefined where that is not known. */
   readonly endpoint: ApiEndpoint | undefined
   /** Of each cluster. */
@@ -184,7 +191,7 @@ export class Clusters {
   }
 
   async #run(id: string, space: Space): Promise<Running> {
-    const { authorizer, authority, backends, clients, endpoint, limits, log } = this.#options
+    const { authorizer, authority, backends, clients, endpoint, frontProxies, limits, log } = this.#options
     const clock = new WorkerClock(this.#options.clock)
     const catalog = await loadCatalog(versionOf(space))
     const cluster = new Cluster({
@@ -197,7 +204,7 @@ export class Clusters {
       authorizer,
       backends,
     })
-    const workers = new Workers({ cluster, authorizer, authority, clients, clock, log })
+    const workers = new Workers({ ...this.#options, cluster, clock })
     const running = new Running(cluster, workers, clock)
     this.#running.set(id, running)
     this.#suspension.forget(id)
@@ -205,6 +212,8 @@ export class Clusters {
       await ensureDefaultObjects(componentClient(cluster, authorizer, 'bootstrap'), {
         authority,
         clientAuthority: await clients.certificate(id),
+        frontProxy: { name: FRONT_PROXY, authority: await frontProxies.certificate(id) },
+        served: catalog.groupVersions,
         endpoint,
       })
       await workers.start()

@@ -1,6 +1,7 @@
 /** What every cluster holds from the start. */
 import { CLIENT_AUTHORITY, HOST_VOLUME } from '../../protocol/index.ts'
 import {
+  API_SERVICES,
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
   type ClusterClient,
@@ -10,18 +11,21 @@ import {
   ENDPOINT_SLICES,
   type EndpointSlice,
   type Frozen,
+  IDENTITY_HEADERS,
   KUBERNETES_SERVICE_ADDRESS,
   type KubernetesObject,
   NAMESPACES,
   PRIORITY_CLASSES,
   type ResourceReference,
+  ROLES,
   SERVICE_ACCOUNTS,
   SERVICES,
   STORAGE_CLASSES,
   StatusError,
 } from './apiserver/index.ts'
 import { authorityMap } from './controllers/index.ts'
-import { DEFAULT_ROLE_BINDINGS, DEFAULT_ROLES } from './default-roles.ts'
+import { DEFAULT_ROLE_BINDINGS, DEFAULT_ROLES, EXTENSION_READER } from './default-roles.ts'
+import { localApiServices } from './local-api-services.ts'
 
 const DEFAULT_NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
 /** Where the server's TLS listener is, unless it is told otherwise. */
@@ -143,10 +147,35 @@ function leadsTo(
   return endpoints.length === 1 && endpoints[0]?.addresses[0] === address && ports[0]?.port === port
 }
 
-/** What kubelets and extensions know the cluster's clients by. */
-function clientAuthorityMap(authority: string): Draft<ConfigMap> {
+/** What kubelets and extensions know the cluster's clients by, and who asks them for others. */
+function authenticationMap({ clientAuthority, frontProxy }: ClusterFacts): Draft<ConfigMap> {
   const { namespace, name, key } = CLIENT_AUTHORITY
-  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data: { [key]: authority } }
+  const list = (...names: string[]) => JSON.stringify(names)
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name, namespace },
+    data: {
+      [key]: clientAuthority,
+      'requestheader-client-ca-file': frontProxy.authority,
+      'requestheader-allowed-names': list(frontProxy.name),
+      'requestheader-username-headers': list(IDENTITY_HEADERS.user),
+      'requestheader-uid-headers': list(IDENTITY_HEADERS.uid),
+      'requestheader-group-headers': list(IDENTITY_HEADERS.group),
+      'requestheader-extra-headers-prefix': list(IDENTITY_HEADERS.extraPrefix),
+    },
+  }
+}
+
+/** Adds what clusters of before did not publish; what is there is left as it is. */
+async function ensureAuthenticationMap(client: ClusterClient, facts: ClusterFacts): Promise<void> {
+  const wanted = authenticationMap(facts)
+  await ensure(client, CONFIG_MAPS, wanted)
+  const target = { namespace: CLIENT_AUTHORITY.namespace, name: CLIENT_AUTHORITY.name }
+  const present = (await client.get(CONFIG_MAPS, target))?.data ?? {}
+  const missing = Object.entries(wanted.data ?? {}).filter(([key]) => present[key] === undefined)
+  if (missing.length === 0) return
+  await client.patch(CONFIG_MAPS, target, { type: 'merge', body: { data: Object.fromEntries(missing) } })
 }
 
 export interface ClusterFacts {
@@ -154,21 +183,25 @@ export interface ClusterFacts {
   readonly authority: string
   /** The certificate in PEM of the authority that signs the cluster's clients. */
   readonly clientAuthority: string
+  /** By which others know that this server asks them for somebody: the name in its certificate, and who signed that, in PEM. */
+  readonly frontProxy: { readonly name: string; readonly authority: string }
+  /** What the server itself serves. */
+  readonly served: readonly { readonly group: string; readonly version: string }[]
   /** Undefined where none is known. */
   readonly endpoint: ApiEndpoint | undefined
 }
 
 /** Makes what is missing. What is there is left as it is: it may have been changed on purpose. */
-export async function ensureDefaultObjects(
-  client: ClusterClient,
-  { authority, clientAuthority, endpoint }: ClusterFacts,
-): Promise<void> {
+export async function ensureDefaultObjects(client: ClusterClient, facts: ClusterFacts): Promise<void> {
+  const { authority, endpoint, served } = facts
   await Promise.all(namespaces.map(namespace => ensure(client, NAMESPACES, namespace)))
   await Promise.all([
     ensure(client, SERVICES, kubernetesService),
     endpoint === undefined ? undefined : ensureEndpoint(client, endpoint),
     ...DEFAULT_NAMESPACES.map(name => ensure(client, CONFIG_MAPS, authorityMap(name, authority))),
-    ensure(client, CONFIG_MAPS, clientAuthorityMap(clientAuthority)),
+    ensureAuthenticationMap(client, facts),
+    ensure(client, ROLES, EXTENSION_READER),
+    ...localApiServices(served).map(each => ensure(client, API_SERVICES, each)),
     ...serviceAccounts.map(account => ensure(client, SERVICE_ACCOUNTS, account)),
     ...DEFAULT_ROLES.map(role => ensure(client, CLUSTER_ROLES, role)),
     ...DEFAULT_ROLE_BINDINGS.map(binding => ensure(client, CLUSTER_ROLE_BINDINGS, binding)),

@@ -2,6 +2,7 @@
  * The roles that every cluster has for people and their tools (Kubernetes "Default roles and role bindings"), as they
  * are in a cluster of 1.32.
  */
+import { CLIENT_AUTHORITY } from '../../protocol/index.ts'
 import type { LabelSelector, PolicyRule, Role, RoleBinding } from './apiserver/index.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
@@ -144,6 +145,11 @@ export const DEFAULT_ROLES: readonly Role[] = [
   role('system:service-account-issuer-discovery', [
     paths('/.well-known/openid-configuration', '/openid/v1/jwks'),
   ]),
+  // Servers that serve a part of the API ask this one about tokens and rights.
+  role('system:auth-delegator', [
+    rule(['create'], 'authentication.k8s.io', ['tokenreviews']),
+    rule(['create'], 'authorization.k8s.io', ['subjectaccessreviews']),
+  ]),
   role('system:node-bootstrapper', [
     rule(['create', 'get', 'list', 'watch'], 'certificates.k8s.io', ['certificatesigningrequests']),
   ]),
@@ -157,6 +163,14 @@ export const DEFAULT_ROLES: readonly Role[] = [
     paths(...HEALTH.flatMap(path => [path, `${path}/*`]), '/metrics', '/metrics/slis'),
   ]),
 ]
+
+/** What servers that serve a part of the API read in `kube-system`: whom to believe who asks. */
+export const EXTENSION_READER: Role = {
+  apiVersion: API_VERSION,
+  kind: 'Role',
+  metadata: { name: `${CLIENT_AUTHORITY.name}-reader`, namespace: CLIENT_AUTHORITY.namespace, ...METADATA },
+  rules: [{ ...rule(READ, '', ['configmaps']), resourceNames: [CLIENT_AUTHORITY.name] }],
+}
 
 function binding(role: string, ...groups: string[]): RoleBinding {
   return bindingNamed(role, role, ...groups)

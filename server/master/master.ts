@@ -5,6 +5,7 @@ import { type Clock, type Daemon, type Logger, sendJson, systemClock } from '../
 import { DEFAULT_KUBERNETES_VERSION, type KubernetesVersion } from '../../protocol/kubernetes/index.ts'
 import type { Store } from '../store/index.ts'
 import {
+  Aggregator,
   ApiServer,
   type Authenticate,
   type Authorizer,
@@ -20,12 +21,13 @@ import {
   loadCatalog,
   type NodeGateway,
   nodeRules,
+  OwnIdentity,
   rbacRules,
   type ServiceAccountOptions,
   StatusError,
   statusObject,
 } from './apiserver/index.ts'
-import { Clusters } from './clusters.ts'
+import { Clusters, FRONT_PROXY } from './clusters.ts'
 import type { ApiEndpoint } from './default-objects.ts'
 import { masterErrors } from './errors.ts'
 
@@ -79,11 +81,16 @@ export class KubernetesMaster implements Daemon {
     const authorizer = this.#authorizer
     const clients = new ClientAuthorities(serviceAccounts.secret)
     const backends = new BackendClient({ nodes, findOutside })
+    const frontProxies = new ClientAuthorities(serviceAccounts.secret, 'request headers')
+    const frontProxy = new OwnIdentity(frontProxies, { commonName: FRONT_PROXY }, clock)
+    const aggregator = new Aggregator({ client: backends, frontProxy, authorizer, log })
     const clusters = new Clusters({
       store,
       authorizer,
       authority,
       backends,
+      aggregator,
+      frontProxies,
       clients,
       endpoint,
       limits,
@@ -99,6 +106,7 @@ export class KubernetesMaster implements Daemon {
       nodes,
       serviceAccounts,
       clients,
+      aggregator,
       clock,
       log,
     })

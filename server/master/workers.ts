@@ -1,6 +1,7 @@
 /** The scheduler and the controllers of one cluster. */
 import type { Clock, Logger } from '../../kit/index.ts'
 import {
+  type Aggregator,
   type Authorizer,
   type ClientAuthorities,
   type Cluster,
@@ -10,6 +11,7 @@ import {
   type Identity,
 } from './apiserver/index.ts'
 import {
+  ApiServiceController,
   CertificateController,
   type Controller,
   CronJobController,
@@ -44,6 +46,7 @@ export interface WorkersOptions {
   /** Certificates in PEM that clients of the API have to believe. */
   readonly authority: string
   readonly clients: ClientAuthorities
+  readonly aggregator: Aggregator
   readonly clock: Clock
   readonly log: Logger
 }
@@ -86,7 +89,7 @@ async function mayHaveCertificate(
 export class Workers {
   readonly #all: readonly Controller[]
 
-  constructor({ cluster, authorizer, authority, clients, clock, log }: WorkersOptions) {
+  constructor({ cluster, authorizer, authority, clients, aggregator, clock, log }: WorkersOptions) {
     const own = log.child({ cluster: cluster.id })
     const client = (component: keyof typeof COMPONENT_GROUPS) =>
       componentClient(cluster, authorizer, component)
@@ -118,6 +121,10 @@ export class Workers {
         events: new EventRecorder(evictions.client, 'taint-eviction-controller', clock, own),
       }),
       new CustomDefinitionController(base('customDefinitionController')),
+      new ApiServiceController({
+        ...base('apiServiceController'),
+        probe: service => aggregator.probe(cluster, service),
+      }),
       new DisruptionController(base('disruptionController')),
       new CertificateController({
         ...base('certificateController'),

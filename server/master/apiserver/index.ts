@@ -13,10 +13,19 @@ export {
   rbacRules,
 } from './access/index.ts'
 export { quotaKinds } from './admission/index.ts'
+export {
+  Aggregator,
+  AUTOMANAGED_LABEL,
+  apiServiceName,
+  BUILT_IN_PRIORITIES,
+  CUSTOM_PRIORITIES,
+  IDENTITY_HEADERS,
+} from './aggregation/index.ts'
 export { BackendClient, type FindOutside } from './backends/index.ts'
 export { type Catalog, loadCatalog } from './catalog/index.ts'
-export { ClientAuthorities } from './certificates/index.ts'
+export { ClientAuthorities, OwnIdentity } from './certificates/index.ts'
 export {
+  API_SERVICES,
   CERTIFICATE_REQUESTS,
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
@@ -49,6 +58,7 @@ export {
   REPLICATION_CONTROLLERS,
   RESOURCE_QUOTAS,
   type ResourceReference,
+  ROLES,
   SERVICE_ACCOUNTS,
   SERVICES,
   STATEFUL_SETS,
@@ -72,6 +82,7 @@ export {
   disruptionTarget,
   isOver,
   KUBERNETES_SERVICE_ADDRESS,
+  localCondition,
   parseCronSchedule,
 } from './kinds/index.ts'
 export type { ContainerLogRequest, LogOptions, NodeGateway } from './nodes.ts'

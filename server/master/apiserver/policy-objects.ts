@@ -160,3 +160,19 @@ export interface Scale extends KubernetesObject {
   spec: { replicas: number }
   status: { replicas: number; selector?: string }
 }
+
+/** `apiregistration.k8s.io/v1`: who serves a version of a group. */
+export interface ApiService extends KubernetesObject {
+  spec: {
+    /** Undefined: this server itself. */
+    service?: { namespace?: string; name?: string; port?: number }
+    group?: string
+    version: string
+    insecureSkipTLSVerify?: boolean
+    /** Base64 of certificates in PEM. */
+    caBundle?: string
+    groupPriorityMinimum: number
+    versionPriority: number
+  }
+  status?: { conditions?: Condition[] }
+}

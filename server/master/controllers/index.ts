@@ -1,3 +1,4 @@
+export { ApiServiceController } from './api-services.ts'
 export { CertificateController } from './certificates.ts'
 export type { Controller, ControllerOptions } from './controller.ts'
 export { CronJobController } from './cron-jobs.ts'

@@ -43,6 +43,7 @@ export const COMPONENT_GROUPS = {
   jobController: 'drover:controller:job',
   garbageCollector: 'drover:controller:garbagecollector',
   customDefinitionController: 'drover:controller:customdefinition',
+  apiServiceController: 'drover:controller:apiservice',
   /** Makes the objects that every cluster has. */
   bootstrap: 'drover:bootstrap',
 } as const
@@ -279,6 +280,24 @@ const RULES = new Map<string, readonly Rule[]>([
       { verbs: ['list', 'watch', 'deletecollection'], resources: ['*'] },
     ],
   ],
+  [
+    COMPONENT_GROUPS.apiServiceController,
+    [
+      {
+        verbs: [...READ, 'create', 'delete'],
+        resources: ['apiregistration.k8s.io/apiservices'],
+      },
+      { verbs: ['patch'], resources: ['apiregistration.k8s.io/apiservices/status'] },
+      {
+        verbs: READ,
+        resources: [
+          'apiextensions.k8s.io/customresourcedefinitions',
+          '/services',
+          'discovery.k8s.io/endpointslices',
+        ],
+      },
+    ],
+  ],
   [COMPONENT_GROUPS.garbageCollector, [{ verbs: [...READ, 'patch', 'delete'], resources: ['*'] }]],
   [
     COMPONENT_GROUPS.bootstrap,
@@ -294,8 +313,12 @@ const RULES = new Map<string, readonly Rule[]>([
           'rbac.authorization.k8s.io/clusterrolebindings',
           'scheduling.k8s.io/priorityclasses',
           'storage.k8s.io/storageclasses',
+          'rbac.authorization.k8s.io/roles',
+          'apiregistration.k8s.io/apiservices',
         ],
       },
+      // What clusters of before do not publish yet.
+      { verbs: ['patch'], resources: ['/configmaps'], namespace: 'kube-system' },
       {
         verbs: ['get', 'create', 'update'],
         resources: ['discovery.k8s.io/endpointslices'],

@@ -1,5 +1,6 @@
 /** Who is behind a part of a cluster's API: a service inside of it, or a URL outside; spoken to by HTTPS only. */
 import { createHash } from 'node:crypto'
+import type { KeyPair } from '../../../../kit/x509/index.ts'
 
 export type BackendAddress =
   /** `port` is the service's. */
@@ -18,6 +19,8 @@ export type Trust =
 export interface Backend {
   readonly address: BackendAddress
   readonly trust: Trust
+  /** Whom it is asked as; nobody in particular when absent. */
+  readonly identity?: KeyPair
 }
 
 /** The name that the certificate has to bear. */
@@ -33,7 +36,10 @@ export function hostOf({ address }: Backend): string {
 }
 
 /** Tells connections apart that must not stand for each other. */
-export function trustKey({ trust }: Backend): string {
-  if (trust.type !== 'authority') return trust.type
-  return createHash('sha256').update(trust.certificates).digest('base64url')
+export function trustKey({ trust, identity }: Backend): string {
+  const believed = trust.type === 'authority' ? trust.certificates : trust.type
+  if (trust.type !== 'authority' && identity === undefined) return believed
+  return createHash('sha256')
+    .update(`${believed}\0${identity?.certificate ?? ''}`)
+    .digest('base64url')
 }

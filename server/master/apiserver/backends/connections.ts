@@ -35,6 +35,10 @@ function handshakeFailure(error: Error & { code?: string }, name: string): Error
   return new Error(`tls: failed to verify certificate: ${known}`, { cause: error })
 }
 
+function identityOptions({ identity }: Backend): ConnectionOptions {
+  return identity === undefined ? {} : { cert: identity.certificate, key: identity.privateKey }
+}
+
 function trustOptions({ trust }: Backend): ConnectionOptions {
   switch (trust.type) {
     case 'authority':
@@ -58,6 +62,7 @@ export async function secured(connection: Duplex, backend: Backend): Promise<TLS
         socket: connection,
         servername: /[a-z]/i.test(name) && !name.includes(':') ? name : '',
         ...trustOptions(backend),
+        ...identityOptions(backend),
       },
       resolve,
     )

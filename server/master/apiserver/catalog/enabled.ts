@@ -5,6 +5,7 @@
 import { definitionStrategy } from '../custom/index.ts'
 import type { JsonObject } from '../json.ts'
 import {
+  apiServiceStrategy,
   autoscalerStrategy,
   certificateRequestStrategy,
   claimStrategy,
@@ -133,7 +134,7 @@ export const ENABLED: readonly EnabledResource[] = [
     strategy: definitionStrategy,
     subresources: STATUS,
   },
-  { path: 'apiregistration.k8s.io/v1/apiservices', strategy: plain.apiServiceStrategy, subresources: STATUS },
+  { path: 'apiregistration.k8s.io/v1/apiservices', strategy: apiServiceStrategy, subresources: STATUS },
   { path: 'apps/v1/controllerrevisions', strategy: plain.controllerRevisionStrategy },
   { path: 'apps/v1/daemonsets', strategy: daemonSetStrategy, subresources: STATUS },
   { path: 'apps/v1/deployments', strategy: deploymentStrategy, subresources: SCALED },

@@ -1,6 +1,7 @@
 export { ClusterClient, type Draft, type ObjectName, type Observer } from './client.ts'
 export { EventRecorder, type EventText } from './event-recorder.ts'
 export {
+  API_SERVICES,
   CERTIFICATE_REQUESTS,
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
@@ -27,6 +28,7 @@ export {
   REPLICATION_CONTROLLERS,
   RESOURCE_QUOTAS,
   type ResourceReference,
+  ROLES,
   SERVICE_ACCOUNTS,
   SERVICES,
   STATEFUL_SETS,

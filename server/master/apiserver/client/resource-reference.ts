@@ -1,6 +1,7 @@
 /** Names of the resources that the program itself uses, with the types of their objects. */
 import type { CustomResourceDefinition } from '../custom/index.ts'
 import type {
+  ApiService,
   CertificateSigningRequest,
   ConfigMap,
   ControllerRevision,
@@ -65,6 +66,16 @@ export const LEASES: ResourceReference<Lease> = {
   group: 'coordination.k8s.io',
   version: 'v1',
   resource: 'leases',
+}
+export const API_SERVICES: ResourceReference<ApiService> = {
+  group: 'apiregistration.k8s.io',
+  version: 'v1',
+  resource: 'apiservices',
+}
+export const ROLES: ResourceReference<Role> = {
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  resource: 'roles',
 }
 export const CLUSTER_ROLES: ResourceReference<Role> = {
   group: 'rbac.authorization.k8s.io',

@@ -2,6 +2,7 @@
 import { type Clock, KeyedLock, type Logger } from '../../../../kit/index.ts'
 import type { ObjectKey, Space, StoredObject } from '../../../store/index.ts'
 import type { AccessView, Authorizer } from '../access/index.ts'
+import { API_SERVICES_KIND, RemoteApis } from '../aggregation/index.ts'
 import type { BackendClient } from '../backends/index.ts'
 import type { Catalog, Resource } from '../catalog/index.ts'
 import { Conversions } from '../conversion/index.ts'
@@ -51,6 +52,8 @@ export class Cluster implements AccessView {
   readonly conversions: Conversions
   /** Whom writes are told to before they happen. */
   readonly webhooks: AdmissionWebhooks
+  /** Parts of its API that others serve. */
+  readonly remoteApis: RemoteApis
   readonly feed: ChangeFeed
   readonly pools: ClusterPools
   readonly snapshots: ListSnapshots
@@ -93,6 +96,13 @@ export class Cluster implements AccessView {
         end: () => undefined,
       })
     }
+    const isBuiltIn = (group: string, version: string) =>
+      catalog.groupVersions.some(each => each.group === group && each.version === version)
+    this.remoteApis = new RemoteApis(this, isBuiltIn)
+    this.feed.subscribe(API_SERVICES_KIND, { type: 'all' }, this.feed.revision, {
+      receive: event => this.remoteApis.receive(event),
+      end: () => undefined,
+    })
     this.pools = {
       definitions: this.customKinds,
       serviceAddresses: new ServiceAddresses(() =>

@@ -3,6 +3,7 @@ export { CustomKinds } from './custom-kinds.ts'
 export {
   CLEANUP_FINALIZER,
   type CustomResourceDefinition,
+  compareVersions,
   conditionOf,
   DEFINITIONS_KIND,
   type DefinitionCondition,

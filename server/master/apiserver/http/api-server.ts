@@ -20,6 +20,7 @@ import {
   MASTERS_GROUP,
   requireAccess,
 } from '../access/index.ts'
+import type { Aggregator } from '../aggregation/index.ts'
 import type { Catalog } from '../catalog/index.ts'
 import { type ClientAuthorities, OwnIdentity, type Subject } from '../certificates/index.ts'
 import type { Cluster } from '../cluster/index.ts'
@@ -47,6 +48,7 @@ import { requireAdmitted } from './connections.ts'
 import { credentialsOf } from './credentials.ts'
 import { Gate } from './gate.ts'
 import { healthText } from './health.ts'
+import { OthersApi, type OthersRequest } from './others-api.ts'
 import { answerDiscovery, answerIndex, answerOpenApi, versionDocument } from './published.ts'
 import { ResourceVerbs } from './resource-verbs.ts'
 import { findRoute, type PublicRoute, type ResourceTarget } from './route.ts'
@@ -80,6 +82,7 @@ export interface ApiServerOptions {
   readonly nodes: NodeGateway
   readonly serviceAccounts: ServiceAccountOptions
   readonly clients: ClientAuthorities
+  readonly aggregator: Aggregator
   readonly clock: Clock
   readonly log: Logger
 }
@@ -102,6 +105,7 @@ export class ApiServer {
   readonly #keys: SigningKeys
   readonly #authentication: Authentication
   readonly #gate: Gate
+  readonly #others: OthersApi
 
   constructor(options: ApiServerOptions) {
     this.#options = options
@@ -113,6 +117,7 @@ export class ApiServer {
     const tokens = new ServiceAccountTokens({ keys: this.#keys, issuer: serviceAccounts.issuer, clock })
     this.#authentication = new Authentication({ authenticate, clients, tokens, openCluster, clock })
     this.#gate = new Gate({ ...options, authentication: this.#authentication })
+    this.#others = new OthersApi({ ...options, gate: this.#gate })
     const proxy = { nodes, kubelets: new OwnIdentity(clients, KUBELET_CLIENT, clock) }
     this.#verbs = new ResourceVerbs({ authorizer, watches: this.#watches, proxy, tokens })
   }
@@ -166,8 +171,9 @@ export class ApiServer {
     }
     try {
       const code = () => (accepted ? SWITCHED : response.statusCode)
-      const arrival = await this.#arrive(answer, code, cluster, path)
       const connection = { request, socket, head, accept }
+      const arrival = await this.#arrive(answer, code, cluster, path)
+      if ('remote' in arrival) return await this.#others.upgrade(arrival, connection)
       const kind = arrival.target.subresource?.name
       if (kind === 'exec' || kind === 'attach' || kind === 'portforward')
         await this.#command(connection, arrival, kind)
@@ -209,13 +215,26 @@ export class ApiServer {
       path,
       expected,
     })
+    const remote = cluster.remoteApis.at(path)
+    if (remote !== undefined) {
+      const seated = (work: () => Promise<void>) => this.#seats.run(id, work).catch(retryLater)
+      return await this.#others.answer({ answer, cluster, identity, remote, path }, seated)
+    }
     switch (route.type) {
       case 'discovery':
         requireGet(request)
-        return await answerDiscovery(answer, cluster.catalog, route.path)
+        return await answerDiscovery(
+          answer,
+          { catalog: cluster.catalog, others: this.#others.documents(cluster) },
+          route.path,
+        )
       case 'openapi':
         requireGet(request)
-        return await answerOpenApi(answer, cluster.catalog, route.path)
+        return await answerOpenApi(
+          answer,
+          { catalog: cluster.catalog, others: this.#others.documents(cluster) },
+          route.path,
+        )
       case 'resource': {
         const { target } = route
         const identify = this.#identify(id)
@@ -272,7 +291,12 @@ export class ApiServer {
   }
 
   /** Lets a connection in that asks for another protocol. @throws `BadRequest` where there is none, and as the gate */
-  async #arrive(answer: Answer, code: () => number, id: string, path: string): Promise<StreamArrival> {
+  async #arrive(
+    answer: Answer,
+    code: () => number,
+    id: string,
+    path: string,
+  ): Promise<StreamArrival | OthersRequest> {
     const { request } = answer
     const { cluster, identity, route } = await this.#gate.admit({
       request,
@@ -283,6 +307,8 @@ export class ApiServer {
       path,
       expected: findRoute(this.#options.catalog, path),
     })
+    const remote = cluster.remoteApis.at(path)
+    if (remote !== undefined) return { answer, cluster, identity, remote, path }
     if (route.type !== 'resource') throw badRequest('nothing here speaks another protocol')
     return { cluster, identity, target: route.target }
   }

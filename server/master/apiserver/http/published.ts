@@ -6,6 +6,7 @@ import { openApiV2, openApiV2Protobuf, openApiV3, openApiV3Index } from '../open
 import { negotiate, parseAccept } from '../presentation/index.ts'
 import { pathNotFound } from '../status.ts'
 import type { Answer } from './answer.ts'
+import type { OthersDocuments } from './others-documents.ts'
 
 const AGGREGATED_TYPE = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
 
@@ -29,6 +30,14 @@ function secondVersionProtobuf(catalog: Catalog): Buffer {
   documents.v2Protobuf ??= openApiV2Protobuf(catalog, catalog.ownGroupVersions())
   const own = documents.v2Protobuf
   return catalog.base === undefined ? own : Buffer.concat([secondVersionProtobuf(catalog.base), own])
+}
+
+/** Megabytes, which hardly anybody asks for: only what all clusters share is kept. */
+function secondVersion(catalog: Catalog): string {
+  const documents = publishedBy(catalog)
+  const document = documents.v2 ?? openApiV2(catalog)
+  if (catalog.base === undefined) documents.v2 = document
+  return document
 }
 
 /** What all clusters share is made once for all of them. */
@@ -81,20 +90,29 @@ async function sendCacheable(answer: Answer, body: string, contentType?: string)
   await answer.send(200, body, contentType)
 }
 
+/** Whose documents are told. */
+export interface PublishedParts {
+  readonly catalog: Catalog
+  /** What others serve; undefined where nobody does. */
+  readonly others: OthersDocuments | undefined
+}
+
 /** @throws `NotFound` */
 export async function answerDiscovery(
   answer: Answer,
-  catalog: Catalog,
+  { catalog, others }: PublishedParts,
   path: readonly string[],
 ): Promise<void> {
   const { legacy, aggregated } = publishedBy(catalog).discovery
   const name = path.join('/')
   const whole = wantsAggregated(answer.request.headers.accept) ? aggregated.get(name) : undefined
   if (whole !== undefined) {
-    await sendCacheable(answer, whole, AGGREGATED_TYPE)
+    const all = (await others?.discovery(name, whole, true)) ?? whole
+    await sendCacheable(answer, all, AGGREGATED_TYPE)
     return
   }
-  const document = legacy.get(name)
+  const own = legacy.get(name)
+  const document = others === undefined ? own : await others.discovery(name, own, false)
   if (document === undefined) throw pathNotFound()
   await sendCacheable(answer, document)
 }
@@ -114,27 +132,31 @@ export async function answerIndex(answer: Answer, catalog: Catalog): Promise<voi
 /** @throws `NotFound`, `NotAcceptable` */
 export async function answerOpenApi(
   answer: Answer,
-  catalog: Catalog,
+  { catalog, others }: PublishedParts,
   path: readonly string[],
 ): Promise<void> {
-  const documents = publishedBy(catalog)
   const [version, ...rest] = path
   if (version === 'v2' && rest.length === 0) {
     const { accept = '' } = answer.request.headers
     if (PROTOBUF_TYPES.some(type => accept.includes(type))) {
-      await answer.sendBytes(200, secondVersionProtobuf(catalog), PROTOBUF_TYPE)
+      const own = secondVersionProtobuf(catalog)
+      const more = await others?.secondVersionProtobuf(secondVersion(catalog))
+      await answer.sendBytes(200, more === undefined ? own : Buffer.concat([own, more]), PROTOBUF_TYPE)
       return
     }
     // Some clients only read another form, and would take JSON for a broken one.
     negotiate(accept, null)
-    // Megabytes, which hardly anybody asks for: only what all clusters share is kept.
-    const document = documents.v2 ?? openApiV2(catalog)
-    if (catalog.base === undefined) documents.v2 = document
-    await sendCacheable(answer, document)
+    const own = secondVersion(catalog)
+    await sendCacheable(answer, (await others?.secondVersion(own)) ?? own)
     return
   }
   if (version !== 'v3') throw pathNotFound()
-  const document = thirdVersion(catalog).get(rest.join('/'))
+  const name = rest.join('/')
+  const own = thirdVersion(catalog).get(name)
+  const document =
+    name === '' && own !== undefined
+      ? ((await others?.thirdVersionIndex(own)) ?? own)
+      : ((await others?.thirdVersion(name)) ?? own)
   if (document === undefined) throw pathNotFound()
   await sendCacheable(answer, document)
 }

@@ -1,3 +1,4 @@
+export { apiServiceStrategy, localCondition } from './api-services.ts'
 export { autoscalerStrategy, fromFirstAutoscaler, toFirstAutoscaler } from './autoscaling.ts'
 export { cronJobStrategy, jobStrategy } from './batch.ts'
 export { certificateRequestStrategy } from './certificates.ts'

@@ -55,22 +55,6 @@ export const controllerRevisionStrategy = plain([
   ],
   [numberColumn('Revision', 'Number of the revision.'), object => Number(object.revision ?? 0)],
 ])
-export const apiServiceStrategy = plain([
-  [
-    textColumn('Service', 'Who serves it.'),
-    ({ spec }) => {
-      const { service } = (spec ?? {}) as { service?: { namespace?: string; name?: string } }
-      return service === undefined ? 'Local' : `${service.namespace ?? ''}/${service.name ?? ''}`
-    },
-  ],
-  [
-    textColumn('Available', 'Whether it answers.'),
-    ({ status }) => {
-      const { conditions } = (status ?? {}) as { conditions?: { type: string; status: string }[] }
-      return conditions?.find(({ type }) => type === 'Available')?.status ?? 'Unknown'
-    },
-  ],
-])
 export const runtimeClassStrategy = plain([text('Handler', 'handler')])
 export const csiDriverStrategy = plain(
   [

@@ -151,6 +151,11 @@ function secondVersion(catalog: Catalog, groupVersions: readonly GroupVersion[])
   }
 }
 
+/** A part of an OpenAPI v2 document as protobuf: see `second-version-protobuf.ts`. */
+export function secondVersionPartProtobuf(part: JsonObject): Buffer {
+  return encodeSecondVersion(part)
+}
+
 /** The OpenAPI v2 document of everything, as JSON. */
 export function openApiV2(catalog: Catalog): string {
   return JSON.stringify(secondVersion(catalog, catalog.groupVersions))

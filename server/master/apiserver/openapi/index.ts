@@ -1,1 +1,7 @@
-export { openApiV2, openApiV2Protobuf, openApiV3, openApiV3Index } from './documents.ts'
+export {
+  openApiV2,
+  openApiV2Protobuf,
+  openApiV3,
+  openApiV3Index,
+  secondVersionPartProtobuf,
+} from './documents.ts'
