@@ -2,6 +2,7 @@
  * Seats that many share: when all are taken, whoever comes waits, and seats that become free go to the waiting in turns,
  * one for each of them, so that a loud one delays itself and hardly anybody else.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { kitErrors } from './errors.ts'
 
 export interface FairQueueLimits {
@@ -16,6 +17,36 @@ export interface FairQueueLimits {
 interface Flow {
   taken: number
   readonly waiting: (() => void)[]
+}
+
+/** What some work sits on. */
+interface Seat {
+  /** How much of the work waits for somebody outside. */
+  away: number
+  isOver: boolean
+  readonly leave: () => void
+  readonly returnTo: () => Promise<void>
+}
+
+const current = new AsyncLocalStorage<Seat>()
+
+/**
+ * Gives the seat of the work that this is part of to others while `wait` waits for somebody outside, who may take long;
+ * work without a seat just waits. Who comes back waits for a seat as everybody does.
+ *
+ * @throws what `wait` throws
+ */
+export async function withoutSeat<T>(wait: () => Promise<T>): Promise<T> {
+  const seat = current.getStore()
+  if (seat === undefined) return await wait()
+  seat.away += 1
+  if (seat.away === 1) seat.leave()
+  try {
+    return await wait()
+  } finally {
+    seat.away -= 1
+    if (seat.away === 0 && !seat.isOver) await seat.returnTo()
+  }
 }
 
 export class FairQueue {
@@ -38,19 +69,47 @@ export class FairQueue {
    * @throws `QueueFull` when too many of this key wait; what `work` throws
    */
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const standing = this.#sit(key, this.#limits.waitingEach)
+    // Work that has a seat at once begins at once.
+    if (standing !== undefined) await standing
+    let isSitting = true
+    const leave = () => {
+      if (isSitting) this.#leave(key)
+      isSitting = false
+    }
+    const returnTo = async () => {
+      await this.#sit(key, Number.POSITIVE_INFINITY)
+      isSitting = true
+      // It may have been given up while it waited.
+      if (seat.isOver || seat.away > 0) leave()
+    }
+    const seat: Seat = { away: 0, isOver: false, leave, returnTo }
+    try {
+      return await current.run(seat, work)
+    } finally {
+      seat.isOver = true
+      leave()
+    }
+  }
+
+  /** @returns undefined where there is a seat at once */
+  #sit(key: string, mostWaiting: number): Promise<void> | undefined {
     const flow = this.#flows.get(key) ?? { taken: 0, waiting: [] }
     this.#flows.set(key, flow)
-    if (this.#hasSeat(flow)) this.#take(flow)
-    else await this.#wait(key, flow)
-    try {
-      return await work()
-    } finally {
-      flow.taken -= 1
-      this.#taken -= 1
-      if (flow.taken === 0 && flow.waiting.length === 0) this.#flows.delete(key)
-      else if (flow.waiting.length > 0) this.#turns.add(key)
-      this.#seatNext()
-    }
+    if (!this.#hasSeat(flow)) return this.#wait(key, flow, mostWaiting)
+    this.#take(flow)
+    return undefined
+  }
+
+  #leave(key: string): void {
+    const flow = this.#flows.get(key)
+    // Whoever sits has one.
+    if (flow === undefined) return
+    flow.taken -= 1
+    this.#taken -= 1
+    if (flow.taken === 0 && flow.waiting.length === 0) this.#flows.delete(key)
+    else if (flow.waiting.length > 0) this.#turns.add(key)
+    this.#seatNext()
   }
 
   #hasSeat(flow: Flow): boolean {
@@ -63,8 +122,8 @@ export class FairQueue {
     this.#taken += 1
   }
 
-  async #wait(key: string, flow: Flow): Promise<void> {
-    if (flow.waiting.length >= this.#limits.waitingEach) {
+  async #wait(key: string, flow: Flow, most: number): Promise<void> {
+    if (flow.waiting.length >= most) {
       throw kitErrors.QueueFull({
         object: `${this.#name} ${key}`,
         message: 'has too much waiting to be done',

@@ -24,7 +24,7 @@ export {
   systemErrorCode,
 } from './errors.ts'
 export { type CommandOptions, type CommandResult, runCommand } from './exec.ts'
-export { FairQueue, type FairQueueLimits } from './fair-queue.ts'
+export { FairQueue, type FairQueueLimits, withoutSeat } from './fair-queue.ts'
 export {
   DEFAULT_BODY_LIMIT,
   type RequestTarget,

@@ -92,6 +92,7 @@ export function validateMetadata(metadata: ObjectMeta, checkName: FormCheck): Fi
 
 /** What a change may not do to metadata. System fields are restored from `old` before and need no check. */
 export function validateMetadataUpdate(metadata: ObjectMeta, old: Frozen<ObjectMeta>): FieldProblem[] {
+  if (metadata.name !== old.name) return [invalid('metadata.name', metadata.name, 'field is immutable')]
   if (old.deletionTimestamp === undefined) return []
   const before = new Set(old.finalizers)
   const added = (metadata.finalizers ?? []).filter(finalizer => !before.has(finalizer))

@@ -1,6 +1,6 @@
 /** Nobody waits for a loud neighbour longer than for one turn of each. */
 import t from 'tap'
-import { FairQueue } from '../../../kit/index.ts'
+import { FairQueue, withoutSeat } from '../../../kit/index.ts'
 
 /** Work that ends when the test says so, in the order in which it began. */
 function workshop() {
@@ -51,4 +51,32 @@ t.test('what waits is bounded, and what fails gives its seat back', async t => {
     /no/,
   )
   await queue.run('a', () => Promise.resolve())
+})
+
+t.test('who waits for somebody outside leaves the seat to others', async t => {
+  const queue = new FairQueue('cluster', { seats: 1, seatsEach: 1, waitingEach: 1 })
+  const outside = Promise.withResolvers<void>()
+  const events: string[] = []
+  const first = queue.run('a', async () => {
+    events.push('first sits')
+    // Two waits at a time are one absence.
+    await Promise.all([withoutSeat(() => outside.promise), withoutSeat(async () => undefined)])
+    events.push('first sits again')
+  })
+  const second = queue.run('a', async () => {
+    events.push('second sits')
+    outside.resolve()
+    await new Promise(resolve => setImmediate(resolve))
+    events.push('second leaves')
+  })
+  await Promise.all([first, second])
+  t.same(events, ['first sits', 'second sits', 'second leaves', 'first sits again'])
+  const never = Promise.withResolvers<void>()
+  await queue.run('a', async () => {
+    void withoutSeat(() => never.promise)
+  })
+  never.resolve()
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(await queue.run('a', async () => 'sits'), 'sits', 'work that ended needs no seat any more')
+  t.equal(await withoutSeat(async () => 'stands'), 'stands', 'without a seat there is nothing to leave')
 })

@@ -5,7 +5,7 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { atMost, FairQueue, type FairQueueLimits, withDeadline } from '../../../../kit/index.ts'
+import { atMost, FairQueue, type FairQueueLimits, withDeadline, withoutSeat } from '../../../../kit/index.ts'
 import type { NodeGateway } from '../nodes.ts'
 import { StatusError } from '../status.ts'
 import { type Backend, hostOf, trustKey } from './backend.ts'
@@ -18,7 +18,7 @@ const CONNECT_DEADLINE = 10_000
 /** Pods of one service that are tried for one request. */
 const MOST_TRIED = 3
 /** Exchanges at a time; each holds a body of at most a few MiB. */
-const EXCHANGES: FairQueueLimits = { seats: 1024, seatsEach: 128, waitingEach: 4096 }
+const EXCHANGES: FairQueueLimits = { seats: 1024, seatsEach: 128, waitingEach: 512 }
 
 export interface OpenRequest {
   readonly method: string
@@ -91,15 +91,18 @@ export class BackendClient {
    */
   async exchange(cluster: ClusterView, backend: Backend, request: ExchangeRequest): Promise<BackendAnswer> {
     const { deadline, signal: parent } = request
-    return await withDeadline(
-      deadline,
-      hostOf(backend),
-      signal =>
-        this.#exchanges.run(cluster.id, async () => {
-          signal.throwIfAborted()
-          return await this.#exchange(cluster, backend, { ...request, signal })
-        }),
-      parent,
+    // A slow backend of one cluster must not take the seats of the requests of others.
+    return await withoutSeat(() =>
+      withDeadline(
+        deadline,
+        hostOf(backend),
+        signal =>
+          this.#exchanges.run(cluster.id, async () => {
+            signal.throwIfAborted()
+            return await this.#exchange(cluster, backend, { ...request, signal })
+          }),
+        parent,
+      ),
     )
   }
 

@@ -131,6 +131,7 @@ export class Conversions {
         clientConfig: custom.conversion,
         review: conversionReview(uid, version, objects),
         timeoutSeconds: TIMEOUT_SECONDS,
+        deadline: TIMEOUT_SECONDS * 1000,
       })
       return readConverted(answer, { uid, version, kind, objects })
     } catch (error) {

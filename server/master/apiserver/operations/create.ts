@@ -209,6 +209,18 @@ export async function createObject(
   return await new Creation(context, namespace, wanted, admission).run()
 }
 
+/** Metadata that only the server gives to new objects. */
+const SYSTEM_FIELDS = [
+  'uid',
+  'creationTimestamp',
+  'generation',
+  'resourceVersion',
+  'selfLink',
+  'managedFields',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+] as const
+
 /** A new object as webhooks want it; what the server has given it stays. @throws `BadRequest` */
 async function mutated(
   context: WriteContext,
@@ -216,13 +228,18 @@ async function mutated(
   object: KubernetesObject,
   complete: (object: KubernetesObject) => Promise<void>,
 ): Promise<KubernetesObject> {
-  const { namespace, uid, creationTimestamp } = object.metadata
+  const given = object.metadata as unknown as JsonObject
   const wanted = (await admission.mutate(object, undefined, complete)) ?? object
   const { metadata } = wanted
-  if ((metadata.namespace ?? '') !== (namespace ?? '')) {
+  if ((metadata.namespace ?? '') !== (given.namespace ?? '')) {
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
   }
-  Object.assign(metadata, { uid, creationTimestamp })
+  const target = metadata as unknown as JsonObject
+  for (const field of SYSTEM_FIELDS) {
+    const value = given[field]
+    if (value === undefined) delete target[field]
+    else target[field] = value
+  }
   requireName(context, wanted)
   return wanted
 }

@@ -48,7 +48,10 @@ export interface Posting {
   readonly cluster: ClusterView
   readonly clientConfig: Frozen<WebhookClientConfig>
   readonly review: JsonObject
+  /** As the webhook is told. */
   readonly timeoutSeconds: number
+  /** Milliseconds. */
+  readonly deadline: number
 }
 
 /**
@@ -58,7 +61,7 @@ export interface Posting {
  */
 export async function postReview(
   client: BackendClient,
-  { cluster, clientConfig, review, timeoutSeconds }: Posting,
+  { cluster, clientConfig, review, timeoutSeconds, deadline }: Posting,
 ): Promise<JsonValue> {
   const { backend, path } = backendOf(clientConfig)
   const target = `${path}?timeout=${timeoutSeconds}s`
@@ -69,7 +72,7 @@ export async function postReview(
       path: target,
       headers: HEADERS,
       body: JSON.stringify(review),
-      deadline: timeoutSeconds * 1000,
+      deadline,
       answerLimit: ANSWER_LIMIT,
     })
   } catch (cause) {

@@ -26,7 +26,10 @@ import type { Concerned, Invocation } from './admission-webhooks.ts'
 import type { Webhook } from './configuration.ts'
 import { evaluateConditions } from './match-conditions.ts'
 
+/** Seconds. */
 const DEFAULT_TIMEOUT = 10
+/** Seconds for all webhooks of a request together, those that are asked again included. */
+const LONGEST_WAIT = 60
 const NAME_LABEL = 'kubernetes.io/metadata.name'
 
 /** The objects of a request, in the forms in which webhooks want to see them. */
@@ -74,6 +77,7 @@ function hasSideEffects({ sideEffects }: Frozen<Webhook>): boolean {
 
 export class AdmissionCall<T> {
   readonly #options: AdmissionCallOptions<T>
+  readonly #begun = performance.now()
 
   constructor(options: AdmissionCallOptions<T>) {
     this.#options = options
@@ -211,6 +215,7 @@ export class AdmissionCall<T> {
   async #ask({ webhook, form }: Invocation, shown: Shown, mayPatch: boolean): Promise<Verdict | undefined> {
     const { attributes, client, cluster } = this.#options
     const { name, clientConfig, timeoutSeconds = DEFAULT_TIMEOUT, failurePolicy } = webhook
+    const left = LONGEST_WAIT - (performance.now() - this.#begun) / 1000
     if (attributes.dryRun && hasSideEffects(webhook)) {
       throw badRequest(`admission webhook ${JSON.stringify(name)} does not support dry run`)
     }
@@ -218,7 +223,9 @@ export class AdmissionCall<T> {
     const review = reviewOf(requestOf(attributes, form, uid), shown.object, shown.oldObject)
     let phase = 'failed to call webhook'
     try {
-      const answer = await postReview(client, { cluster, clientConfig, review, timeoutSeconds })
+      if (left <= 0) throw new Error('context deadline exceeded')
+      const deadline = Math.min(timeoutSeconds, left) * 1000
+      const answer = await postReview(client, { cluster, clientConfig, review, timeoutSeconds, deadline })
       phase = 'received invalid webhook response'
       const verdict = readVerdict(answer, uid, mayPatch)
       for (const warning of verdict.warnings) this.#options.warn(warning)

@@ -183,6 +183,43 @@ t.test('what changes objects', async t => {
   t.match(await post(MAPS, map('e', {})), { status: 400 })
 })
 
+t.test('what no webhook changes', async t => {
+  const { hooks, post, configure, webhook, master } = await bench(t)
+  await post(MAPS, map('old', { own: '' }))
+  await configure('Mutating', 'm', webhook('m.hooks.test', '/m'))
+  const change = (path: string, value: unknown) => {
+    hooks.answer = review => allow(review, [{ op: 'add', path, value }])
+  }
+  change('/metadata/uid', 'mine')
+  const made = await post(MAPS, map('a'))
+  t.equal(made.status, 201)
+  t.not(made.body.metadata.uid, 'mine')
+  change('/metadata/deletionTimestamp', '2026-01-01T00:00:00Z')
+  t.equal((await post(MAPS, map('b'))).body.metadata.deletionTimestamp, undefined)
+  change('/metadata/name', 'another')
+  const renamed = await master.ask(`${MAPS}/old`, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/merge-patch+json' },
+    body: { data: { own: 'new' } },
+  })
+  t.match(renamed, { status: 422, body: { message: /metadata.name: .*field is immutable/ } })
+  hooks.answer = review => deny(review)
+  await master.master.createCluster('c2')
+  const strange = { cluster: 'c2', token: 'admin|c2' }
+  const asked = hooks.asked.length
+  const other = await post(
+    `${CONFIGURATIONS}/mutatingwebhookconfigurations`,
+    { metadata: { name: 'm' }, webhooks: [webhook('m.hooks.test', '/m')] },
+    strange,
+  )
+  t.equal(other.status, 201)
+  t.match(await post(MAPS, map('a'), strange), {
+    status: 500,
+    body: { message: /services "hook" not found/ },
+  })
+  t.equal(hooks.asked.length, asked, 'nobody of another cluster is reached')
+})
+
 t.test('refusals', async t => {
   const { hooks, post, configure, webhook, master } = await bench(t)
   hooks.answer = review => allow(review)
