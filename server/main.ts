@@ -115,7 +115,7 @@ async function run(settings: ServerSettings): Promise<void> {
       hosts,
       blocks,
       networks,
-      sync: new ContainerSync(model),
+      sync: new ContainerSync(model, log),
       health,
       replacement,
       balancers,

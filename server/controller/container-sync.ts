@@ -1,6 +1,6 @@
 /** Path 2 of a container's status: what agents report becomes what the API shows. */
 import { isDeepStrictEqual } from 'node:util'
-import { KeyedLock } from '../../kit/index.ts'
+import { KeyedLock, type Logger } from '../../kit/index.ts'
 import {
   type AgentMessage,
   type ContainerProblem,
@@ -59,10 +59,12 @@ function withReport(container: Container, report: ContainerReport, hostId: strin
 
 export class ContainerSync {
   readonly #model: Model
+  readonly #log: Logger
   readonly #lock = new KeyedLock('reports of', 10_000)
 
-  constructor(model: Model) {
+  constructor(model: Model, log: Logger) {
     this.#model = model
+    this.#log = log
   }
 
   /** Takes in a report. Reports of one host are taken in one after the other. */
@@ -72,13 +74,14 @@ export class ContainerSync {
       if (host === undefined || host.state === 'removing') return
       for (const report of message.changed) await this.#applyReport(host, report)
       for (const identity of message.removed) await this.#applyRemoval(hostId, identity)
-      for (const problem of message.problems) await this.#applyProblem(problem)
+      for (const problem of message.problems) await this.#applyProblem(host, problem)
       if (message.full) await this.#removeUnreported(hostId, message.changed)
     })
   }
 
   /** Whether a status packet tells something else than what is known of the host. */
   differs(hostId: string, status: StatusMessage): boolean {
+    const clusterId = this.#model.hosts.get(hostId)?.clusterId
     const reported = new Map(status.containers.map(container => [container.identity, container]))
     const known = this.#model.containers
       .where('host', hostId)
@@ -86,7 +89,7 @@ export class ContainerSync {
     if (known.some(({ identity }) => !reported.has(identity))) return true
     return status.containers.some(({ identity, externalId, state }) => {
       const container = this.#model.containers.find('identity', identity)
-      if (container === undefined) return false
+      if (container === undefined || container.clusterId !== clusterId) return false
       return (
         container.externalId !== externalId ||
         (container.state !== 'removing' && container.state !== 'error' && container.state !== STATE[state])
@@ -97,6 +100,11 @@ export class ContainerSync {
   async #applyReport(host: Host, report: ContainerReport): Promise<void> {
     const container = this.#model.containers.find('identity', report.identity)
     if (container !== undefined) {
+      if (!this.#isOf(host, container, report.pod?.namespace)) {
+        const { identity, pod } = report
+        this.#log.warn({ host: host.id, identity, pod }, 'a host speaks of a container that is another’s')
+        return
+      }
       await this.#model.containers.update(container.id, current => {
         const next = withReport(current, report, host.id)
         return isDeepStrictEqual(next, current) ? current : next
@@ -133,13 +141,27 @@ export class ContainerSync {
     await this.#model.containers.create(fields)
   }
 
+  /**
+   * Whether a host may speak of a container: of its own cluster alone, and of a pod's container as one of the pod's
+   * environment. Who knows a uuid must not become by it what somebody else's container is.
+   */
+  #isOf(host: Host, container: Container, namespace: string | undefined): boolean {
+    if (container.clusterId !== host.clusterId) return false
+    return namespace === undefined || this.#knownProject(host.clusterId, namespace) === container.accountId
+  }
+
+  /** The environment of a namespace. */
+  #knownProject(clusterId: string, namespace: string): string | undefined {
+    return SYSTEM_NAMESPACES.has(namespace)
+      ? this.#model.clusters.get(clusterId)?.systemProjectId
+      : this.#model.projects.find('namespace', `${clusterId}/${namespace}`)?.id
+  }
+
   /** The environment of a namespace, made when there is none; without namespace the cluster's default one. */
   async #projectFor(clusterId: string, namespace: string | undefined): Promise<string | undefined> {
-    const cluster = this.#model.clusters.get(clusterId)
-    if (namespace === undefined) return cluster?.defaultProjectId
-    if (SYSTEM_NAMESPACES.has(namespace)) return cluster?.systemProjectId
-    const present = this.#model.projects.find('namespace', `${clusterId}/${namespace}`)
-    if (present !== undefined) return present.id
+    if (namespace === undefined) return this.#model.clusters.get(clusterId)?.defaultProjectId
+    const present = this.#knownProject(clusterId, namespace)
+    if (present !== undefined || SYSTEM_NAMESPACES.has(namespace)) return present
     return await this.#lock.run(`namespace ${clusterId}/${namespace}`, async () => {
       const made = this.#model.projects.find('namespace', `${clusterId}/${namespace}`)
       if (made !== undefined) return made.id
@@ -180,9 +202,11 @@ export class ContainerSync {
     })
   }
 
-  async #applyProblem(problem: ContainerProblem): Promise<void> {
+  async #applyProblem(host: Host, problem: ContainerProblem): Promise<void> {
     const container = this.#model.containers.find('identity', problem.uuid)
-    if (container === undefined) return
+    if (container === undefined || !this.#isOf(host, container, undefined)) return
+    // Once it is known where it is to run, nobody else knows better.
+    if (container.hostId !== undefined && container.hostId !== host.id) return
     const transitioningMessage = `${problem.reason}: ${problem.message}`
     await this.#model.containers.update(container.id, current =>
       current.state === 'removing' || current.transitioningMessage === transitioningMessage

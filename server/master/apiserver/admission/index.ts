@@ -7,6 +7,7 @@
 import { equalJson, type Frozen, type JsonValue } from '../json.ts'
 import type { KubernetesObject, PersistentVolumeClaim, Pod, PriorityClass } from '../objects.ts'
 import { invalidObject } from '../problems.ts'
+import { dropContainerLabels, requireContainerLabels } from './container-labels.ts'
 import { applyLimitDefaults, requireWithinLimits } from './limit-ranges.ts'
 import { addTolerations, requireOneDefault, setPriority } from './pod-defaults.ts'
 import { podSecurityLabelProblems, requirePodSecurity, warnOfTemplate } from './pod-security/index.ts'
@@ -14,6 +15,7 @@ import type { AdmissionRequest } from './request.ts'
 import { joinServiceAccount } from './service-accounts.ts'
 import { setStorageClass } from './storage-defaults.ts'
 
+export { requireContainerLabels } from './container-labels.ts'
 export { formatAmount, kindsOf as quotaKinds, usageOfQuota } from './quota-usage.ts'
 export { growsWithinQuotas, quotasOf, requireWithinQuotas } from './quotas.ts'
 export type { AdmissionRequest } from './request.ts'
@@ -33,6 +35,7 @@ export async function completeNew(
   switch (request.resource.kept.storeKind) {
     case 'pods': {
       const pod = object as Pod
+      dropContainerLabels(request, pod)
       await joinServiceAccount(request, pod, makeDefaultAccount)
       applyLimitDefaults(request, pod)
       addTolerations(pod.spec)
@@ -70,6 +73,7 @@ export function review(
   const sameWish = old !== undefined && equalJson(object.spec as JsonValue, old.spec as JsonValue)
   switch (resource.kept.storeKind) {
     case 'pods':
+      requireContainerLabels(request, object, old)
       if (sameWish) return
       if (old === undefined || isResized(object as Frozen<Pod>, old as Frozen<Pod>)) {
         requireWithinLimits(request, object as Frozen<Pod>)

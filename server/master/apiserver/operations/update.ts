@@ -1,6 +1,6 @@
 /** Changing objects: whole (PUT) and in part (PATCH), and their status and finalize subresources. */
 import type { StoredObject } from '../../../store/index.ts'
-import { review } from '../admission/index.ts'
+import { requireContainerLabels, review } from '../admission/index.ts'
 import { storeKey } from '../cluster/index.ts'
 import { changeable } from '../conversion/index.ts'
 import { cloneJson, type Frozen, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
@@ -138,6 +138,8 @@ export function finishUpdate(
   if (problems.length > 0) throw invalidObject(resource, old.metadata.name, problems)
   if (part === '' || own !== undefined)
     review({ ...context, namespace: old.metadata.namespace ?? '' }, next, old)
+  // The status of a pod comes with annotations.
+  else if (resource.kept.storeKind === 'pods') requireContainerLabels(context, next, old)
   const before = old.metadata.generation
   if (before !== undefined && strategy.changesWish(next, old)) {
     next.metadata.generation = before + 1

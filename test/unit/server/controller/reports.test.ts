@@ -59,7 +59,7 @@ async function world(test: { teardown(work: () => Promise<void>): unknown }): Pr
   const { hostId } = await hosts.register({ key: 'a'.repeat(64), hostname: 'Host_1' }, cluster.id)
   return {
     model,
-    sync: new ContainerSync(model),
+    sync: new ContainerSync(model, log),
     hosts,
     clusterId: cluster.id,
     hostId,
@@ -197,6 +197,37 @@ t.test('containers of units are told about, never made or removed, by reports', 
   await model.containers.update(only(model).id, current => ({ ...current, state: 'removing' }))
   await sync.apply(hostId, message({ changed: [report('known', { labels: unit })] }))
   t.equal(only(model).state, 'removing', 'what goes does not come back by a late report')
+})
+
+t.test('nobody becomes the container of somebody else', async t => {
+  const { model, sync, hosts, hostId, projectId, clusterId } = await world(t)
+  const pod = { namespace: 'default', name: 'web', uid: 'u1', container: 'web' }
+  await sync.apply(hostId, message({ changed: [report('known', { pod, primaryIp: '10.42.0.5' })] }))
+  const before = only(model)
+  t.equal(before.accountId, projectId)
+
+  const taken = { externalId: 'mine', primaryIp: '10.42.0.66' }
+  const foreign = { ...taken, pod: { ...pod, namespace: 'sly', uid: 'u2' } }
+  await sync.apply(hostId, message({ changed: [report('known', foreign)] }))
+  t.strictSame(only(model), before, 'by a pod of another namespace')
+
+  const cluster = await model.clusters.create({
+    ...{ name: 'other', state: 'active', embedded: true, clusterBlock: '10.42.0.0/24' },
+  })
+  const elsewhere = await hosts.register({ key: 'c'.repeat(64), hostname: 'elsewhere' }, cluster.id)
+  const same = { identity: 'known', externalId: 'mine', state: 'running' as const }
+  const status = { type: 'status' as const, containers: [same], load: 0, memoryFree: 0 }
+  const problem = { uuid: 'known', reason: 'ErrImagePull', message: 'no' }
+  await sync.apply(
+    elsewhere.hostId,
+    message({ changed: [report('known', { ...taken, pod })], problems: [problem] }),
+  )
+  t.strictSame(only(model), before, 'by a host of another cluster')
+  t.notOk(sync.differs(elsewhere.hostId, status), 'which is not asked again for it')
+
+  const neighbour = await hosts.register({ key: 'd'.repeat(64), hostname: 'neighbour' }, clusterId)
+  await sync.apply(neighbour.hostId, message({ problems: [problem] }))
+  t.strictSame(only(model), before, 'nor knows a host better that does not run it')
 })
 
 t.test('a status packet that differs is noticed', async t => {
