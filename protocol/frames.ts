@@ -10,11 +10,19 @@ export interface Frame {
   readonly content: Buffer
 }
 
+/** One frame with `content`; as many as it takes, one after the other, when that is more than one may hold. */
 export function encodeFrame(kind: number, content: Uint8Array): Buffer {
-  const header = Buffer.alloc(HEADER)
-  header.writeUInt32BE(content.length, 0)
-  header.writeUInt8(kind, 4)
-  return Buffer.concat([header, content])
+  const parts: Uint8Array[] = []
+  let at = 0
+  do {
+    const part = content.subarray(at, at + FRAME_LIMIT)
+    const header = Buffer.alloc(HEADER)
+    header.writeUInt32BE(part.length, 0)
+    header.writeUInt8(kind, 4)
+    parts.push(header, part)
+    at += FRAME_LIMIT
+  } while (at < content.length)
+  return Buffer.concat(parts)
 }
 
 /** Puts frames together from bytes that come in any portions. */

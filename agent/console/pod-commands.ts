@@ -8,6 +8,7 @@ import {
   type ContainerCommand,
   containerCommand,
   encodeFrame,
+  type Frame,
   FrameDecoder,
   isTerminalSize,
   LABEL,
@@ -187,19 +188,25 @@ export class PodCommands {
     stream: LinkStream,
   ): void {
     const decoder = new FrameDecoder()
+    const take = ({ kind, content }: Frame) => {
+      if (kind === CHANNEL.input && stdin && !process.write(content)) {
+        stream.pause()
+        process.once('drain', () => stream.resume())
+      }
+      if (kind === CHANNEL.close && closable && content[0] === CHANNEL.input) process.end()
+      if (kind !== CHANNEL.size) return
+      for (const { columns, rows } of sizesOf(content)) {
+        resize(columns, rows).catch(error =>
+          this.#log.debug({ reason: explainError(error) }, 'a terminal was not resized'),
+        )
+      }
+    }
     stream.on('data', (bytes: Buffer) => {
-      for (const { kind, content } of decoder.decode(bytes)) {
-        if (kind === CHANNEL.input && stdin && !process.write(content)) {
-          stream.pause()
-          process.once('drain', () => stream.resume())
-        }
-        if (kind === CHANNEL.close && closable && content[0] === CHANNEL.input) process.end()
-        if (kind !== CHANNEL.size) continue
-        for (const { columns, rows } of sizesOf(content)) {
-          resize(columns, rows).catch(error =>
-            this.#log.debug({ reason: explainError(error) }, 'a terminal was not resized'),
-          )
-        }
+      try {
+        decoder.decode(bytes).forEach(take)
+      } catch (error) {
+        // What is no frame ends the stream that it came by, and nothing else.
+        stream.destroy(error instanceof Error ? error : new Error(String(error)))
       }
     })
     process.on('error', error => stream.destroy(error))

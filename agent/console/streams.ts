@@ -2,7 +2,13 @@
 import { type Duplex, PassThrough, type Readable, Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { explainError, type Logger, Type, validatorOf } from '../../kit/index.ts'
-import { LABEL, type LinkStream, protocolErrors, TerminalDecoder } from '../../protocol/index.ts'
+import {
+  LABEL,
+  type LinkStream,
+  protocolErrors,
+  TerminalDecoder,
+  type TerminalFrame,
+} from '../../protocol/index.ts'
 import type { ContainerDetails, ContainerInventory, DockerEngine } from '../docker/index.ts'
 import { PodCommands } from './pod-commands.ts'
 
@@ -215,14 +221,23 @@ export class ConsoleStreams {
     const details = this.#require(container)
     const exec = await this.#engine.exec(details.id, command, { tty, stdin: attachStdin })
     const decoder = new TerminalDecoder()
+    const take = (frame: TerminalFrame) => {
+      if (frame.kind === 'input') {
+        if (exec.stream.write(frame.data)) return
+        stream.pause()
+        exec.stream.once('drain', () => stream.resume())
+        return
+      }
+      exec
+        .resize(frame.size.columns, frame.size.rows)
+        .catch(error => this.#log.debug({ err: error }, 'a terminal was not resized'))
+    }
     stream.on('data', (bytes: Buffer) => {
-      for (const frame of decoder.decode(bytes)) {
-        if (frame.kind === 'input') exec.stream.write(frame.data)
-        else {
-          exec
-            .resize(frame.size.columns, frame.size.rows)
-            .catch(error => this.#log.debug({ err: error }, 'a terminal was not resized'))
-        }
+      try {
+        decoder.decode(bytes).forEach(take)
+      } catch (error) {
+        // What is no frame ends the stream that it came by, and nothing else.
+        stream.destroy(error instanceof Error ? error : new Error(String(error)))
       }
     })
     stream.on('end', () => exec.stream.end())

@@ -38,13 +38,29 @@ export interface ContainerReporterOptions {
 /** Changes within so many milliseconds are one message. */
 const COALESCE = 20
 
+/** Characters. Anybody may start a container with a longer one in its labels. */
+const LONGEST_IDENTITY = 256
+
 /** What stays the same while Docker containers come and go. */
 function identityOf(details: ContainerDetails): string {
   const { labels, id } = details
   const uuid = labels[LABEL.containerUuid]
-  if (uuid !== undefined && uuid !== '') return uuid
+  if (uuid !== undefined && uuid !== '' && uuid.length <= LONGEST_IDENTITY) return uuid
+  const pod = podOf(labels)
+  return pod === undefined ? id : `pod:${pod.uid}/${pod.container}`
+}
+
+/** The pod that a container says it is of. Names that no pod can have are somebody's invention, and say nothing. */
+function podOf(labels: ContainerDetails['labels']): ContainerReport['pod'] {
   const uid = labels[LABEL.podUid]
-  return uid === undefined ? id : `pod:${uid}/${labels[LABEL.podContainer] ?? ''}`
+  if (uid === undefined || uid.length > 64) return undefined
+  const [namespace = '', name = '', container = ''] = [
+    labels[LABEL.podNamespace],
+    labels[LABEL.podName],
+    labels[LABEL.podContainer],
+  ]
+  const fits = namespace.length <= 63 && name.length <= 253 && container.length <= 63
+  return fits ? { uid, namespace, name, container } : undefined
 }
 
 function isRunning(details: ContainerDetails): boolean {
@@ -156,7 +172,7 @@ export class ContainerReporter implements Daemon {
     const managed = isRunning(details) ? managedAddress(sandbox ?? details.id) : undefined
     const ip = managed?.ip ?? details.ip
     const macAddress = managed?.macAddress ?? details.macAddress
-    const uid = labels[LABEL.podUid]
+    const pod = podOf(labels)
     const attempt = Number(labels[podLabels.attempt] ?? details.restartCount)
     return {
       identity,
@@ -165,7 +181,7 @@ export class ContainerReporter implements Daemon {
       image: details.image.slice(0, 512),
       state: status,
       createdAt: details.createdAt,
-      hostname: details.hostname,
+      hostname: details.hostname.slice(0, 256),
       command: details.command.slice(0, 256).map(word => word.slice(0, 4096)),
       labels: boundedLabels(labels),
       networkMode: details.networkMode.slice(0, 128),
@@ -177,16 +193,7 @@ export class ContainerReporter implements Daemon {
       ...(ip === undefined || ip === '' ? {} : { primaryIp: ip }),
       ...(managed?.ip6 === undefined ? {} : { primaryIpv6: managed.ip6 }),
       ...(macAddress === undefined || macAddress === '' ? {} : { macAddress }),
-      ...(uid === undefined
-        ? {}
-        : {
-            pod: {
-              uid,
-              namespace: labels[LABEL.podNamespace] ?? '',
-              name: labels[LABEL.podName] ?? '',
-              container: labels[LABEL.podContainer] ?? '',
-            },
-          }),
+      ...(pod === undefined ? {} : { pod }),
     }
   }
 }

@@ -1,3 +1,4 @@
+export { closeReason } from './close-reason.ts'
 export { LinkConnection, type LinkConnectionOptions, type OwnMessage } from './link-connection.ts'
 export { LinkStream } from './link-stream.ts'
 export {

@@ -2,10 +2,13 @@
 import type { RawData, WebSocket } from 'ws'
 import { DroverError, kitErrors, type Logger, type Validator } from '../../kit/index.ts'
 import { protocolErrors } from '../errors.ts'
+import { closeReason } from './close-reason.ts'
 import { LinkStream, type StreamTransport } from './link-stream.ts'
 import {
   type AgentMessage,
   decodeStreamData,
+  ERROR_CODE_LIMIT,
+  ERROR_MESSAGE_LIMIT,
   encodeStreamData,
   LINK_PING_INTERVAL,
   LINK_SILENCE_LIMIT,
@@ -40,16 +43,21 @@ interface PendingRequest {
 /** A side that does not take what it is sent is cut off at so many waiting bytes. */
 const BACKLOG_LIMIT = 64 * 1024 * 1024
 const MAXIMUM_STREAMS = 1024
+/** Requests of the other side that are being answered. */
+const MAXIMUM_REQUESTS = 1024
 /** Application-defined websocket close code (RFC 6455, 7.4.2): a message that breaks the protocol. */
 const PROTOCOL_VIOLATION = 4400
 
 /** Every stream has a last listener: an error that nobody waits for must not end the process. */
 function ignoreError(): void {}
 
+/** As much of it as the other side takes: what users asked for may be in the message, and of any length. */
 function describe(error: unknown): { code: string; message: string; status?: number } {
-  return error instanceof DroverError
-    ? { code: error.code, message: error.explain(), status: error.status }
-    : { code: 'RequestFailed', message: error instanceof Error ? error.message : String(error) }
+  const { code, message, ...status } =
+    error instanceof DroverError
+      ? { code: error.code, message: error.explain(), status: error.status }
+      : { code: 'RequestFailed', message: error instanceof Error ? error.message : String(error) }
+  return { code: code.slice(0, ERROR_CODE_LIMIT), message: message.slice(0, ERROR_MESSAGE_LIMIT), ...status }
 }
 
 function revive(error: { code: string; message: string; status?: number }): DroverError {
@@ -62,6 +70,7 @@ export class LinkConnection<Incoming extends AnyMessage, Outgoing extends AnyMes
   readonly #options: LinkConnectionOptions<Incoming>
   readonly #pending = new Map<number, PendingRequest>()
   readonly #streams = new Map<number, LinkStream>()
+  #answering = 0
   readonly #ping: NodeJS.Timeout
   #lastHeard = performance.now()
   #nextRequest = 1
@@ -136,7 +145,7 @@ export class LinkConnection<Incoming extends AnyMessage, Outgoing extends AnyMes
   }
 
   close(reason: string): void {
-    this.#options.socket.close(1000, reason.slice(0, 120))
+    this.#options.socket.close(1000, closeReason(reason))
     this.#end(reason)
   }
 
@@ -226,11 +235,16 @@ export class LinkConnection<Incoming extends AnyMessage, Outgoing extends AnyMes
   }
 
   async #answer(id: number, method: string, params: unknown): Promise<void> {
+    this.#answering += 1
     try {
+      if (this.#answering > MAXIMUM_REQUESTS)
+        throw kitErrors.QueueFull({ object: 'requests of the connection' })
       const result = await this.#options.onRequest(method, params)
       this.#sendText(JSON.stringify({ type: 'response', id, result: result ?? null }))
     } catch (error) {
       this.#sendText(JSON.stringify({ type: 'response', id, error: describe(error) }))
+    } finally {
+      this.#answering -= 1
     }
   }
 

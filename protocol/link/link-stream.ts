@@ -55,8 +55,10 @@ export class LinkStream extends Duplex {
 
   override _read(): void {
     if (this.#received === 0 || this.#receivedEnd) return
-    this.#transport.sendWindow(this.id, this.#received)
+    const bytes = this.#received
+    // First: the other side may answer within the call.
     this.#received = 0
+    this.#transport.sendWindow(this.id, bytes)
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

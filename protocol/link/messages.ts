@@ -23,6 +23,10 @@ export const LINK_SILENCE_LIMIT = 40_000
 /** Largest message, in bytes. */
 export const LINK_MESSAGE_LIMIT = 32 * 1024 * 1024
 
+/** Longest code and text of an error, in characters. */
+export const ERROR_CODE_LIMIT = 64
+export const ERROR_MESSAGE_LIMIT = 4096
+
 /** How often an agent sends a status packet, in milliseconds. */
 export const STATUS_INTERVAL = 60_000
 
@@ -132,7 +136,11 @@ const responseSchema = message('response', {
   id: Type.Integer({ minimum: 1 }),
   result: Type.Optional(Type.Unknown()),
   error: Type.Optional(
-    Type.Object({ code: text(64), message: text(4096), status: Type.Optional(Type.Integer()) }),
+    Type.Object({
+      code: text(ERROR_CODE_LIMIT),
+      message: text(ERROR_MESSAGE_LIMIT),
+      status: Type.Optional(Type.Integer()),
+    }),
   ),
 })
 
@@ -146,7 +154,7 @@ const streamOpenSchema = message('stream.open', {
 /** The side that sends it will send no more bytes of the stream. With an error, neither side will. */
 const streamEndSchema = message('stream.end', {
   stream: Type.Integer({ minimum: 1, maximum: 0xffffffff }),
-  error: Type.Optional(Type.Object({ code: text(64), message: text(4096) })),
+  error: Type.Optional(Type.Object({ code: text(ERROR_CODE_LIMIT), message: text(ERROR_MESSAGE_LIMIT) })),
 })
 
 /** Permits the other side to send so many more bytes of the stream. */

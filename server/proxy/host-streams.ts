@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { explainError } from '../../kit/index.ts'
-import { encodeTerminalFrame, type TerminalFrame } from '../../protocol/index.ts'
+import { closeReason, encodeTerminalFrame, type TerminalFrame } from '../../protocol/index.ts'
 import type { HostAccess, HostAccessIssuer } from '../api/index.ts'
 import { createCredentials, hashSecret } from '../auth/index.ts'
 import type { Container } from '../model/index.ts'
@@ -94,7 +94,7 @@ function relay(websocket: WebSocket, stream: Duplex, terminal: boolean): void {
     if (websocket.bufferedAmount > BACKLOG_LIMIT) stream.pause()
   })
   stream.on('end', () => websocket.close(1000))
-  stream.on('error', error => websocket.close(1011, error.message.slice(0, 120)))
+  stream.on('error', error => websocket.close(1011, closeReason(error.message)))
   stream.on('drain', () => websocket.resume())
   websocket.on('message', data => {
     if (!stream.write(encodeTerminalFrame(terminalFrame(data.toString())))) websocket.pause()

@@ -100,7 +100,7 @@ t.test('the library for Python', { skip: noPython, timeout: 90_000 }, async t =>
   const { stdout } = await runCommand(
     PYTHON,
     [path.join(import.meta.dirname, 'library.py'), master.file('admin.kubeconfig')],
-    { deadline: 60_000, environment: { HOME: master.directory } },
+    { deadline: 60_000, environment: { HOME: master.directory, TMPDIR: master.directory } },
   )
   t.strictSame(stdout.trim().split('\n'), [
     'created, patched, read',

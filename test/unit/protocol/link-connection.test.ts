@@ -167,6 +167,38 @@ t.test('an error ends a stream on both sides', async t => {
   t.match(error, { code: 'Nope', message: 'is not here' })
 })
 
+t.test('errors of any length are told, and the connection goes on', async t => {
+  const message = `exec: "${'long'.repeat(10_000)}": not found`
+  const { agent, server } = await connect(t, {
+    onRequest: () => Promise.reject(new Error(message)),
+    onStream: (_kind, _params, stream) => stream.destroy(new Error(message)),
+  })
+  await t.rejects(agent.request('any', {}, 5_000), { message: message.slice(0, 4_096) })
+  const stream = server.openStream('any', {})
+  const error = await new Promise<Error>(resolve => stream.once('error', resolve))
+  t.equal(error.message, message.slice(0, 4_096))
+  await t.rejects(agent.request('again', {}, 5_000), { code: 'RequestFailed' })
+})
+
+t.test('whoever asks too much at once is told, and no more is begun', async t => {
+  let begun = 0
+  const { agent } = await connect(t, {
+    onRequest: () => {
+      begun += 1
+      return new Promise(() => undefined)
+    },
+  })
+  for (let count = 0; count < 1024; count += 1) agent.request('slow', {}, 60_000).catch(() => undefined)
+  await t.rejects(agent.request('one more', {}, 5_000), { code: 'QueueFull' })
+  t.equal(begun, 1024)
+})
+
+t.test('a connection is closed for reasons in any script', async t => {
+  const { agent, closed } = await connect(t)
+  agent.close('für immer geschlossen 再见'.repeat(20))
+  t.match(await closed, /^für immer geschlossen/)
+})
+
 t.test('a message that breaks the protocol ends the connection', async t => {
   for (const message of [
     '{',

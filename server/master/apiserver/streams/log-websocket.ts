@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { explainError } from '../../../../kit/index.ts'
+import { closeReason } from '../../../../protocol/index.ts'
 
 /** Bytes that may be on their way before the node waits for the client. */
 const HIGH_WATER = 64 * 1024
@@ -27,5 +28,5 @@ export function serveLogWebsocket(websocket: WebSocket, log: Readable): void {
     if (websocket.bufferedAmount > HIGH_WATER) log.pause()
   })
   log.once('end', () => websocket.close(GOOD_END))
-  log.once('error', error => websocket.close(FAILED, explainError(error).slice(0, 100)))
+  log.once('error', error => websocket.close(FAILED, closeReason(explainError(error))))
 }
