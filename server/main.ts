@@ -146,7 +146,7 @@ async function run(settings: ServerSettings): Promise<void> {
     },
   })
   const clusters = new ClusterController(model, master, log)
-  const streams = new HostStreams(links, advertise)
+  const streams = new HostStreams(links, advertise, model.apiKeys)
   const api = new DroverApi(
     {
       model,

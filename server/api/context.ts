@@ -16,7 +16,13 @@ export interface HostAccess {
 
 /** Grants streams to hosts. */
 export interface HostAccessIssuer {
-  grant(kind: 'exec' | 'logs', container: Container, params: Readonly<Record<string, unknown>>): HostAccess
+  /** @param keyId the API key with which the stream ends */
+  grant(
+    kind: 'exec' | 'logs',
+    container: Container,
+    params: Readonly<Record<string, unknown>>,
+    keyId: string,
+  ): HostAccess
 }
 
 /** What hosts say about themselves; undefined while a host is not connected, or has not said anything yet. */

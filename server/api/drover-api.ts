@@ -30,6 +30,8 @@ interface ApiRequest {
   readonly query: URLSearchParams
   readonly body: unknown
   readonly urls: LinkBuilder
+  /** The API key of who asks. */
+  readonly keyId: string
 }
 
 /** What is answered. */
@@ -79,7 +81,7 @@ export class DroverApi {
         .split('/')
         .filter(segment => segment !== '')
         .map(decodeURIComponent)
-      const answer = await this.#route(segments, { method, query, body, urls })
+      const answer = await this.#route(segments, { method, query, body, urls, keyId: principal.keyId })
       sendJson(response, answer.status, answer.body)
     } catch (error) {
       sendApiError(response, error, this.#log)
@@ -171,7 +173,7 @@ export class DroverApi {
         message: `the action ${name} is not available in state ${object.state}`,
       })
     }
-    const result = await action.run(object as never, request.body, request.urls)
+    const result = await action.run(object as never, request.body, request.keyId)
     const body =
       action.output === type.type ? showResource(type, result as ModelObject, request.urls) : result
     return { status: 200, body }

@@ -16,8 +16,8 @@ export interface ResourceAction<T> {
   readonly output: string
   /** Whether the resource's `actions` show it now. */
   readonly available: (object: T) => boolean
-  /** Returns what is answered. */
-  readonly run: (object: T, input: unknown, urls: LinkBuilder) => Promise<unknown>
+  /** Returns what is answered. @param keyId the API key of who asks */
+  readonly run: (object: T, input: unknown, keyId: string) => Promise<unknown>
 }
 
 export interface ResourceType<Kind extends ModelKind = ModelKind, T = ObjectOfKind[Kind]> {

@@ -10,7 +10,7 @@ import {
   protocolErrors,
   type RuntimeReport,
 } from '../../protocol/index.ts'
-import type { Authenticator } from '../auth/index.ts'
+import { type Authenticator, authErrors } from '../auth/index.ts'
 import type { HostController } from '../controller/index.ts'
 import { AgentSession, type AgentSessionContext } from './agent-session.ts'
 import { refuseUpgrade } from './upgrade.ts'
@@ -105,6 +105,8 @@ export class AgentLinks implements Daemon {
   }
 
   #admit(session: AgentSession, bootId: string): void {
+    // Between its handshake and its first word nobody ends the session of a revoked key.
+    if (this.#context.model.apiKeys.get(session.keyId)?.state !== 'active') throw authErrors.Unauthorized()
     const present = this.#sessions.get(session.hostId)
     if (present !== undefined && present.bootId !== bootId) {
       const name = this.#context.model.hosts.get(session.hostId)?.name ?? session.hostId

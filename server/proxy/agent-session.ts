@@ -66,7 +66,9 @@ export class AgentSession {
   readonly #link: LinkConnection<AgentMessage, ServerMessage>
   readonly #helloTimer: NodeJS.Timeout
   #metadata: MetadataSubscription | undefined
+  #greeting = false
   #greeted = false
+  #ended = false
   #networkReport: NetworkReport | undefined
   #runtimeReport: RuntimeReport | undefined
 
@@ -159,7 +161,8 @@ export class AgentSession {
   }
 
   async #greet(hello: MessageOfType<AgentMessage, 'hello'>): Promise<void> {
-    if (this.#greeted) return
+    if (this.#greeting) return
+    this.#greeting = true
     clearTimeout(this.#helloTimer)
     if (hello.version !== LINK_VERSION) {
       throw protocolErrors.RequestFailed({
@@ -174,6 +177,8 @@ export class AgentSession {
     const { hosts, blocks, metadata } = this.#context
     const host = await hosts.describe(this.hostId, hello.host)
     await blocks.ensure(host.clusterId, host.id, 1)
+    // An agent may be gone by now; nobody would ever end what is begun for it.
+    if (this.#ended) return
     this.#greeted = true
     this.#link.send({
       type: 'welcome',
@@ -222,6 +227,7 @@ export class AgentSession {
   }
 
   #closed(reason: string): void {
+    this.#ended = true
     clearTimeout(this.#helloTimer)
     this.#metadata?.close()
     this.#events.onClose(this, reason)

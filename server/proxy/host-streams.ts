@@ -6,7 +6,7 @@ import { explainError } from '../../kit/index.ts'
 import { closeReason, encodeTerminalFrame, type TerminalFrame } from '../../protocol/index.ts'
 import type { HostAccess, HostAccessIssuer } from '../api/index.ts'
 import { createCredentials, hashSecret } from '../auth/index.ts'
-import type { Container } from '../model/index.ts'
+import type { Collection, Container } from '../model/index.ts'
 import type { AgentLinks } from './agent-links.ts'
 import { refuseUpgrade } from './upgrade.ts'
 
@@ -17,6 +17,8 @@ interface Grant {
   readonly hostId: string
   readonly params: Readonly<Record<string, unknown>>
   readonly expires: number
+  /** With which it was asked for. */
+  readonly keyId: string
 }
 
 /** Milliseconds within which a granted stream is opened. */
@@ -25,9 +27,14 @@ const MAXIMUM_GRANTS = 10_000
 const MESSAGE_LIMIT = 1024 * 1024
 /** A client that does not read makes its host wait, not this server's memory grow. */
 const BACKLOG_LIMIT = 1024 * 1024
+/** Milliseconds in which a client has said goodbye. */
+const CLOSE_PATIENCE = 2_000
 
 /** Messages of a terminal that change its size instead of being typed. */
 const RESIZE = /^:resizeTTY:(\d{1,5}),(\d{1,5})$/
+
+/** Websocket close code (RFC 6455, 7.4.1). */
+const POLICY_VIOLATION = 1008
 
 export class HostStreams implements HostAccessIssuer {
   readonly #links: AgentLinks
@@ -38,14 +45,27 @@ export class HostStreams implements HostAccessIssuer {
     maxPayload: MESSAGE_LIMIT,
   })
   readonly #grants = new Map<string, Grant>()
+  /** By API key. */
+  readonly #open = new Map<string, Set<WebSocket>>()
 
-  /** @param advertisedUrl the server's https URL, for the URLs of streams */
-  constructor(links: AgentLinks, advertisedUrl: string) {
+  /**
+   * @param advertisedUrl the server's https URL, for the URLs of streams
+   * @param keys what was opened with one of them ends with it
+   */
+  constructor(links: AgentLinks, advertisedUrl: string, keys: Collection<'apiKey'>) {
     this.#links = links
     this.#baseUrl = advertisedUrl.replace(/^http/, 'ws')
+    keys.onChange((key, previous) => {
+      if (previous !== undefined && key?.state !== 'active') this.#revoke(previous.id)
+    })
   }
 
-  grant(kind: StreamKind, container: Container, params: Readonly<Record<string, unknown>>): HostAccess {
+  grant(
+    kind: StreamKind,
+    container: Container,
+    params: Readonly<Record<string, unknown>>,
+    keyId: string,
+  ): HostAccess {
     const now = Date.now()
     for (const [hash, { expires }] of this.#grants) {
       // Insertion order is order of expiry.
@@ -58,6 +78,7 @@ export class HostStreams implements HostAccessIssuer {
       hostId: container.hostId ?? '',
       params: { ...params, container: container.externalId },
       expires: now + GRANT_LIFE,
+      keyId,
     })
     return { url: `${this.#baseUrl}/v1/${kind}/`, token }
   }
@@ -79,9 +100,32 @@ export class HostStreams implements HostAccessIssuer {
       refuseUpgrade(socket, 503, explainError(error))
       return
     }
+    // A client that goes away before it is a websocket leaves nothing behind on the host.
+    const abandon = () => stream.destroy()
+    socket.once('close', abandon)
     this.#websockets.handleUpgrade(request, socket, head, websocket => {
+      socket.off('close', abandon)
       relay(websocket, stream, kind === 'exec')
+      this.#remember(websocket, grant.keyId)
     })
+  }
+
+  #remember(websocket: WebSocket, keyId: string): void {
+    const open = this.#open.get(keyId) ?? new Set()
+    this.#open.set(keyId, open.add(websocket))
+    websocket.once('close', () => {
+      open.delete(websocket)
+      if (open.size === 0 && this.#open.get(keyId) === open) this.#open.delete(keyId)
+    })
+  }
+
+  #revoke(keyId: string): void {
+    for (const [hash, grant] of this.#grants) if (grant.keyId === keyId) this.#grants.delete(hash)
+    for (const websocket of this.#open.get(keyId) ?? []) {
+      websocket.close(POLICY_VIOLATION, 'the API key was removed')
+      // Whoever does not answer that is not waited for.
+      setTimeout(() => websocket.terminate(), CLOSE_PATIENCE).unref()
+    }
   }
 }
 

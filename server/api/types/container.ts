@@ -122,18 +122,18 @@ export function containerType({
         input: 'containerExec',
         output: 'hostAccess',
         available: container => container.state === 'running' && hasDocker(container),
-        run: async (container, input) => ({
+        run: async (container, input, keyId) => ({
           type: 'hostAccess',
-          ...hostAccess.grant('exec', container, execParams(input)),
+          ...hostAccess.grant('exec', container, execParams(input), keyId),
         }),
       },
       logs: {
         input: 'containerLogs',
         output: 'hostAccess',
         available: hasDocker,
-        run: async (container, input) => ({
+        run: async (container, input, keyId) => ({
           type: 'hostAccess',
-          ...hostAccess.grant('logs', container, logParams(input)),
+          ...hostAccess.grant('logs', container, logParams(input), keyId),
         }),
       },
     },

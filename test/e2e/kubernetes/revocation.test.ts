@@ -38,6 +38,34 @@ t.test('revocation', { skip, timeout: 240_000 }, async t => {
     t.equal(await watchers(), before)
   })
 
+  await t.test('of a key, in a terminal and a log', async t => {
+    const file = '/etc/shell.yml'
+    await fleet.first.run('tee', [file], {
+      input:
+        'services:\n  web:\n    image: drover/busybox:1\n    command: sleep 1000\n    stop_grace_period: 0s\n',
+    })
+    await fleet.drover(['stack', 'up', '-f', file, '-s', 'shell'])
+    const key = await fleet.api('POST', 'apikeys', { name: 'terminal' })
+    const who = [
+      'DROVER_URL=https://127.0.0.1:8443',
+      `DROVER_CA_FILE=${DATA}/tls/ca.crt`,
+      `DROVER_ACCESS_KEY=${key.publicValue}`,
+      `DROVER_SECRET_KEY=${key.secretValue}`,
+    ]
+    const open = (...command: string[]) =>
+      fleet.first.run('env', [...who, './drover', ...command], { acceptedExitCodes: [1], deadline: 60_000 })
+    const terminal = open('exec', 'shell-web-1', 'sh', '-c', 'echo there > /there; sleep 900')
+    const log = open('logs', '--follow', 'shell-web-1')
+    await until('the command runs', 20_000, async () => {
+      const { exitCode } = await fleet.drover(['exec', 'shell-web-1', 'cat', '/there'])
+      const { stdout } = await fleet.first.run('sh', ['-c', 'ps ax | grep -c "[l]ogs --follow shell-web-1"'])
+      return exitCode === 0 && Number(stdout) > 0
+    })
+    await fleet.api('DELETE', `apikeys/${key.id}`)
+    for (const ended of [terminal, log]) t.match((await ended).stderr, /the API key was removed|Unauthorized/)
+    await fleet.drover(['stack', 'rm', 'shell'])
+  })
+
   await t.test('of a service account', async t => {
     await kubectl('create', 'serviceaccount', 'robot')
     await kubectl('create', 'rolebinding', 'robot', '--clusterrole=view', '--serviceaccount=default:robot')

@@ -104,12 +104,16 @@ export async function servePortChannels(
   websocket.pause()
   const connections = await Promise.allSettled(ports.map(connect))
   const targets = connections.map(each => (each.status === 'fulfilled' ? each.value : undefined))
+  for (const target of targets) {
+    target?.on('drain', () => websocket.resume())
+    // One that takes nothing any more must not hold up the others.
+    target?.on('close', () => websocket.resume())
+  }
   websocket.on('message', (data: Buffer) => {
     const [channel = 1] = data
     const target = channel % 2 === 0 ? targets[channel / 2] : undefined
     if (target === undefined || target.destroyed || target.write(data.subarray(1))) return
     websocket.pause()
-    target.once('drain', () => websocket.resume())
   })
   const serve = async (port: number, index: number) => {
     try {
