@@ -159,6 +159,8 @@ export class Clusters {
       await this.#close(id)
       this.#suspension.forget(id)
       await this.#options.store.deleteSpace(spaceId)
+      this.#options.clients.forget(id)
+      this.#options.frontProxies.forget(id)
     })
   }
 
@@ -211,8 +213,9 @@ export class Clusters {
     try {
       await ensureDefaultObjects(componentClient(cluster, authorizer, 'bootstrap'), {
         authority,
-        clientAuthority: await clients.certificate(id),
-        frontProxy: { name: FRONT_PROXY, authority: await frontProxies.certificate(id) },
+        // A cluster that wakes has them already: signing takes longer than all the rest.
+        clientAuthority: () => clients.certificate(id),
+        frontProxy: { name: FRONT_PROXY, authority: () => frontProxies.certificate(id) },
         served: catalog.groupVersions,
         endpoint,
       })

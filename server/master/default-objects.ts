@@ -6,7 +6,6 @@ import {
   CLUSTER_ROLES,
   type ClusterClient,
   CONFIG_MAPS,
-  type ConfigMap,
   type Draft,
   ENDPOINT_SLICES,
   type EndpointSlice,
@@ -122,7 +121,7 @@ async function ensure<T extends KubernetesObject>(
   draft: Draft<T>,
 ): Promise<void> {
   const { namespace = '', name = '' } = draft.metadata
-  if ((await client.get(reference, { namespace, name })) !== undefined) return
+  if (await client.has(reference, { namespace, name })) return
   try {
     await client.create(reference, draft)
   } catch (error) {
@@ -148,43 +147,42 @@ function leadsTo(
 }
 
 /** What kubelets and extensions know the cluster's clients by, and who asks them for others. */
-function authenticationMap({ clientAuthority, frontProxy }: ClusterFacts): Draft<ConfigMap> {
-  const { namespace, name, key } = CLIENT_AUTHORITY
-  const list = (...names: string[]) => JSON.stringify(names)
-  return {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: { name, namespace },
-    data: {
-      [key]: clientAuthority,
-      'requestheader-client-ca-file': frontProxy.authority,
-      'requestheader-allowed-names': list(frontProxy.name),
-      'requestheader-username-headers': list(IDENTITY_HEADERS.user),
-      'requestheader-uid-headers': list(IDENTITY_HEADERS.uid),
-      'requestheader-group-headers': list(IDENTITY_HEADERS.group),
-      'requestheader-extra-headers-prefix': list(IDENTITY_HEADERS.extraPrefix),
-    },
-  }
+function authenticationData({
+  clientAuthority,
+  frontProxy,
+}: ClusterFacts): ReadonlyMap<string, () => Promise<string>> {
+  const list = (name: string) => async () => JSON.stringify([name])
+  return new Map([
+    [CLIENT_AUTHORITY.key, clientAuthority],
+    ['requestheader-client-ca-file', frontProxy.authority],
+    ['requestheader-allowed-names', list(frontProxy.name)],
+    ['requestheader-username-headers', list(IDENTITY_HEADERS.user)],
+    ['requestheader-uid-headers', list(IDENTITY_HEADERS.uid)],
+    ['requestheader-group-headers', list(IDENTITY_HEADERS.group)],
+    ['requestheader-extra-headers-prefix', list(IDENTITY_HEADERS.extraPrefix)],
+  ])
 }
 
-/** Adds what clusters of before did not publish; what is there is left as it is. */
+/** Makes what is missing, also in clusters of before, which did not publish everything; what is there is left as it is. */
 async function ensureAuthenticationMap(client: ClusterClient, facts: ClusterFacts): Promise<void> {
-  const wanted = authenticationMap(facts)
-  await ensure(client, CONFIG_MAPS, wanted)
   const target = { namespace: CLIENT_AUTHORITY.namespace, name: CLIENT_AUTHORITY.name }
-  const present = (await client.get(CONFIG_MAPS, target))?.data ?? {}
-  const missing = Object.entries(wanted.data ?? {}).filter(([key]) => present[key] === undefined)
-  if (missing.length === 0) return
-  await client.patch(CONFIG_MAPS, target, { type: 'merge', body: { data: Object.fromEntries(missing) } })
+  const present = await client.get(CONFIG_MAPS, target)
+  const data: Record<string, string> = {}
+  for (const [key, make] of authenticationData(facts))
+    if (present?.data?.[key] === undefined) data[key] = await make()
+  if (present === undefined)
+    await ensure(client, CONFIG_MAPS, { apiVersion: 'v1', kind: 'ConfigMap', metadata: target, data })
+  else if (Object.keys(data).length > 0)
+    await client.patch(CONFIG_MAPS, target, { type: 'merge', body: { data } })
 }
 
 export interface ClusterFacts {
   /** Certificates in PEM that clients of the API have to believe. */
   readonly authority: string
   /** The certificate in PEM of the authority that signs the cluster's clients. */
-  readonly clientAuthority: string
+  readonly clientAuthority: () => Promise<string>
   /** By which others know that this server asks them for somebody: the name in its certificate, and who signed that, in PEM. */
-  readonly frontProxy: { readonly name: string; readonly authority: string }
+  readonly frontProxy: { readonly name: string; readonly authority: () => Promise<string> }
   /** What the server itself serves. */
   readonly served: readonly { readonly group: string; readonly version: string }[]
   /** Undefined where none is known. */

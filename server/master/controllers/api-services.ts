@@ -68,6 +68,9 @@ export class ApiServiceController implements Controller {
         else this.#remote.set(name, service)
         this.#kick(name)
       },
+      // Those of what the server itself serves are as they should be from the beginning.
+      concerns: text =>
+        text.includes('"service":') || text.includes(`"${AUTOMANAGED_LABEL}":"${AUTOMANAGED}"`),
       removed: ({ metadata }) => {
         this.#remote.delete(metadata.name)
         this.#kick(metadata.name)

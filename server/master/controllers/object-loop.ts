@@ -8,6 +8,8 @@ export interface Sight<T extends KubernetesObject> {
   /** @param previous undefined for one that is new, or was there before anybody looked */
   seen(object: Frozen<T>, previous: Frozen<T> | undefined): void
   removed(object: Frozen<T>): void
+  /** Whether an object may matter, by its text: others are never read. */
+  readonly concerns?: (text: string) => boolean
 }
 
 export class ObjectLoop {
@@ -49,6 +51,7 @@ export class ObjectLoop {
       },
       changed: (object, previous) => sight.seen(object, previous),
       removed: object => sight.removed(object),
+      ...(sight.concerns === undefined ? {} : { concerns: sight.concerns }),
     })
     this.#stopObserving.push(stop)
   }

@@ -36,6 +36,12 @@ export class ClientAuthorities {
     return (await this.#pairOf(cluster)).certificate
   }
 
+  /** The cluster is gone. */
+  forget(cluster: string): void {
+    this.#pairs.delete(cluster)
+    this.#keys.forget(cluster)
+  }
+
   /** Signs a request that was read before. @returns PEM */
   async sign(cluster: string, request: string, options: SigningOptions): Promise<string> {
     return await signRequest(await this.#pairOf(cluster), request, options)

@@ -2,7 +2,7 @@
  * A client of a cluster inside the process: the same access checks, validation and storage as over HTTP, without
  * sockets and texts in between.
  */
-import type { StoredObject } from '../../../store/index.ts'
+import type { ChangeEvent, StoredObject } from '../../../store/index.ts'
 import { type Attributes, type Authorizer, type Identity, requireAccess, type Verb } from '../access/index.ts'
 import { formatAmount, usageOfQuota } from '../admission/index.ts'
 import type { Resource } from '../catalog/index.ts'
@@ -36,6 +36,8 @@ export interface Observer<T extends KubernetesObject> {
   /** `previous` is undefined for a new object. */
   changed(object: Frozen<T>, previous: Frozen<T> | undefined): void
   removed(object: Frozen<T>): void
+  /** Whether an object may matter, by its text as it is kept: others are never read. All may where it is absent. */
+  concerns?(text: string): boolean
 }
 
 export interface ObjectName {
@@ -46,6 +48,14 @@ export interface ObjectName {
 
 const EVERYTHING = { labelSelector: undefined, fieldSelector: undefined }
 const WHOLE_LIST = { limit: 0, continueToken: '', resourceVersion: '', resourceVersionMatch: '' } as const
+
+/** A change matters when what there was does, or what there is. */
+function mayConcern({ concerns }: Pick<Observer<never>, 'concerns'>, event: ChangeEvent): boolean {
+  if (concerns === undefined) return true
+  const before = event.type === 'created' ? undefined : event.previous
+  const after = event.type === 'deleted' ? undefined : event.object
+  return [before, after].some(stored => stored !== undefined && concerns(stored.json))
+}
 
 export class ClusterClient {
   readonly #cluster: Cluster
@@ -91,6 +101,12 @@ export class ClusterClient {
     const resource = await this.#open(reference, 'get', target)
     const stored = this.#cluster.space.get(storeKey(resource, target.namespace, target.name))
     return stored && this.#read<T>(stored)
+  }
+
+  /** Whether there is such an object. Nobody looks into it, which takes longer than finding it. @throws `Forbidden` */
+  async has(reference: ResourceReference, target: ObjectName): Promise<boolean> {
+    const resource = await this.#open(reference, 'get', target)
+    return this.#cluster.space.get(storeKey(resource, target.namespace, target.name)) !== undefined
   }
 
   /** @param namespace empty for all */
@@ -188,7 +204,9 @@ export class ClusterClient {
     const kind = resource.kept.storeKind
     // Without a pause between them, so that no change falls between the list and the changes.
     const { revision } = space
-    const objects = this.#list(resource, namespace).map(stored => this.#read<T>(stored))
+    const objects = this.#list(resource, namespace)
+      .filter(({ json }) => observer.concerns?.(json) ?? true)
+      .map(stored => this.#read<T>(stored))
     const subscriber = this.#subscriber(observer, revision)
     observer.sync(objects)
     const missed = feed.subscribe(kind, interest, revision, subscriber) ?? []
@@ -199,7 +217,7 @@ export class ClusterClient {
   #subscriber<T extends KubernetesObject>(observer: Observer<T>, after: number): Subscriber {
     return {
       receive: event => {
-        if (event.revision <= after) return
+        if (event.revision <= after || !mayConcern(observer, event)) return
         switch (event.type) {
           case 'created':
             observer.changed(this.#read<T>(event.object), undefined)

@@ -61,6 +61,11 @@ export class SigningKeys {
     this.#purpose = purpose
   }
 
+  /** The cluster is gone: its key is of no use any more. */
+  forget(cluster: string): void {
+    this.#kept.delete(cluster)
+  }
+
   /** The key of a cluster, also of one that does not exist. */
   of(cluster: string): SigningKey {
     const kept = this.#kept.get(cluster)
