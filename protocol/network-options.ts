@@ -65,6 +65,18 @@ const networkOptionsSchema = Type.Object(
      * and `ipsec`; packets between hosts stay IPv4 on the outside.
      */
     ipv6Prefix: Type.Optional(text(43)),
+    vxlan: Type.Optional(
+      Type.Object(
+        {
+          /**
+           * Whether packets of connections that were let through once may go past firewall rules and connection tracking, where
+           * the kernel can do that. True when absent.
+           */
+          flowOffload: Type.Optional(Type.Boolean()),
+        },
+        { additionalProperties: false },
+      ),
+    ),
     /** How hosts prove to each other who they are. */
     ipsec: Type.Optional(
       Type.Object(

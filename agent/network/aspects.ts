@@ -9,6 +9,7 @@ export const ASPECTS = [
   'firewall',
   'firewall6',
   'guard',
+  'flows',
   'ports',
   'driver',
 ] as const
@@ -36,5 +37,5 @@ const BETWEEN_HOSTS: ReadonlySet<Aspect> = new Set(['uplink', 'overlay', 'peers'
 /** What does not keep containers from being served when it is wrong; it is reported. */
 export const TOLERATED: ReadonlySet<ProblemSource> = new Set([
   ...BETWEEN_HOSTS,
-  ...(['guard', 'policy', 'services', 'ipv6', 'firewall6'] as const),
+  ...(['guard', 'flows', 'policy', 'services', 'ipv6', 'firewall6'] as const),
 ])

@@ -18,41 +18,28 @@ import { CniServer } from '../../netplugins/cni/index.ts'
 import { NetworkDriver } from '../../netplugins/driver/index.ts'
 import { networkErrors } from '../../netplugins/index.ts'
 import { hostAddressesOf } from '../../netplugins/ipsec/index.ts'
-import { listLinks } from '../../netplugins/netlink/index.ts'
-import type { OverlayState, Peer, PeerState } from '../../netplugins/overlay/index.ts'
+import type { Peer, PeerState } from '../../netplugins/overlay/index.ts'
 import type { PolicyInput } from '../../netplugins/policy/index.ts'
 import { METADATA_ADDRESS } from '../../protocol/index.ts'
+import { reconcileAspect } from './aspect-work.ts'
 import { ASPECTS, type Aspect, REPORTED } from './aspects.ts'
-import { type Attachment, sourcesOf, withCountingAddress6 } from './attachment.ts'
+import { type Attachment, withCountingAddress6 } from './attachment.ts'
 import { endDualStack } from './dual-stack.ts'
-import { reconcileIpv6 } from './ipv6-aspect.ts'
-import { isDockerBridge } from './kernel-watch.ts'
-import { chooseKind, ensureBridge } from './kind-switch.ts'
-import { ensureMetadataAddress } from './metadata-address.ts'
-import { type NetworkParts, type NetworkState, openNetworkParts, overlayStateOf } from './network-parts.ts'
+import { endFlowOffload } from './flow-offload-keeper.ts'
+import { type NetworkParts, type NetworkState, openNetworkParts } from './network-parts.ts'
 import { NetworkProblems } from './network-problems.ts'
 import { NetworkWatch } from './network-watch.ts'
 import type { OverlayFactory } from './overlay-keeper.ts'
 import { removeFromKernel } from './removal.ts'
 import { RulesetWatch } from './ruleset-watch.ts'
-import { ensureServiceRoute } from './service-route.ts'
 import {
   ETHERNET,
-  externalConfiguration,
   type HostLinkFacts,
   type NetworkPlan,
   type NetworkSettings,
   planOf,
   SettingsFile,
-  wantedIpv6Prefix,
 } from './settings.ts'
-import { findUplink } from './uplink.ts'
-
-/** Milliseconds between two looks at everything, for what no event tells. */
-const INTERVAL = 60_000
-
-/** Milliseconds after which ports that could not be had are tried again. */
-const PORT_INTERVAL = 10_000
 
 /** What follows from whether containers have IPv6 addresses. */
 const AFTER_IPV6: readonly Aspect[] = ['links', 'overlay', 'firewall', 'firewall6', 'guard']
@@ -140,11 +127,14 @@ export class HostNetwork implements Daemon {
       isOwn: processId =>
         this.#parts?.firewall.isOwnProcess(processId) === true ||
         this.#parts?.firewall6.isOwnProcess(processId) === true ||
+        this.#parts?.flowOffload.isOwnProcess(processId) === true ||
         options.isOwnProcess?.(processId) === true,
       look: delay => {
         this.#loop.kickAfter('firewall', delay)
         if (this.#state.plan?.ipv6Prefix !== undefined) this.#loop.kickAfter('firewall6', delay)
         this.#loop.kickAfter('guard', delay)
+        this.#parts?.flowOffload.forgetRules()
+        this.#loop.kickAfter('flows', delay)
       },
       log,
     })
@@ -192,6 +182,7 @@ export class HostNetwork implements Daemon {
     await this.#parts?.ports.close()
     await this.#parts?.overlay.close()
     await this.#parts?.policy.close()
+    this.#parts?.flowOffload.close()
     this.#parts?.guard.close()
     this.#parts?.socket.close()
     this.#parts = undefined
@@ -316,6 +307,7 @@ export class HostNetwork implements Daemon {
     await this.stop()
     await this.#driver.uninstall()
     await endDualStack({ directory: this.#directory, log })
+    await endFlowOffload({ directory: this.#directory, bridgeName, log })
     await removeFromKernel({
       bridgeName,
       metadataAddress: settings?.metadata.address ?? METADATA_ADDRESS,
@@ -352,7 +344,13 @@ export class HostNetwork implements Daemon {
     const parts = this.#parts
     if (plan === undefined || parts === undefined) return undefined
     try {
-      const interval = await this.#reconcilePart(aspect, parts, plan)
+      const interval = await reconcileAspect(aspect, {
+        ...{ parts, plan, state: this.#state, driver: this.#driver },
+        bridgeName: this.#options.bridgeName,
+        hasIpv6: this.#facts.dualStack,
+        learn: facts => this.#learn(facts),
+        isBuilt: !this.#problems.has('links') && !this.#problems.has('firewall'),
+      })
       this.#problems.set(aspect, undefined)
       return { requeueAfter: interval }
     } catch (error) {
@@ -360,6 +358,8 @@ export class HostNetwork implements Daemon {
       throw error
     } finally {
       if (aspect === 'links') this.#hasBuilt(plan)
+      // Of links that were made anew, it has to be on the new ones.
+      if (aspect === 'links' || aspect === 'overlay') this.#loop.kick('flows')
       if (REPORTED.has(aspect)) this.#tellStatus()
     }
   }
@@ -372,82 +372,9 @@ export class HostNetwork implements Daemon {
     this.#tellChange()
   }
 
-  /** @returns milliseconds until the next look */
-  async #reconcilePart(aspect: Aspect, parts: NetworkParts, plan: NetworkPlan): Promise<number> {
-    switch (aspect) {
-      case 'ipv6':
-        await reconcileIpv6(parts, plan, this.#facts.dualStack, dualStack => this.#learn({ dualStack }))
-        return INTERVAL
-      case 'uplink':
-        await this.#reconcileUplink(parts, plan)
-        return INTERVAL
-      case 'overlay':
-        await this.#withOverlay(state => parts.overlay.verify(state))
-        return INTERVAL
-      case 'peers':
-        await this.#withOverlay(state => parts.overlay.apply(state))
-        await parts.firewall.sync()
-        await parts.firewall6.sync()
-        return INTERVAL
-      case 'links':
-        await ensureBridge(parts, plan)
-        await ensureMetadataAddress(parts.socket, plan.settings.metadata.address)
-        await ensureServiceRoute(parts.socket, plan, this.#options.bridgeName)
-        await parts.keeper.reconcile(plan.bridge.mtu, plan.ipv6Prefix)
-        await this.#findDockerBridges(parts)
-        return INTERVAL
-      case 'policy':
-        await parts.policy.apply()
-        return INTERVAL
-      case 'firewall':
-        await parts.policy.verifySets()
-        await parts.firewall.verify()
-        return INTERVAL
-      case 'firewall6':
-        if (wantedIpv6Prefix(plan.network) !== undefined) await parts.firewall6.verify()
-        else await parts.dualStack.end(() => parts.firewall6.remove())
-        return INTERVAL
-      case 'guard':
-        await parts.guard.verify(
-          () => parts.store.list().flatMap(attachment => sourcesOf(attachment, plan.bridge.mac)),
-          link => parts.attachments.isBusyWith(link),
-        )
-        return INTERVAL
-      case 'ports':
-        return (await parts.ports.retake(parts.store.list())) > 0 ? PORT_INTERVAL : INTERVAL
-      case 'driver':
-        // What runtimes wait for must not appear before there is a network behind it.
-        if (this.#problems.has('links') || this.#problems.has('firewall')) return PORT_INTERVAL
-        await this.#driver.install(externalConfiguration(plan.network))
-        return INTERVAL
-    }
-  }
-
-  /** Comes first: what the overlay adds to packets decides how long those of containers may be. */
-  async #reconcileUplink(parts: NetworkParts, plan: NetworkPlan): Promise<void> {
-    await chooseKind(parts, plan)
-    const { overlay, socket } = parts
-    const uplink = await findUplink(socket, plan.settings.address)
-    this.#state.uplink = uplink
-    // Settings may have come while the kernel was asked: they count.
-    this.#learn({ uplinkMtu: uplink?.mtu ?? ETHERNET.uplinkMtu, overhead: overlay.overhead })
-  }
-
-  async #withOverlay(work: (state: OverlayState) => Promise<void>): Promise<void> {
-    const state = overlayStateOf(this.#state, this.#options.bridgeName)
-    if (state !== undefined) await work(state)
-  }
-
-  async #findDockerBridges(parts: NetworkParts): Promise<void> {
-    const links = (await listLinks(parts.socket)).filter(isDockerBridge)
-    const found = links.map(link => link.name).toSorted()
-    if (found.join() === this.#state.dockerBridges.join()) return
-    this.#state.dockerBridges = found
-    await parts.firewall.sync()
-  }
-
   #tellChange(): void {
     this.#loop.kick('policy')
+    this.#loop.kickAfter('flows', EVENT_DELAY)
     for (const listener of this.#changeListeners) listener()
   }
 

@@ -22,6 +22,7 @@ import { Firewall } from './firewall.ts'
 import { firewallRules } from './firewall-rules.ts'
 import { firewallRules6 } from './firewall-rules6.ts'
 import { FlatKeeper } from './flat-keeper.ts'
+import { FlowOffloadKeeper } from './flow-offload-keeper.ts'
 import { type OverlayFactory, OverlayKeeper } from './overlay-keeper.ts'
 import { PolicyKeeper } from './policy-keeper.ts'
 import { PublishedPorts } from './published-ports.ts'
@@ -64,6 +65,7 @@ export interface NetworkParts {
   /** Of IPv6; does nothing where containers have no IPv6 addresses. */
   readonly firewall6: Firewall
   readonly dualStack: DualStack
+  readonly flowOffload: FlowOffloadKeeper
   readonly guard: SourceGuard
   readonly policy: PolicyKeeper
   readonly attachments: Attachments
@@ -80,6 +82,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   const store = await AttachmentStore.open(path.join(directory, 'attachments'), log)
   const socket = RouteSocket.open()
   const dualStack = await DualStack.open({ directory, log })
+  const flowOffload = await FlowOffloadKeeper.open({ directory, bridgeName, socket, log })
   const bridge = new BridgeNetwork(bridgeName, socket)
   const ports = new PublishedPorts(log)
   const guard = new SourceGuard({ linkPrefix: HOST_INTERFACE_PREFIX, log })
@@ -162,7 +165,7 @@ export async function openNetworkParts(options: NetworkPartsOptions): Promise<Ne
   })
   const keeper = new AttachmentKeeper({ bridge, links, pool, store, attachments, log })
   return {
-    ...{ socket, bridge, pool, store, ports, firewall, firewall6, dualStack },
+    ...{ socket, bridge, pool, store, ports, firewall, firewall6, dualStack, flowOffload },
     ...{ guard, policy, attachments, keeper, overlay, flat },
   }
 }

@@ -1,4 +1,4 @@
-/** The functions of the C library that Node does not offer: with `kit/native-heap.ts` the one place that calls foreign code. */
+/** The functions of the C library that Node does not offer. Foreign code is called here, in `bpf/` and in `kit/native-heap.ts` alone. */
 import * as ffi from 'node:ffi'
 
 interface CLibrary {

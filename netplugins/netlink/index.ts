@@ -38,6 +38,7 @@ export {
 } from './neighbours.ts'
 export { inNetworkNamespace, isOwnNamespace } from './network-namespace.ts'
 export { PacketSocket } from './packet-socket.ts'
+export { linksWithIngressQueue } from './queueing.ts'
 export { RecentProcesses } from './recent-processes.ts'
 export { type KernelRequest, kernelErrorCode, RouteSocket, withRouteSocket } from './route-socket.ts'
 export {

@@ -1,1 +1,2 @@
+export { VTEP_NAME } from './vtep.ts'
 export { VxlanOverlay, type VxlanOverlayOptions } from './vxlan-overlay.ts'

@@ -61,7 +61,10 @@ async function benchInside(print: PrintFigure): Promise<void> {
   startSwitch()
   const start = (number: number) => OverlayHost.start({ number, kind: 'vxlan' })
   const [a, b, x, y] = [await start(1), await start(2), await start(3), await start(4)]
-  for (const host of [a, b]) await host.apply(stateOf(host, [a, b]))
+  for (const host of [a, b]) {
+    await host.apply(stateOf(host, [a, b]))
+    await host.offload()
+  }
   makeByHand(x, y)
   makeByHand(y, x)
   const servers = [b, y].map(host =>

@@ -41,6 +41,7 @@ interface ChosenOptions {
   readonly flat?: { readonly mode: string; readonly [name: string]: unknown }
   readonly routed?: { readonly provider: string }
   readonly ipsec?: { readonly authentication: string }
+  readonly vxlan?: { readonly flowOffload: boolean }
   readonly ipv6Prefix?: string
 }
 

@@ -165,6 +165,9 @@ export async function testRemoval(t: Test, world: NetworkFleet, number: number):
   await host.run(LAUNCHER, ['agent', '--uninstall'], { deadline: 60_000 })
   const ours = /vtep1042|DROVER_|RANCHER_|CATTLE_|drover|vethr|ipsec|flatbr0|flatmv0/
   t.notMatch(await traces(host), ours)
+  // Of a host that never had another one.
+  const liberal = ['-n', 'net.netfilter.nf_conntrack_tcp_be_liberal']
+  t.equal((await host.run('sysctl', liberal)).stdout.trim(), '0')
   t.equal((await host.run('find', [`${DATA}/agent`], { acceptedExitCodes: [0, 1] })).stdout.trim(), '')
 }
 

@@ -8,6 +8,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import type { Test } from 'tap'
+import type { Attachment } from '../../../../agent/network/attachment.ts'
 import { firewallRules } from '../../../../agent/network/firewall-rules.ts'
 import { planOf } from '../../../../agent/network/settings.ts'
 import { TABLE_NAMES } from '../../../../netplugins/iptables/ruleset.ts'
@@ -123,6 +124,23 @@ export class OverlayHost {
     return (await this.#order({ kind: 'verify', state })) as number
   }
 
+  /** Has packets of known flows of its container go the short way, as an agent does. */
+  async offload(...others: readonly Attachment[]): Promise<void> {
+    await this.#order({ kind: 'offload', attachments: [this.#attachment(), ...others] })
+  }
+
+  async forgetFlows(): Promise<void> {
+    await this.#order({ kind: 'forgetFlows' })
+  }
+
+  async rulesChanged(): Promise<void> {
+    await this.#order({ kind: 'rulesChanged' })
+  }
+
+  async endOffload(): Promise<void> {
+    await this.#order({ kind: 'endOffload' })
+  }
+
   async rules(state: OverlayState): Promise<OverlayRules> {
     return (await this.#order({ kind: 'rules', state })) as OverlayRules
   }
@@ -172,6 +190,10 @@ export class OverlayHost {
     deleteNamespace(this.name)
   }
 
+  #attachment(): Attachment {
+    return attachmentOf(this.containerName, this.container, hostLink(this.containerName))
+  }
+
   async #order(order: OverlayOrder): Promise<unknown> {
     this.#last += 1
     const id = this.#last
@@ -195,11 +217,25 @@ async function startProcess(
   return child
 }
 
-function addContainer(host: string, name: string, address: string, mtu: number): void {
+/** The host's end of a container's link, named as the agent names them. */
+function hostLink(container: string): string {
+  return `vethr-${container}`
+}
+
+/** A container as the agent keeps it in mind. */
+export function attachmentOf(name: string, address: string, hostInterface: string): Attachment {
+  return {
+    ...{ networkName: 'test', containerId: name, interfaceName: 'eth0', namespace: namespacePath(name) },
+    ...{ address, mac: '', hostInterface, ports: [] },
+  }
+}
+
+export function addContainer(host: string, name: string, address: string, mtu: number): void {
+  const link = hostLink(name)
   addNamespace(name)
   ipBatch(host, [
-    `link add ${name} type veth peer name eth0 netns ${name}`,
-    `link set ${name} master ${BRIDGE} up mtu ${mtu}`,
+    `link add ${link} type veth peer name eth0 netns ${name}`,
+    `link set ${link} master ${BRIDGE} up mtu ${mtu}`,
   ])
   ipBatch(name, [
     `link set eth0 up mtu ${mtu}`,

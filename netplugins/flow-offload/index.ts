@@ -1,0 +1,6 @@
+export {
+  type FlowLink,
+  FlowOffload,
+  type FlowOffloadState,
+  type FlowSender,
+} from './flow-offload.ts'
