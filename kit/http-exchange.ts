@@ -19,20 +19,37 @@ export function requestTarget(request: IncomingMessage): RequestTarget {
     : { path: raw.slice(0, mark), query: new URLSearchParams(raw.slice(mark + 1)) }
 }
 
+/** Milliseconds in which a body has come. */
+const BODY_DEADLINE = 60_000
+
 /**
  * Reads the whole body.
  *
- * @throws `BodyTooLarge` as soon as more than `limit` bytes came or were announced
+ * @param deadline milliseconds; a client that needs longer is cut off
+ * @throws `BodyTooLarge` as soon as more than `limit` bytes came or were announced, `DeadlineExceeded`
  */
-export async function readBody(request: IncomingMessage, limit = DEFAULT_BODY_LIMIT): Promise<Buffer> {
+export async function readBody(
+  request: IncomingMessage,
+  limit = DEFAULT_BODY_LIMIT,
+  deadline = BODY_DEADLINE,
+): Promise<Buffer> {
   const tooLarge = () => kitErrors.BodyTooLarge({ expected: `at most ${limit} bytes` })
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge()
+  const late = kitErrors.DeadlineExceeded({
+    object: 'request body',
+    expected: `all of it within ${deadline} ms`,
+  })
+  const timer = setTimeout(() => request.destroy(late), deadline)
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > limit) throw tooLarge()
-    chunks.push(chunk)
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > limit) throw tooLarge()
+      chunks.push(chunk)
+    }
+  } finally {
+    clearTimeout(timer)
   }
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
 }
