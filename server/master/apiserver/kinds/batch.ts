@@ -69,6 +69,8 @@ function validateJobSpec(spec: JobSpec, field: string): FieldProblem[] {
 function selectOwnPods({ metadata, spec }: Job): void {
   if (spec.manualSelector === true || spec.selector !== undefined) return
   const { uid = '', name } = metadata
+  // One that is generated is not there yet when webhooks look.
+  if ((name ?? '') === '') return
   spec.selector = { matchLabels: { [UID_LABEL]: uid } }
   spec.template.metadata = {
     ...spec.template.metadata,

@@ -169,7 +169,14 @@ export function changeAdmission(
   const call = objectAdmission(context, { ...request, operation: 'UPDATE' })
   return (
     call && {
-      mutate: async (wish, current) => (await call.mutate(wish, current)) ?? wish,
+      async mutate(wish, current) {
+        const { uid = '', creationTimestamp } = current.metadata
+        wish.metadata.uid ||= uid
+        if (creationTimestamp !== undefined) wish.metadata.creationTimestamp ||= creationTimestamp
+        // Webhooks see what depends on other fields, too.
+        context.resource.strategy.complete(wish)
+        return (await call.mutate(wish, current)) ?? wish
+      },
       validate: ({ object }, current) => call.validate(object, current),
     }
   )

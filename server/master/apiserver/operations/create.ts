@@ -229,6 +229,8 @@ async function mutated(
   complete: (object: KubernetesObject) => Promise<void>,
 ): Promise<KubernetesObject> {
   const given = object.metadata as unknown as JsonObject
+  // Webhooks see what depends on other fields, too.
+  context.resource.strategy.complete(object)
   const wanted = (await admission.mutate(object, undefined, complete)) ?? object
   const { metadata } = wanted
   if ((metadata.namespace ?? '') !== (given.namespace ?? '')) {

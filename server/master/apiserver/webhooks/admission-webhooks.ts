@@ -90,7 +90,7 @@ export class AdmissionWebhooks {
     if (known !== undefined) return known
     const found = isExempt(resource)
       ? NOBODY
-      : concernedBy(attributes, formsOf(catalog, resource), mutating, validating)
+      : concernedBy(attributes, formsOf(catalog, resource, subresource), mutating, validating)
     if (this.#concerned.size >= REMEMBERED) this.#concerned.clear()
     this.#concerned.set(key, found)
     return found
@@ -117,10 +117,11 @@ export class AdmissionWebhooks {
 }
 
 /** The resource, and others that show the same objects. */
-function formsOf(catalog: Catalog, resource: Resource): Resource[] {
+function formsOf(catalog: Catalog, resource: Resource, subresource: string): Resource[] {
   const others = catalog.groupVersions
     .flatMap(({ resources }) => resources)
     .filter(each => each !== resource && each.kept.storeKind === resource.kept.storeKind && !each.review)
+    .filter(each => subresource === '' || each.subresources.has(subresource))
   return [resource, ...others]
 }
 

@@ -183,6 +183,50 @@ t.test('what changes objects', async t => {
   t.match(await post(MAPS, map('e', {})), { status: 400 })
 })
 
+t.test('objects are complete when webhooks see them', async t => {
+  const { hooks, post, configure, webhook } = await bench(t)
+  hooks.answer = review =>
+    allow(review, [
+      {
+        op: 'add',
+        path: review.request.kind.kind === 'Secret' ? '/data/more' : '/metadata/labels',
+        value: review.request.kind.kind === 'Secret' ? 'bW9yZQ==' : { a: 'b' },
+      },
+    ])
+  const rules = [
+    {
+      operations: ['CREATE'],
+      apiGroups: ['', 'batch'],
+      apiVersions: ['v1'],
+      resources: ['secrets', 'services', 'jobs'],
+    },
+  ]
+  await configure('Mutating', 'm', webhook('m.hooks.test', '/m', { rules }))
+  const secret = { metadata: { name: 's' }, stringData: { text: 'text' } }
+  t.match((await post('/api/v1/namespaces/default/secrets', secret)).body, {
+    data: { text: 'dGV4dA==', more: 'bW9yZQ==' },
+    stringData: undefined,
+  })
+  t.match(hooks.take('/m'), [{ request: { object: { data: { text: 'dGV4dA==' } } } }])
+  await post('/api/v1/namespaces/default/services', {
+    metadata: { name: 'web' },
+    spec: { ports: [{ port: 80 }] },
+  })
+  t.match(hooks.take('/m'), [
+    { request: { object: { spec: { ports: [{ targetPort: 80 }], internalTrafficPolicy: 'Cluster' } } } },
+  ])
+  const job = {
+    metadata: { generateName: 'made-' },
+    spec: { template: { spec: { restartPolicy: 'Never', ...pod('x').spec } } },
+  }
+  const { status, body } = await post('/apis/batch/v1/namespaces/default/jobs', job)
+  t.equal(status, 201)
+  t.match(body, {
+    metadata: { labels: { a: 'b' } },
+    spec: { template: { metadata: { labels: { 'batch.kubernetes.io/job-name': body.metadata.name } } } },
+  })
+})
+
 t.test('what no webhook changes', async t => {
   const { hooks, post, configure, webhook, master } = await bench(t)
   await post(MAPS, map('old', { own: '' }))
