@@ -1,6 +1,6 @@
 /** The volumes of pods on this host: made before containers that mount them, kept up to date, and removed with the pod. */
 import { createHash } from 'node:crypto'
-import { chmod, chown, lstat, mkdir, readdir, rm } from 'node:fs/promises'
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { isDroverError } from '../../kit/index.ts'
 import {
@@ -13,11 +13,12 @@ import {
 import {
   type ContentFile,
   ensureMemory,
+  giveToGroup,
   hasContent,
   type Ownership,
+  pinSubPath,
   releaseMemory,
   requireType,
-  resolveSubPath,
   unmountBelow,
   writeContent,
 } from '../volumes/index.ts'
@@ -42,9 +43,8 @@ export interface PlannedMount {
 
 const PROPAGATION = { None: undefined, HostToContainer: 'rslave', Bidirectional: 'rshared' } as const
 
-/** What a group must be allowed in files of volumes, by whether they are written (as the kubelet does it). */
+/** What a group must be allowed in files that are only read (as the kubelet does it). */
 const GROUP_READS = 0o440
-const GROUP_WRITES = 0o660
 
 function digestOf(files: readonly ContentFile[]): string {
   const hash = createHash('sha256')
@@ -107,7 +107,7 @@ export class PodVolumes {
   ): Promise<PlannedMount[]> {
     const { pod } = context
     const planned: PlannedMount[] = []
-    for (const mount of container.volumeMounts ?? []) {
+    for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
       const volume = pod.spec.volumes?.find(({ name }) => name === mount.name)
       if (volume === undefined) {
         throw runtimeErrors.InvalidPod({
@@ -118,8 +118,10 @@ export class PodVolumes {
       const whole = this.#placeOf(volume, context)
       const subPath = subPathOf(mount, environment)
       const propagation = PROPAGATION[mount.mountPropagation ?? 'None']
+      const pinned = path.join(this.#subPathsOf(pod), container.name, String(index))
+      if (subPath !== '') await pinSubPath(whole, subPath, pinned)
       planned.push({
-        source: subPath === '' ? whole : await resolveSubPath(whole, subPath),
+        source: subPath === '' ? whole : pinned,
         target: mount.mountPath,
         readOnly:
           mount.readOnly === true || isContent(volume) || volume.persistentVolumeClaim?.readOnly === true,
@@ -132,7 +134,7 @@ export class PodVolumes {
   /** Unmounts and forgets what there is of a pod's volumes; its directory on disk can be removed then. */
   async remove(uid: string): Promise<void> {
     this.#digests.delete(uid)
-    await unmountBelow(path.join(this.#options.diskOf(uid), 'volumes'))
+    await unmountBelow(this.#options.diskOf(uid))
     await releaseMemory(this.memoryOf(uid))
   }
 
@@ -140,6 +142,11 @@ export class PodVolumes {
   async discard(uid: string): Promise<void> {
     await this.remove(uid)
     await rm(path.join(this.#options.diskOf(uid), 'volumes'), { recursive: true, force: true })
+  }
+
+  /** Where parts of volumes are mounted for the containers of a pod. */
+  #subPathsOf({ metadata: { uid = '' } }: Pod): string {
+    return path.join(this.#options.diskOf(uid), 'sub-paths')
   }
 
   #placeOf(volume: Volume, { pod, inputs }: ContentContext): string {
@@ -157,7 +164,7 @@ export class PodVolumes {
     if (volume.hostPath !== undefined) return await requireType(place, volume.hostPath.type ?? '')
     if (volume.persistentVolumeClaim !== undefined) {
       await requireType(place, inputs.claim(volume.persistentVolumeClaim.claimName).type ?? '')
-      return await giveToGroup(place, pod, true)
+      return await shareWithGroup(place, pod, true)
     }
     if (volume.emptyDir !== undefined) return await this.#prepareEmpty(volume, place, pod)
     if (isContent(volume)) return await this.#write(volume, place, context)
@@ -178,7 +185,7 @@ export class PodVolumes {
       // Past the umask.
       await chmod(place, 0o777)
     }
-    if (there === undefined) await giveToGroup(place, pod, false)
+    if (there === undefined) await shareWithGroup(place, pod, false)
   }
 
   /** @returns undefined when what is there has to do: there is no token, and it has one */
@@ -219,24 +226,9 @@ function subPathOf({ subPath, subPathExpr }: VolumeMount, environment: ReadonlyM
   return subPathExpr === undefined || subPathExpr === '' ? (subPath ?? '') : expand(subPathExpr, environment)
 }
 
-/**
- * Lets the pod's group use a volume.
- *
- * @param deep what is in it, too
- */
-async function giveToGroup(place: string, { spec }: Pod, deep: boolean): Promise<void> {
+/** @param deep what is in the volume, too */
+async function shareWithGroup(place: string, { spec }: Pod, deep: boolean): Promise<void> {
   const { fsGroup, fsGroupChangePolicy } = spec.securityContext ?? {}
   if (fsGroup === undefined) return
-  const top = await lstat(place)
-  if (fsGroupChangePolicy === 'OnRootMismatch' && top.gid === fsGroup && (top.mode & 0o2070) === 0o2070)
-    return
-  const give = async (target: string): Promise<void> => {
-    const facts = await lstat(target)
-    if (facts.isSymbolicLink()) return
-    await chown(target, facts.uid, fsGroup)
-    await chmod(target, (facts.mode & 0o7777) | GROUP_WRITES | (facts.isDirectory() ? 0o2110 : 0))
-    if (!deep || !facts.isDirectory()) return
-    for (const name of await readdir(target)) await give(path.join(target, name))
-  }
-  await give(place)
+  await giveToGroup(place, fsGroup, { deep, onlyOnMismatch: fsGroupChangePolicy === 'OnRootMismatch' })
 }

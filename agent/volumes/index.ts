@@ -1,5 +1,7 @@
 export { type ContentFile, hasContent, type Ownership, writeContent } from './content-directory.ts'
 export { volumeErrors } from './errors.ts'
+export { giveToGroup } from './group.ts'
 export { HostVolumes, type HostVolumesOptions } from './host-volumes.ts'
 export { ensureMemory, releaseMemory, unmountBelow } from './memory.ts'
-export { requireType, resolveSubPath } from './places.ts'
+export { requireType } from './places.ts'
+export { pinSubPath } from './sub-paths.ts'

@@ -1,8 +1,9 @@
 /** Directories and files of the host that become volumes, and parts of volumes. */
-import { lstat, mkdir, realpath, stat, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdir, readlink, realpath, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { systemErrorCode } from '../../kit/index.ts'
 import { volumeErrors } from './errors.ts'
+import { openItself } from './open-itself.ts'
 
 async function statOf(file: string): Promise<Awaited<ReturnType<typeof stat>> | undefined> {
   try {
@@ -47,28 +48,64 @@ export async function requireType(file: string, type: string): Promise<void> {
   throw volumeErrors.WrongType({ object: `path ${file}`, expected: type })
 }
 
+/** Symbolic links on the way to a part of a volume (as many as the kernel follows). */
+const MOST_LINKS = 40
+
+function partsOf(place: string): string[] {
+  return place.split('/').filter(part => part !== '' && part !== '.')
+}
+
+/** What has this name in an open directory; a directory is made where there is nothing. */
+async function openOrMake(reference: string): Promise<FileHandle> {
+  try {
+    return await openItself(reference)
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error
+  }
+  await mkdir(reference, { mode: 0o755 })
+  return await openItself(reference)
+}
+
 /**
  * A part of a volume. What leads out of the volume by symbolic links is refused; what is not there is made a directory.
+ * Containers that have the volume may change it meanwhile, so each step is taken from the directory that the one before
+ * opened, and no link is followed by the kernel.
  *
+ * @returns the directory or file, opened without its content
  * @throws `UnsafePath`
  */
-export async function resolveSubPath(volume: string, subPath: string): Promise<string> {
+export async function openSubPath(volume: string, subPath: string): Promise<FileHandle> {
   const refuse = () =>
     volumeErrors.UnsafePath({ object: `subPath ${subPath}`, expected: 'a path below the volume' })
   if (path.isAbsolute(subPath) || subPath.split('/').includes('..')) throw refuse()
   const root = await realpath(volume)
-  const inside = (place: string) => place === root || place.startsWith(`${root}/`)
-  let place = root
-  for (const part of subPath.split('/').filter(each => each !== '' && each !== '.')) {
-    const next = path.join(place, part)
-    try {
-      await lstat(next)
-    } catch (error) {
-      if (systemErrorCode(error) !== 'ENOENT') throw error
-      await mkdir(next, { mode: 0o755 })
+  let held = await openItself(root)
+  let inside: string[] = []
+  let waiting = partsOf(subPath)
+  let links = 0
+  try {
+    for (let [part] = waiting; part !== undefined; [part] = waiting) {
+      const reference = `/proc/self/fd/${held.fd}/${part}`
+      const next = await openOrMake(reference)
+      waiting = waiting.slice(1)
+      if (!(await next.stat()).isSymbolicLink()) {
+        await held.close()
+        held = next
+        inside.push(part)
+        continue
+      }
+      await next.close()
+      links += 1
+      const whole = path.resolve(root, ...inside, await readlink(reference))
+      if (links > MOST_LINKS || !(whole === root || whole.startsWith(`${root}/`))) throw refuse()
+      waiting = [...partsOf(path.relative(root, whole)), ...waiting]
+      inside = []
+      await held.close()
+      held = await openItself(root)
     }
-    place = await realpath(next)
-    if (!inside(place)) throw refuse()
+    return held
+  } catch (error) {
+    await held.close()
+    throw error
   }
-  return place
 }

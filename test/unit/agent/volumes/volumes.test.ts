@@ -5,6 +5,7 @@ import {
   mkdtemp,
   readdir,
   readFile,
+  readlink,
   rm,
   stat,
   symlink,
@@ -15,7 +16,7 @@ import path from 'node:path'
 import t from 'tap'
 import { writeContent } from '../../../../agent/volumes/content-directory.ts'
 import { mountPoints } from '../../../../agent/volumes/memory.ts'
-import { requireType, resolveSubPath } from '../../../../agent/volumes/places.ts'
+import { openSubPath, requireType } from '../../../../agent/volumes/places.ts'
 
 async function scratch(test: { teardown(work: () => Promise<void>): unknown }): Promise<string> {
   const directory = await mkdtemp(path.join(tmpdir(), 'volumes-'))
@@ -52,10 +53,21 @@ t.test('parts of volumes stay inside', async t => {
   await symlink('in', path.join(volume, 'good'))
   await symlink('/etc', path.join(volume, 'bad'))
   await symlink('../..', path.join(volume, 'worse'))
-  t.match(await resolveSubPath(volume, 'good'), /\/in$/)
-  t.match(await resolveSubPath(volume, 'new/part'), /\/new\/part$/)
-  for (const name of ['bad', 'bad/passwd', 'worse', '../x', '/etc', 'in/../..'])
-    await t.rejects(resolveSubPath(volume, name), { code: 'UnsafePath' }, name)
+  await symlink('good/./deep', path.join(volume, 'far'))
+  await symlink('loop', path.join(volume, 'loop'))
+  const placeOf = async (name: string) => {
+    const part = await openSubPath(volume, name)
+    try {
+      return await readlink(`/proc/self/fd/${part.fd}`)
+    } finally {
+      await part.close()
+    }
+  }
+  t.match(await placeOf('good'), /\/in$/)
+  t.match(await placeOf('new/part'), /\/new\/part$/)
+  t.match(await placeOf('far/part'), /\/in\/deep\/part$/)
+  for (const name of ['bad', 'bad/passwd', 'worse', '../x', '/etc', 'in/../..', 'loop'])
+    await t.rejects(openSubPath(volume, name), { code: 'UnsafePath' }, name)
 })
 
 t.test('paths of the host are what they are said to be', async t => {
