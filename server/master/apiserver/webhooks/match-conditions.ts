@@ -75,10 +75,13 @@ class Rights {
 class AuthorizerValue {
   readonly rights: Rights
   readonly identity: Identity
+  /** What the request is about. */
+  readonly requestResource: ResourceCheck
 
-  constructor(rights: Rights, identity: Identity) {
+  constructor(rights: Rights, identity: Identity, requested: Asked) {
     this.rights = rights
     this.identity = identity
+    this.requestResource = new ResourceCheck(this, requested)
   }
 }
 
@@ -136,7 +139,7 @@ function accountOf(authorizer: AuthorizerValue, namespace: string, name: string)
   const user = serviceAccountUser({ namespace, name })
   if (serviceAccountOf(user) === undefined) throw new RangeError('that is no name of a service account')
   const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated']
-  return new AuthorizerValue(authorizer.rights, { user, groups })
+  return new AuthorizerValue(authorizer.rights, { user, groups }, authorizer.requestResource.asked)
 }
 
 const language = new RuleLanguage(limits => {
@@ -144,10 +147,10 @@ const language = new RuleLanguage(limits => {
   for (const name of ['object', 'oldObject', 'request', 'authorizer'])
     environment.registerVariable(name, 'dyn')
   environment
-    .registerType('Authorizer', AuthorizerValue)
     .registerType('PathCheck', PathCheck)
     .registerType('GroupCheck', GroupCheck)
     .registerType('ResourceCheck', ResourceCheck)
+    .registerType('Authorizer', { ctor: AuthorizerValue, fields: { requestResource: 'ResourceCheck' } })
     .registerType('Decision', DecisionValue)
     .registerFunction(
       'Authorizer.path(string): PathCheck',
@@ -251,14 +254,26 @@ export async function evaluateConditions(
   return failure === undefined ? { type: 'matches' } : { type: 'failed', reason: failure }
 }
 
+function requestedOf({ resource, subResource, namespace, name }: JsonObject): Asked {
+  const text = (value: JsonValue | undefined) => (typeof value === 'string' ? value : '')
+  const named = isJsonObject(resource) ? resource : {}
+  return {
+    group: text(named.group),
+    resource: text(named.resource),
+    subresource: text(subResource),
+    namespace: text(namespace),
+    name: text(name),
+  }
+}
+
 async function holds(
   expression: string,
   variables: Record<string, unknown>,
-  { identity, authorizer, view }: ConditionInput,
+  { identity, authorizer, view, request }: ConditionInput,
 ): Promise<boolean> {
   const { run } = language.parse(expression)
   const rights = new Rights()
-  const all = { ...variables, authorizer: new AuthorizerValue(rights, identity) }
+  const all = { ...variables, authorizer: new AuthorizerValue(rights, identity, requestedOf(request)) }
   for (;;) {
     let result: unknown
     try {

@@ -347,6 +347,12 @@ t.test('selectors and conditions', async t => {
           name: 'right',
           expression: "authorizer.group('').resource('pods').namespace('default').check('get').allowed()",
         },
+        {
+          name: 'requested',
+          expression:
+            "authorizer.requestResource.check('delete').allowed() && !authorizer.serviceAccount('default', 'none').requestResource.check('delete').allowed()",
+        },
+        { name: 'path', expression: "authorizer.path('/healthz').check('get').allowed() || object.nothing" },
       ],
     }),
     webhook('unfit.hooks.test', '/unfit', {
