@@ -68,15 +68,21 @@ async function changeOnce<Wish>(
   const wish = admission === undefined ? wanted : await admission.mutate(wanted, current)
   const next = plan.finish(wish, current)
   if (next.type !== 'keep') await admission?.validate(next, current)
-  const written = await asKept(context, next)
+  const written = await asKept(context, next, { current, stored })
   return await modifyObject(context, namespace, name, (_, latest) => {
     if (latest.revision !== stored.revision) throw new Overtaken()
     return written.type === 'write' ? { ...written, object: copyOf(written.object) } : written
   })
 }
 
-async function asKept({ cluster, resource }: WriteContext, next: Next): Promise<Next> {
+async function asKept(
+  { cluster, resource }: WriteContext,
+  next: Next,
+  { current, stored }: { readonly current: Frozen<KubernetesObject>; readonly stored: StoredObject },
+): Promise<Next> {
   if (next.type === 'keep') return next
+  // What goes as it is needs nobody to convert it.
+  if (next.object === current) return { ...next, object: cluster.read(stored) as KubernetesObject }
   const object = await cluster.conversions.toKept(resource, next.object as KubernetesObject)
   return { ...next, object }
 }
