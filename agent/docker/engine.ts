@@ -198,8 +198,12 @@ export class DockerEngine {
     // Without a tag Docker would pull every tag of the repository.
     const reference = /[:@][^/]*$/.test(name) ? name : `${name}:latest`
     try {
-      await withDeadline(PULL_DEADLINE, `pull of ${name}`, async () => {
+      await withDeadline(PULL_DEADLINE, `pull of ${name}`, async signal => {
         const progress = await this.#docker.pull(reference, login === undefined ? {} : { authconfig: login })
+        // Docker ends a pull of which nobody wants to hear any more.
+        const end = () => (progress as Readable).destroy()
+        if (signal.aborted) end()
+        else signal.addEventListener('abort', end, { once: true })
         await new Promise<void>((resolve, reject) => {
           this.#docker.modem.followProgress(progress, (error: Error | null) =>
             error ? reject(error) : resolve(),
