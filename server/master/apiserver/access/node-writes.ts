@@ -110,8 +110,15 @@ export function restrictNode(identity: Identity, { resource, current, next, view
       const objection =
         current === undefined && next !== undefined && mirrorObjection(node, next as Frozen<Pod>, view)
       if (typeof objection === 'string') throw refuse(objection)
-      if (current !== undefined && (current as Frozen<Pod>).spec.nodeName !== node)
+      if (current === undefined) break
+      if ((current as Frozen<Pod>).spec.nodeName !== node)
         throw refuse('can only modify pods with spec.nodeName set to itself')
+      // By its labels a pod is found by services and policies: they are its author's.
+      if (
+        next !== undefined &&
+        changedLabels(current.metadata.labels ?? {}, next.metadata.labels ?? {}).length > 0
+      )
+        throw refuse('cannot update labels through pod status')
     }
   }
 }

@@ -167,6 +167,8 @@ t.test('agents of hosts', async t => {
     ['POST', '/api/v1/namespaces/default/pods/mine/eviction', 403, {}],
     ['PATCH', `${PODS}/mine/status`, 200, phase],
     ['PATCH', `${PODS}/other/status`, 403, phase],
+    ['PATCH', `${PODS}/mine/status`, 403, { ...phase, metadata: { labels: { app: 'of-somebody' } } }],
+    ['PATCH', `${PODS}/mine/status`, 200, { ...phase, metadata: { labels: {} } }],
     ['PATCH', `${PODS}/mine`, 403, { metadata: { labels: { a: 'b' } } }],
     ['POST', `${PODS}/mine/binding`, 403, { target: { name: 'n1' } }],
     ['GET', `${PODS}/mine/log`, 403],
