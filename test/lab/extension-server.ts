@@ -17,7 +17,7 @@ export interface ExtensionServerOptions {
   readonly privateKey: string
   /** Whose certificates prove that it is the proxy. */
   readonly proxyAuthority: string
-  /** Whether it knows aggregated discovery; older ones do not. */
+  /** Whether it knows aggregated discovery and OpenAPI v3; older ones do not. */
   readonly aggregated?: boolean
   readonly version?: string
 }
@@ -100,6 +100,10 @@ export function extensionServer(options: ExtensionServerOptions): ExtensionServe
     },
     components: { schemas: { [name]: schema } },
   }
+  const hash = createHash('sha256').update(version).digest('hex')
+  const index = {
+    paths: { [root.slice(1)]: { serverRelativeURL: `/openapi/v3${root}?hash=${hash}` } },
+  }
   const documents: Readonly<Record<string, object>> = {
     [root]: {
       kind: 'APIResourceList',
@@ -113,14 +117,7 @@ export function extensionServer(options: ExtensionServerOptions): ExtensionServe
       ],
     },
     '/openapi/v2': secondVersion,
-    '/openapi/v3': {
-      paths: {
-        [root.slice(1)]: {
-          serverRelativeURL: `/openapi/v3${root}?hash=${createHash('sha256').update(version).digest('hex')}`,
-        },
-      },
-    },
-    [`/openapi/v3${root}`]: thirdVersion,
+    ...(aggregated ? { '/openapi/v3': index, [`/openapi/v3${root}`]: thirdVersion } : {}),
   }
 
   const send = (response: ServerResponse, status: number, body: object) => {

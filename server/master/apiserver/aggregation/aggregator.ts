@@ -1,4 +1,5 @@
 /** The APIs that others serve in a cluster, as parts of this one: who may use them, what is told of them, and the way there. */
+import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { explainError, type Logger } from '../../../../kit/index.ts'
 import { type Attributes, type Authorizer, type Identity, requireAccess } from '../access/index.ts'
@@ -7,14 +8,16 @@ import type { OwnIdentity } from '../certificates/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen, JsonObject } from '../json.ts'
 import type { ApiService } from '../objects.ts'
-import { StatusError } from '../status.ts'
+import { pathNotFound, StatusError } from '../status.ts'
 import { backendOf } from './api-service.ts'
-import { type ForwardedUpgrade, forward, forwardUpgrade } from './forward.ts'
+import { type ForwardedUpgrade, forward, forwardUpgrade, unreachable } from './forward.ts'
+import { secondVersionAddition } from './merge-openapi.ts'
 import type { RemoteApi } from './remote-apis.ts'
 import type { DiscoveredResource } from './remote-discovery.ts'
 import type { Remembered } from './remote-documents.ts'
 import { RemoteServer } from './remote-server.ts'
 import type { RequestedObject } from './requested-object.ts'
+import { thirdVersionOf } from './third-from-second.ts'
 
 export interface AggregatorOptions {
   readonly client: BackendClient
@@ -82,24 +85,44 @@ export class Aggregator {
     return (await this.#remembered(cluster, remote, 'openapi/v2', fetch)).value
   }
 
-  /** The hash of its OpenAPI v3 document; undefined when there is none. */
+  /** The hash of its OpenAPI v3 document; empty where it has none, undefined when there is no document at all. */
   async thirdVersionHash(cluster: Cluster, remote: RemoteApi): Promise<string | undefined> {
-    const fetch = () => this.#server.thirdVersionHash(cluster, remote)
-    return (await this.#remembered(cluster, remote, 'openapi/v3', fetch)).value
+    const { value } = await this.#thirdVersionOwn(cluster, remote)
+    if (value !== undefined) return value
+    const made = await this.#thirdVersionMade(cluster, remote)
+    return made && createHash('sha256').update(made).digest('hex').toUpperCase()
   }
 
-  /** That document. @throws `ServiceUnavailable` */
+  /** That document; made of its OpenAPI v2 where it has none. @throws `ServiceUnavailable`, `NotFound` */
   async thirdVersion(cluster: Cluster, remote: RemoteApi): Promise<string> {
     requireAvailable(remote)
     try {
-      return await this.#server.thirdVersion(cluster, remote)
+      if ((await this.#thirdVersionOwn(cluster, remote)).value !== undefined)
+        return await this.#server.thirdVersion(cluster, remote)
     } catch (error) {
-      throw new StatusError(
-        'ServiceUnavailable',
-        `error trying to reach service: ${explainError(error)}`,
-        undefined,
-        error,
-      )
+      throw unreachable(error)
+    }
+    const made = await this.#thirdVersionMade(cluster, remote)
+    if (made === undefined) throw pathNotFound()
+    return made
+  }
+
+  async #thirdVersionOwn(cluster: Cluster, remote: RemoteApi): Promise<Remembered<string | undefined>> {
+    const fetch = () => this.#server.thirdVersionHash(cluster, remote)
+    return await this.#remembered(cluster, remote, 'openapi/v3', fetch)
+  }
+
+  async #thirdVersionMade(cluster: Cluster, remote: RemoteApi): Promise<string | undefined> {
+    const document = await this.secondVersion(cluster, remote)
+    if (document === undefined) return undefined
+    const { group, version } = remote
+    try {
+      return JSON.stringify(thirdVersionOf(secondVersionAddition(document, group, version, {})))
+    } catch (error) {
+      const api = `${group}/${version}`
+      const reason = explainError(error)
+      this.#options.log.debug({ cluster: cluster.id, api, reason }, 'an OpenAPI document is of no use')
+      return undefined
     }
   }
 

@@ -3,7 +3,7 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerRespons
 import { request as httpRequest } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { explainError } from '../../../../kit/index.ts'
+import { explainError, systemErrorCode } from '../../../../kit/index.ts'
 import type { Identity } from '../access/index.ts'
 import type { Backend, BackendClient, ClusterView } from '../backends/index.ts'
 import { hostOf } from '../backends/index.ts'
@@ -12,6 +12,9 @@ import { forwardedHeaders, identityHeaders } from './identity-headers.ts'
 
 /** Milliseconds until an answer has to begin. */
 const DEADLINE = 60_000
+/** Have no body, and may be sent again. */
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD'])
+const ENDED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE'])
 /** Of one connection only. */
 const NOT_RETURNED = /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/
 
@@ -73,21 +76,29 @@ export async function forward(
   const { method = 'GET' } = request
   const gone = new AbortController()
   response.once('close', () => gone.abort())
-  let answer: IncomingMessage
-  try {
-    const outgoing = await client.open(cluster, backend, {
-      method,
-      path,
-      headers: headersOf(forwarding) as Record<string, string | readonly string[]>,
-      signal: gone.signal,
-    })
-    // Where there is no body, none is waited for.
-    pipeline(request, outgoing).catch(error => outgoing.destroy(error))
-    answer = await answerTo(outgoing)
-  } catch (error) {
-    throw unreachable(error)
+  const headers = headersOf(forwarding) as Record<string, string | readonly string[]>
+  const isBodiless = BODILESS.has(method)
+  if (isBodiless) {
+    delete headers['content-length']
+    request.resume()
   }
-  await sendBack(answer, response)
+  for (;;) {
+    let outgoing: ClientRequest | undefined
+    let answer: IncomingMessage
+    try {
+      const opened = await client.open(cluster, backend, { method, path, headers, signal: gone.signal })
+      outgoing = opened
+      if (isBodiless) opened.end()
+      else pipeline(request, opened).catch(error => opened.destroy(error))
+      answer = await answerTo(opened)
+    } catch (error) {
+      // A warm connection may have ended at the other side; every one that fails so is used up.
+      const isStale = outgoing?.reusedSocket === true && ENDED.has(systemErrorCode(error) ?? '')
+      if (isBodiless && isStale && !gone.signal.aborted) continue
+      throw unreachable(error)
+    }
+    return await sendBack(answer, response)
+  }
 }
 
 export interface ForwardedUpgrade {

@@ -20,7 +20,7 @@ const NOT_TOKEN = /[^\w!#$&'*+.^`|~-]/g
 
 const TOKEN_PROTOCOL = 'base64url.bearer.authorization.k8s.io.'
 
-/** @param headers in lower case, as they came */
+/** What goes on of a request's headers. @param headers in lower case, as they came */
 export function forwardedHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
   // A connection may name headers that are for this server only.
   const named = new Set((headers.connection ?? '').split(',').map(name => name.trim().toLowerCase()))

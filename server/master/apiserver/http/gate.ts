@@ -80,7 +80,7 @@ export class Gate {
   /**
    * Lets a request into its cluster, which stays awake for it and counts it.
    *
-   * @throws `Unauthorized`, `NotFound`, `Forbidden`
+   * @throws `Unauthorized`, `NotFound`, `Forbidden`, `BadRequest`
    */
   async admit({ request, query, carrier, code, id, path, expected }: Arrival): Promise<Admission> {
     const { catalog, authentication, authorizer, openCluster } = this.#options
@@ -92,8 +92,9 @@ export class Gate {
     const known = cluster.catalog === catalog ? expected : findRoute(cluster.catalog, path)
     const route = known.type === 'unknown' ? latestRoute(cluster, path) : known
     if (!carrier.closed) {
+      const labels = labelsOf({ request, route, query, path, remote: cluster.remoteApis.at(path) })
       const release = cluster.hold()
-      const end = cluster.requests.begin(labelsOf(request, route, query))
+      const end = cluster.requests.begin(labels)
       carrier.once('close', () => {
         release()
         end(code())

@@ -238,6 +238,10 @@ t.test('a server inside of the cluster', async t => {
     t.match(await ask(`${FLUNDERS}/one`), { status: 200, body: { spec: { reference: 'x' } } })
     t.match(await ask(`${FLUNDERS}/none`), { status: 404, body: { reason: 'NotFound' } })
     t.match((await ask(`${FLUNDERS}?limit=5`)).body, { kind: 'FlunderList', items: [{}] })
+    for (let number = 0; number < 10; number += 1) {
+      extension.server.closeAllConnections()
+      t.equal((await ask(FLUNDERS)).status, 200, 'a connection that ended is not the end')
+    }
     const acted = await ask(FLUNDERS, {
       method: 'POST',
       body: { metadata: { name: 'two' } },
@@ -302,6 +306,12 @@ t.test('a server inside of the cluster', async t => {
     t.match(await watch.next(), { type: 'ADDED', object: { metadata: { name: 'three' } } })
     await ask(`${FLUNDERS}/three`, { method: 'DELETE' })
     t.match(await watch.next(), { type: 'DELETED' })
+    const counted = (await ask('/metrics')).text
+    t.match(
+      counted,
+      /^apiserver_longrunning_requests\{verb="WATCH",[^}]*group="wardle\.example\.com"[^}]*\} 1$/m,
+    )
+    t.match(counted, /^apiserver_request_total\{verb="LIST",[^}]*group="wardle\.example\.com"/m)
     watch.close()
   })
 
@@ -385,6 +395,20 @@ t.test('a server inside of the cluster', async t => {
     t.match(found.versions[1], {
       version: 'v2beta1',
       resources: [{ resource: 'flunders', scope: 'Namespaced' }],
+    })
+    const index = (await ask('/openapi/v3')).body.paths
+    const { serverRelativeURL } = index[`apis/${EXTENSION_GROUP}/v2beta1`]
+    t.match(serverRelativeURL, /\?hash=[0-9A-F]{64}$/)
+    const made = (await ask(serverRelativeURL)).body
+    const reference = '#/components/schemas/com.example.wardle.v2beta1.Flunder'
+    t.match(made, {
+      openapi: '3.0.0',
+      components: { schemas: { 'com.example.wardle.v2beta1.Flunder': { type: 'object' } } },
+    })
+    t.match(made.paths[`/apis/${EXTENSION_GROUP}/v2beta1/flunders`].get, {
+      'x-kubernetes-group-version-kind': { kind: 'Flunder' },
+      parameters: [],
+      responses: { 200: { content: { 'application/json': { schema: { $ref: reference } } } } },
     })
     await ask(`${SERVICES}/v2beta1.${EXTENSION_GROUP}`, { method: 'DELETE' })
     await eventually(
