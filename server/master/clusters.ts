@@ -260,6 +260,7 @@ export class Clusters {
     const running = this.#running.get(id)
     if (running === undefined) return
     this.#running.delete(id)
+    running.cluster.beginClosing()
     try {
       await running.workers.stop()
     } catch (error) {

@@ -90,16 +90,17 @@ export class BackendClient {
    * @throws `DeadlineExceeded`, `NotFound`, `ServiceUnavailable`, `QueueFull`, why it could not be reached, or read
    */
   async exchange(cluster: ClusterView, backend: Backend, request: ExchangeRequest): Promise<BackendAnswer> {
-    const { deadline, signal: parent } = request
+    const { deadline, signal } = request
+    const parent = signal === undefined ? cluster.closing : AbortSignal.any([cluster.closing, signal])
     // A slow backend of one cluster must not take the seats of the requests of others.
     return await withoutSeat(() =>
       withDeadline(
         deadline,
         hostOf(backend),
-        signal =>
+        inTime =>
           this.#exchanges.run(cluster.id, async () => {
-            signal.throwIfAborted()
-            return await this.#exchange(cluster, backend, { ...request, signal })
+            inTime.throwIfAborted()
+            return await this.#exchange(cluster, backend, { ...request, signal: inTime })
           }),
         parent,
       ),

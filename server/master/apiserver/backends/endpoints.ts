@@ -7,6 +7,8 @@ import { notFound, StatusError } from '../status.ts'
 /** The part of a cluster that says what serves what. */
 export interface ClusterView extends AccessView {
   readonly id: string
+  /** Aborts when the cluster leaves memory: nothing is waited for any more. */
+  readonly closing: AbortSignal
 }
 
 /** A port of a pod. */

@@ -67,6 +67,7 @@ export class Cluster implements AccessView {
   /** By namespace: what is made where quotas are. */
   readonly quotaTurns = new KeyedLock<string>('namespace', 4096)
   readonly #parsed: ParsedObjects
+  readonly #closing = new AbortController()
   #users = 0
   #uses = 0
 
@@ -156,7 +157,18 @@ export class Cluster implements AccessView {
     return { users: this.#users, uses: this.#uses, revision: this.space.revision }
   }
 
+  /** Aborts when the cluster leaves memory. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
+  }
+
+  /** Lets go of whoever is asked outside of the server, so that nobody waits for them. */
+  beginClosing(): void {
+    this.#closing.abort(new Error('the cluster is closed'))
+  }
+
   close(): void {
+    this.beginClosing()
     this.feed.stop()
     this.snapshots.clear()
   }

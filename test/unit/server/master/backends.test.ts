@@ -27,6 +27,7 @@ function viewOf(known: readonly Known[]): ClusterView {
   }))
   return {
     id: 'c1',
+    closing: new AbortController().signal,
     find: (kind, namespace, name) =>
       stored.find(({ key }) => key.kind === kind && key.namespace === namespace && key.name === name),
     list: kind => stored.filter(({ key }) => key.kind === kind),

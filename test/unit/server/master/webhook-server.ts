@@ -1,5 +1,6 @@
 /** A webhook for tests: a service of the cluster whose pod answers HTTPS with what the test decides. */
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -19,6 +20,8 @@ export class WebhookServer {
   readonly #authority: string
   readonly #port: number
   answer: Answering = () => ({})
+  /** Answers instead, whatever was asked. */
+  raw: ((response: ServerResponse) => unknown) | undefined
 
   private constructor(authority: string, port: number, listen: (own: WebhookServer) => void) {
     this.#authority = authority
@@ -45,6 +48,7 @@ export class WebhookServer {
       server.on('request', async (request, response) => {
         const chunks: Buffer[] = []
         for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk)
+        if (own.raw !== undefined) return void own.raw(response)
         const path = (request.url ?? '').replace(/\?.*/, '')
         const review = JSON.parse(Buffer.concat(chunks).toString())
         own.asked.push({ path, review })

@@ -325,6 +325,45 @@ t.test('webhooks that fail', async t => {
   t.equal((await post(MAPS, map('a'))).status, 201, 'who may fail is not missed')
 })
 
+t.test('a cluster that goes waits for no webhook', async t => {
+  const { hooks, post, configure, webhook, master } = await bench(t)
+  hooks.answer = review => allow(review)
+  await configure('Validating', 'v', webhook('v.hooks.test', '/v', { timeoutSeconds: 30 }))
+  const asked = Promise.withResolvers<void>()
+  hooks.answer = () => {
+    asked.resolve()
+    return undefined
+  }
+  const waiting = post(MAPS, map('a'))
+  await asked.promise
+  await master.master.deleteCluster('c1')
+  t.match(await waiting, { status: 500, body: { message: /the cluster is closed/ } })
+})
+
+t.test('answers that are none', async t => {
+  const { hooks, post, configure, webhook } = await bench(t)
+  hooks.answer = review => allow(review)
+  await configure('Validating', 'v', webhook('v.hooks.test', '/v'))
+  const failure = async (raw: NonNullable<WebhookServer['raw']>) => {
+    hooks.raw = raw
+    const { status, body } = await post(MAPS, map('a'))
+    return `${status} ${body.message}`
+  }
+  t.match(
+    await failure(response => response.writeHead(302, { location: 'https://127.0.0.1/' }).end()),
+    /^500 .*an error on the server/,
+  )
+  t.match(
+    await failure(response => response.writeHead(404).end()),
+    /the server could not find the requested resource/,
+  )
+  t.match(await failure(response => response.end('x'.repeat(9 * 1024 * 1024))), /has more than \d+ bytes/)
+  t.match(await failure(response => response.end('{')), /^500 .*failed calling webhook/)
+  t.match(await failure(response => response.end('['.repeat(300) + ']'.repeat(300))), /more than 256 levels/)
+  t.match(await failure(response => response.destroy()), /^500 .*failed calling webhook/)
+  t.match(await failure(response => response.writeHead(200, { 'content-length': '9' }).end('{}')), /^500 /)
+})
+
 t.test('selectors and conditions', async t => {
   const { hooks, post, configure, webhook, master } = await bench(t)
   await post('/api/v1/namespaces', { metadata: { name: 'chosen', labels: { choose: 'yes' } } })
