@@ -4,8 +4,15 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
-import { type Logger, processStart, sleep, systemErrorCode, writeFileDurably } from '../../kit/index.ts'
+import { copyFile, open, readFile, rm, stat, truncate } from 'node:fs/promises'
+import {
+  explainError,
+  type Logger,
+  processStart,
+  sleep,
+  systemErrorCode,
+  writeFileDurably,
+} from '../../kit/index.ts'
 import type { KubeletFiles } from './configuration.ts'
 import { kubeletErrors } from './errors.ts'
 
@@ -17,6 +24,8 @@ const LOOK_INTERVAL = 50
 const LOG_LIMIT = 16 * 1024 * 1024
 /** Characters of its last words. */
 const WORDS = 600
+/** Bytes at the end of its log that these are looked for in. */
+const WORDS_READ = 64 * 1024
 
 type Files = Pick<KubeletFiles, 'log' | 'processRecord'>
 
@@ -52,7 +61,7 @@ export class KubeletProcess {
    */
   async start(program: string, args: readonly string[], onEnd: (ended: Ended) => void): Promise<void> {
     await this.end()
-    await this.#turnLog()
+    await this.turnLog()
     const output = await open(this.#files.log, 'a', 0o600)
     try {
       const child = spawn(program, args, { stdio: ['ignore', output.fd, output.fd], cwd: '/' })
@@ -86,18 +95,34 @@ export class KubeletProcess {
     await rm(this.#files.processRecord, { force: true })
   }
 
-  async #turnLog(): Promise<void> {
+  /** Begins its log anew when it is long; what it said before stays beside it, once. It goes on writing meanwhile. */
+  async turnLog(): Promise<void> {
     const { log } = this.#files
     const size = await stat(log).then(
       facts => facts.size,
       () => 0,
     )
-    if (size > LOG_LIMIT) await rename(log, `${log}.1`)
+    if (size <= LOG_LIMIT) return
+    await copyFile(log, `${log}.1`)
+    await truncate(log)
   }
 
+  /** The end of its log, of which there may be more than fits in memory. */
   async #lastWords(): Promise<string> {
-    const text = await readFile(this.#files.log, 'utf8').catch(() => '')
-    return text.trim().split('\n').slice(-3).join(' | ').slice(-WORDS)
+    try {
+      const log = await open(this.#files.log, 'r')
+      try {
+        const { size } = await log.stat()
+        const length = Math.min(size, WORDS_READ)
+        const { buffer, bytesRead } = await log.read(Buffer.alloc(length), 0, length, size - length)
+        const text = buffer.subarray(0, bytesRead).toString('utf8')
+        return text.trim().split('\n').slice(-3).join(' | ').slice(-WORDS)
+      } finally {
+        await log.close()
+      }
+    } catch (error) {
+      return `its log cannot be read: ${explainError(error)}`
+    }
   }
 
   #signal(pid: number, signal: NodeJS.Signals): void {

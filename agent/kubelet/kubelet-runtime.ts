@@ -168,6 +168,7 @@ export class KubeletRuntime implements Daemon {
       if (left > 0) return { requeueAfter: left }
       this.#backoff.reset()
       this.#setFailure(undefined)
+      await this.#process.turnLog()
       return { requeueAfter: WELL_INTERVAL }
     }
     const pause = this.#startAt - performance.now()
