@@ -96,6 +96,7 @@ export class AgentLinks implements Daemon {
       this.#websockets.handleUpgrade(request, socket, head, websocket => {
         new AgentSession(websocket, principal, this.#context, {
           onHello: (session, hello) => this.#admit(session, hello.host.bootId),
+          onWelcome: session => this.#connected(session),
           onClose: (session, reason) => this.#forget(session, reason),
         })
       })
@@ -115,6 +116,9 @@ export class AgentLinks implements Daemon {
     this.#sessions.set(session.hostId, session)
     // The same boot of the same machine: its agent was restarted, and the old connection is not yet known to be dead.
     present?.close('replaced by a newer connection of the same host')
+  }
+
+  #connected(session: AgentSession): void {
     this.#hostController.connectionChanged(session.hostId, true)
     this.#context.health.connectionChanged(session.hostId, true)
     this.#context.replacement.connectionChanged(session.hostId, true)

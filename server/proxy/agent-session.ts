@@ -50,6 +50,8 @@ export interface AgentSessionContext {
 export interface AgentSessionEvents {
   /** The agent said hello; an error refuses it. */
   readonly onHello: (session: AgentSession, hello: MessageOfType<AgentMessage, 'hello'>) => void
+  /** The agent has all that a host needs, an address block included. */
+  readonly onWelcome: (session: AgentSession) => void
   readonly onClose: (session: AgentSession, reason: string) => void
 }
 
@@ -188,6 +190,7 @@ export class AgentSession {
       nodeName: host.nodeName,
       network: this.#network(),
     })
+    this.#events.onWelcome(this)
     this.#metadata = metadata.subscribe({
       clusterId: host.clusterId,
       position: hello.metadata,

@@ -53,6 +53,7 @@ async function connect(t: Test) {
   listener.once('connection', socket => {
     new AgentSession(socket, { hostId: host.id, keyId: 'k' }, context, {
       onHello: () => undefined,
+      onWelcome: () => undefined,
       onClose: () => closed.resolve(),
     })
   })
