@@ -1,7 +1,8 @@
 /** What pods use of their host: asked for only when something is scarce, because it takes Docker and the disk some time. */
+import type { Dir } from 'node:fs'
 import { lstat, opendir } from 'node:fs/promises'
 import path from 'node:path'
-import { explainError, type Logger } from '../../kit/index.ts'
+import { explainError, type Logger, systemErrorCode } from '../../kit/index.ts'
 import { LABEL } from '../../protocol/index.ts'
 import type { Pod } from '../../protocol/kubernetes/index.ts'
 import type { ContainerInventory, DockerEngine } from '../docker/index.ts'
@@ -52,7 +53,9 @@ export async function directorySize(directory: string, limit = FILES): Promise<n
   let size = 0
   let left = limit
   for (let next = waiting.pop(); next !== undefined && left > 0; next = waiting.pop()) {
-    for await (const entry of await opendir(next)) {
+    const entries = await openPresent(next)
+    if (entries === undefined) continue
+    for await (const entry of entries) {
       left -= 1
       const place = path.join(next, entry.name)
       // It may be gone by now.
@@ -64,6 +67,16 @@ export async function directorySize(directory: string, limit = FILES): Promise<n
     }
   }
   return size
+}
+
+/** A directory of a pod, which the pod may remove at any moment: what it takes must be known all the same. */
+async function openPresent(directory: string): Promise<Dir | undefined> {
+  try {
+    return await opendir(directory)
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return undefined
+    throw error
+  }
 }
 
 export class PodUsages {

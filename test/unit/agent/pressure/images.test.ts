@@ -1,4 +1,5 @@
 /** Which images are removed, and which never. */
+import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -125,4 +126,20 @@ t.test('the size of a directory', async t => {
   await writeFile(path.join(directory, 'file'), Buffer.alloc(1_000_000, 1))
   t.ok((await directorySize(directory)) >= 1_000_000)
   t.ok((await directorySize(directory)) < 1_100_000)
+})
+
+t.test('what a directory takes is known, whatever comes and goes in it', { timeout: 60_000 }, async t => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'drover-usage-'))
+  const restless = spawn('sh', ['-c', 'while :; do mkdir -p a/b/c d/e/f; mv a g; rm -r d g; done'], {
+    cwd: directory,
+    stdio: 'ignore',
+  })
+  const ended = new Promise(resolve => restless.once('close', resolve))
+  t.teardown(async () => {
+    restless.kill('SIGKILL')
+    await ended
+    await rm(directory, { recursive: true, maxRetries: 5 })
+  })
+  for (let count = 0; count < 400; count += 1) await directorySize(directory)
+  t.pass('it never failed')
 })
