@@ -11,7 +11,7 @@ export {
   isEstablished,
 } from './definition.ts'
 export { definitionStrategy, withCondition } from './definition-strategy.ts'
-export { CostEstimate, measureOf } from './rule-cost.ts'
+export { CostEstimate, type Measure, measureOf } from './rule-cost.ts'
 export { plainEnvironment, withKubernetesFunctions } from './rule-functions.ts'
 export { type ParsedRule, RuleLanguage } from './rule-language.ts'
 export { toSecondVersion } from './second-version.ts'
