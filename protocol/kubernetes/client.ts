@@ -114,8 +114,9 @@ export class KubernetesClient {
   }
 
   /**
-   * Follows changes until the server ends the watch, `signal` aborts, or nothing (not even a bookmark) came for
-   * `silence` milliseconds.
+   * Follows changes until the server ends the watch or `signal` aborts.
+   *
+   * @throws `DeadlineExceeded` when nothing (not even a bookmark) came for `silence` milliseconds
    */
   async *watch<T extends KubernetesObject>(
     path: ResourcePath,
@@ -123,19 +124,29 @@ export class KubernetesClient {
     signal: AbortSignal,
     silence: number,
   ): AsyncGenerator<WatchEvent<T>, void, undefined> {
-    const response = await this.#open('GET', path, {
-      query: { ...query, watch: 'true', allowWatchBookmarks: 'true' },
-      signal,
-    })
-    const quiet = setTimeout(() => response.destroy(), silence)
+    const quiet = new AbortController()
+    const late = () =>
+      kitErrors.DeadlineExceeded({ object: `watch ${path}`, expected: `a word every ${silence} ms` })
+    // Also a server that takes the request and never answers is quiet.
+    const timer = setTimeout(() => quiet.abort(late()), silence)
     try {
-      for await (const line of readLines(response, EVENT_LIMIT)) {
-        quiet.refresh()
-        if (line !== '') yield JSON.parse(line) as WatchEvent<T>
+      const response = await this.#open('GET', path, {
+        query: { ...query, watch: 'true', allowWatchBookmarks: 'true' },
+        signal: AbortSignal.any([signal, quiet.signal]),
+      })
+      try {
+        for await (const line of readLines(response, EVENT_LIMIT)) {
+          timer.refresh()
+          if (line !== '') yield JSON.parse(line) as WatchEvent<T>
+        }
+      } finally {
+        response.destroy()
       }
+    } catch (error) {
+      if (quiet.signal.aborted) throw quiet.signal.reason
+      throw error
     } finally {
-      clearTimeout(quiet)
-      response.destroy()
+      clearTimeout(timer)
     }
   }
 
