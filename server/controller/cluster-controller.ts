@@ -40,11 +40,13 @@ export class ClusterController implements Daemon {
 
   async start(): Promise<void> {
     this.#model.clusters.onChange((cluster, previous) => this.#loop.kick((cluster ?? previous)?.id ?? ''))
+    // One that comes while its cluster goes has to go, too.
     this.#model.projects.onChange((project, previous) => {
-      if (project === undefined) this.#loop.kick(previous?.clusterId ?? '')
+      if (project === undefined || previous === undefined)
+        this.#loop.kick((project ?? previous)?.clusterId ?? '')
     })
     this.#model.hosts.onChange((host, previous) => {
-      if (host === undefined) this.#loop.kick(previous?.clusterId ?? '')
+      if (host === undefined || previous === undefined) this.#loop.kick((host ?? previous)?.clusterId ?? '')
     })
     for (const cluster of this.#model.clusters.all()) this.#loop.kick(cluster.id)
     this.#loop.start()

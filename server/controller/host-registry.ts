@@ -5,6 +5,7 @@ import { KeyedLock } from '../../kit/index.ts'
 import type { HostFacts, RegistrationAnswer, RegistrationRequest } from '../../protocol/index.ts'
 import { createCredentials, hashSecret } from '../auth/index.ts'
 import type { Host, Model } from '../model/index.ts'
+import { controllerErrors } from './errors.ts'
 
 /** A Kubernetes node name (DNS-1123 subdomain) made from a hostname. */
 export function nodeNameOf(hostname: string): string {
@@ -27,11 +28,18 @@ export class HostRegistry {
   /**
    * Makes the host of `request.key` a member of the cluster. The same key is the same host; it gets new credentials and
    * loses the old ones.
+   *
+   * @throws `BeingRemoved` for a cluster, or a host, that would take the new credentials along when it goes
    */
   async register(request: RegistrationRequest, clusterId: string): Promise<RegistrationAnswer> {
     return await this.#lock.run(clusterId, async () => {
       const keyHash = createHash('sha256').update(`${clusterId}\n${request.key}`).digest('hex')
       const present = this.#model.hosts.find('keyHash', keyHash)
+      const cluster = this.#model.clusters.get(clusterId)
+      if (cluster === undefined || cluster.state === 'removing')
+        throw controllerErrors.BeingRemoved({ object: `cluster ${clusterId}` })
+      if (present?.state === 'removing')
+        throw controllerErrors.BeingRemoved({ object: `host ${present.name}` })
       const host = present ?? (await this.#create(request.hostname, keyHash, clusterId))
       for (const { id } of this.#model.apiKeys.where('host', host.id)) await this.#model.apiKeys.delete(id)
       const { accessKey, secretKey } = createCredentials()

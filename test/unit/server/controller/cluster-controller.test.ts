@@ -95,3 +95,36 @@ t.test('a cluster that is removed while it is made leaves nothing', async t => {
   t.same(model.projects.where('cluster', id), [])
   t.same(model.networks.where('cluster', id), [])
 })
+
+t.test('what comes to a cluster that is being removed goes with it', async t => {
+  const { model, controller } = await world(t)
+  await controller.start()
+  const { id } = await controller.create('short')
+  const removed: string[] = []
+  const gone = new Promise<void>(resolve =>
+    model.clusters.onChange((cluster, previous) => {
+      if (cluster === undefined && previous?.id === id) resolve()
+    }),
+  )
+  let late = false
+  model.projects.onChange(project => {
+    if (project?.state !== 'removing' || removed.includes(project.id)) return
+    removed.push(project.id)
+    const before = late
+    late = true
+    const fields = {
+      name: 'late',
+      state: 'active' as const,
+      clusterId: id,
+      clusterOwner: false,
+      externalId: 'late',
+    }
+    void (before ? Promise.resolve() : model.projects.create(fields)).then(() =>
+      model.projects.delete(project.id),
+    )
+  })
+  await model.clusters.update(id, current => ({ ...current, state: 'removing' as const }))
+  await gone
+  t.equal(removed.length, 3)
+  t.same(model.projects.where('cluster', id), [])
+})

@@ -257,6 +257,13 @@ t.test('registering again: the same host, new credentials, the old ones gone', a
     [again.accessKey],
   )
   t.notSame(before, [again.accessKey])
+  await model.hosts.update(hostId, current => ({ ...current, state: 'removing' as const }))
+  const late = { key: 'a'.repeat(64), hostname: 'late' }
+  await t.rejects(hosts.register(late, clusterId), { code: 'BeingRemoved' }, 'not while it goes')
+  await model.clusters.update(clusterId, current => ({ ...current, state: 'removing' as const }))
+  const other = { key: 'b'.repeat(64), hostname: 'other' }
+  await t.rejects(hosts.register(other, clusterId), { code: 'BeingRemoved' }, 'nor to a cluster that goes')
+  t.equal(model.hosts.size, 1)
   t.equal(nodeNameOf('___'), 'host')
   t.equal(nodeNameOf('Web Server.example'), 'web-server.example')
 })
