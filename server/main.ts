@@ -45,6 +45,7 @@ import { MetadataPublisher } from './metadata/index.ts'
 import { Model } from './model/index.ts'
 import { KubernetesPodWriter } from './netes/index.ts'
 import { AgentLinks, ClusterPorts, FrontDoor, HostStreams, NodeGateway } from './proxy/index.ts'
+import { forgetWithCluster } from './removed-clusters.ts'
 import { openStore, parseSpaceId } from './store/index.ts'
 
 /** Raised when an older server would misread what a newer one wrote into the data directory. */
@@ -109,6 +110,12 @@ async function run(settings: ServerSettings): Promise<void> {
     seal: (privateKey: string) => key.seal('private key of a certificate', privateKey),
     unseal: (sealed: string) => key.unseal('private key of a certificate', sealed),
   }
+  const hostCertificates = new HostCertificates(path.join(directory, 'hosts'))
+  forgetWithCluster(
+    model,
+    [cluster => pods.disconnect(cluster.id), cluster => hostCertificates.forget(cluster.uuid)],
+    log,
+  )
   const links = new AgentLinks(
     {
       model,
@@ -119,7 +126,7 @@ async function run(settings: ServerSettings): Promise<void> {
       health,
       replacement,
       balancers,
-      hostCertificates: new HostCertificates(path.join(directory, 'hosts')),
+      hostCertificates,
       certificates: new BalancerCertificates(model, ({ sealedKey }) => certificateKeys.unseal(sealedKey)),
       metadata,
       packer: new MessagePacker(),

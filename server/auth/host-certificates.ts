@@ -3,13 +3,19 @@
  * pass for a server.
  */
 import { createHash } from 'node:crypto'
-import { makePrivateDirectory } from '../../kit/index.ts'
+import path from 'node:path'
+import { makePrivateDirectory, removeFileDurably } from '../../kit/index.ts'
 import { createCertificateAuthority, issueCertificate, type KeyPair } from '../../kit/x509/index.ts'
 import type { HostCredentials } from '../../protocol/index.ts'
 import { readPair, writePair } from './certificates.ts'
 
 const AUTHORITY_DAYS = 3650
 const CERTIFICATE_DAYS = 365
+
+/** Of the files with its authority. */
+function nameOf(clusterUuid: string): string {
+  return createHash('sha256').update(clusterUuid).digest('hex').slice(0, 32)
+}
 
 export class HostCertificates {
   readonly #directory: string
@@ -31,6 +37,16 @@ export class HostCertificates {
     return { authority: authority.certificate, certificate, privateKey }
   }
 
+  /** The cluster is gone: nobody is to be certified as one of its hosts any more. */
+  async forget(clusterUuid: string): Promise<void> {
+    // One that is being made is on disk before it is removed.
+    await this.#authorities.get(clusterUuid)?.catch(() => undefined)
+    this.#authorities.delete(clusterUuid)
+    for (const kind of ['key', 'crt']) {
+      await removeFileDurably(path.join(this.#directory, `${nameOf(clusterUuid)}.${kind}`))
+    }
+  }
+
   #authorityOf(clusterUuid: string): Promise<KeyPair> {
     const present = this.#authorities.get(clusterUuid)
     if (present !== undefined) return present
@@ -43,7 +59,7 @@ export class HostCertificates {
 
   async #load(clusterUuid: string): Promise<KeyPair> {
     await makePrivateDirectory(this.#directory)
-    const name = createHash('sha256').update(clusterUuid).digest('hex').slice(0, 32)
+    const name = nameOf(clusterUuid)
     const present = await readPair(this.#directory, name)
     if (present !== undefined) return present
     const authority = await createCertificateAuthority(`drover hosts of ${clusterUuid}`, AUTHORITY_DAYS)
