@@ -9,8 +9,8 @@ import { type Backend, serverName } from './backend.ts'
 const HANDSHAKE_DEADLINE = 10_000
 /** Milliseconds that a connection is kept without use. */
 const WARM = 30_000
-/** Connections without use to one endpoint. */
-const MOST_WARM = 4
+/** Connections without use to one endpoint: as many as a busy cluster asks at a time, or most would be made anew each time. */
+const MOST_WARM = 32
 
 const UNKNOWN_AUTHORITY = 'x509: certificate signed by unknown authority'
 /** What people look for when a certificate is wrong: the words that Kubernetes has for it. */
