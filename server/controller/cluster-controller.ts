@@ -156,12 +156,10 @@ export class ClusterController implements Daemon {
     const projects = this.#model.projects.where('cluster', cluster.id)
     const hosts = this.#model.hosts.where('cluster', cluster.id)
     for (const { id } of projects) {
-      if (this.#model.projects.get(id) === undefined) continue
-      await this.#model.projects.update(id, current => markRemoving(current))
+      await unlessGone(() => this.#model.projects.update(id, current => markRemoving(current)))
     }
     for (const { id } of hosts) {
-      if (this.#model.hosts.get(id) === undefined) continue
-      await this.#model.hosts.update(id, current => markRemoving(current))
+      await unlessGone(() => this.#model.hosts.update(id, current => markRemoving(current)))
     }
     if (projects.length > 0 || hosts.length > 0) return
     for (const { id } of this.#model.networks.where('cluster', cluster.id))
@@ -169,13 +167,18 @@ export class ClusterController implements Daemon {
     for (const { id } of this.#model.registrationTokens.where('cluster', cluster.id)) {
       await this.#model.registrationTokens.delete(id)
     }
-    try {
-      await this.#master.deleteCluster(cluster.id)
-    } catch (error) {
-      // A crash came between here and the last line: it is gone already.
-      if (!isDroverError(error, 'NotFound')) throw error
-    }
+    // A crash may have come between here and the last line.
+    await unlessGone(() => this.#master.deleteCluster(cluster.id))
     await this.#model.clusters.delete(cluster.id)
+  }
+}
+
+/** Does `work`, unless what it is about is not there any more: others remove things at the same time. */
+async function unlessGone(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!isDroverError(error, 'NotFound')) throw error
   }
 }
 
