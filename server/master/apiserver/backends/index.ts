@@ -8,4 +8,4 @@ export {
   type OpenRequest,
 } from './backend-client.ts'
 export { type ClusterView, type Destination, endpointsOf, findPod } from './endpoints.ts'
-export { type FindOutside, isRefusedAddress } from './outside-addresses.ts'
+export { type FindOutside, isRefusedAddress, outsideFinder } from './outside-addresses.ts'

@@ -55,25 +55,34 @@ export function isRefusedAddress(address: string): boolean {
 /** Says where a host name leads; the first address that may be connected to. */
 export type FindOutside = (hostname: string) => Promise<LookupAddress>
 
-/** @throws `ServiceUnavailable` when the name is unknown, or leads nowhere that may be connected to */
-export const findOutside: FindOutside = async hostname => {
-  // URLs bear IPv6 addresses in brackets.
-  const host = hostname.replace(/^\[(.*)\]$/, '$1')
-  let found: LookupAddress[]
-  try {
-    found =
-      isIP(host) === 0
-        ? await atMost(LOOKUP_DEADLINE, `host ${host}`, lookup(host, { all: true }))
-        : [{ address: host, family: isIP(host) }]
-  } catch (error) {
-    throw new StatusError('ServiceUnavailable', `dial tcp: lookup ${host}: no such host`, undefined, error)
-  }
-  const allowed = found.find(({ address }) => !isRefusedAddress(address))
-  if (allowed === undefined) {
+/** Asks the name servers. */
+export type Lookup = (host: string) => Promise<LookupAddress[]>
+
+/**
+ * Finds addresses by one look-up each.
+ *
+ * @returns throws `ServiceUnavailable` when the name is unknown, or leads nowhere that may be connected to
+ */
+export function outsideFinder(lookUp: Lookup): FindOutside {
+  return async hostname => {
+    // URLs bear IPv6 addresses in brackets.
+    const host = hostname.replace(/^\[(.*)\]$/, '$1')
+    let found: LookupAddress[]
+    try {
+      found =
+        isIP(host) === 0
+          ? await atMost(LOOKUP_DEADLINE, `host ${host}`, lookUp(host))
+          : [{ address: host, family: isIP(host) }]
+    } catch (error) {
+      throw new StatusError('ServiceUnavailable', `dial tcp: lookup ${host}: no such host`, undefined, error)
+    }
+    const allowed = found.find(({ address }) => !isRefusedAddress(address))
+    if (allowed !== undefined) return allowed
     throw new StatusError(
       'ServiceUnavailable',
       `dial tcp: ${host} leads to an address of this server, which clusters do not reach`,
     )
   }
-  return allowed
 }
+
+export const findOutside: FindOutside = outsideFinder(host => lookup(host, { all: true }))

@@ -10,6 +10,7 @@ import {
   BackendClient,
   type ClusterView,
   isRefusedAddress,
+  outsideFinder,
 } from '../../../../server/master/apiserver/backends/index.ts'
 
 interface Known {
@@ -241,4 +242,29 @@ t.test('URLs', async t => {
   }
   t.notOk(isRefusedAddress('203.0.113.7'))
   t.notOk(isRefusedAddress('2001:db8::7'))
+})
+
+t.test('names that lead to several places, or to others each time', async t => {
+  const answers = [
+    ['169.254.169.254', '203.0.113.7'],
+    ['127.0.0.1'],
+    ['::ffff:127.0.0.1', 'fe80::1', '10.42.0.7'],
+  ]
+  let asked = 0
+  const find = outsideFinder(async () => {
+    const addresses = answers[asked] ?? []
+    asked += 1
+    return addresses.map(address => ({ address, family: address.includes(':') ? 6 : 4 }))
+  })
+  t.same(await find('two-faced.test'), { address: '203.0.113.7', family: 4 })
+  t.equal(asked, 1, 'what was found is what is connected to')
+  for (let turn = 0; turn < 3; turn += 1)
+    await t.rejects(find('two-faced.test'), {
+      reason: 'ServiceUnavailable',
+      message: /clusters do not reach/,
+    })
+  const unknown = outsideFinder(async () => {
+    throw new Error('ENOTFOUND')
+  })
+  await t.rejects(unknown('nowhere.test'), { message: 'dial tcp: lookup nowhere.test: no such host' })
 })
