@@ -41,12 +41,18 @@ function headersOf({ request, identity }: Forwarding): OutgoingHttpHeaders {
   return { ...forwardedHeaders(request.headers), ...identityHeaders(identity) }
 }
 
-/** The answer to a request that was begun. @throws why there is none */
-async function answerTo(outgoing: ClientRequest): Promise<IncomingMessage> {
+/**
+ * The answer to a request that was begun.
+ *
+ * @param instead what may come instead: then the connection is somebody else's, and no deadline ends it
+ * @throws why there is none
+ */
+async function answerTo(outgoing: ClientRequest, instead?: Promise<unknown>): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   outgoing.once('response', resolve)
   outgoing.once('error', reject)
   outgoing.once('close', () => reject(new Error('EOF')))
+  instead?.then(() => reject(new Error('the other end speaks another protocol')), reject)
   const timer = setTimeout(
     () => outgoing.destroy(new Error(`no answer within ${DEADLINE / 1000} s`)),
     DEADLINE,
@@ -136,7 +142,7 @@ export async function forwardUpgrade(
     const switched = Promise.withResolvers<readonly [IncomingMessage, Duplex, Buffer]>()
     outgoing.once('upgrade', (...parts) => switched.resolve(parts))
     outgoing.on('error', error => switched.reject(error))
-    const answered = answerTo(outgoing.end())
+    const answered = answerTo(outgoing.end(), switched.promise)
     const first = await Promise.race([switched.promise, answered.then(answer => ({ answer }))])
     switched.promise.catch(() => undefined)
     answered.catch(() => undefined)
