@@ -7,7 +7,7 @@ import {
   ReconcileLoop,
   type ReconcileResult,
 } from '../../kit/index.ts'
-import type { KubernetesClient, Pod, PodStatus } from '../../protocol/kubernetes/index.ts'
+import type { Condition, KubernetesClient, Pod, PodStatus } from '../../protocol/kubernetes/index.ts'
 
 interface Report {
   readonly pod: Pod
@@ -30,6 +30,11 @@ function addressesOf({ podIPs, hostIPs }: PodStatus): Record<string, object[]> {
     ...(podIPs === undefined ? {} : { podIPs: [...podIPs, all] }),
     ...(hostIPs === undefined ? {} : { hostIPs: [...hostIPs, all] }),
   }
+}
+
+/** A condition without what it said before: it is merged with that, too, and would be true for the reason why it was not. */
+function replaced(condition: Condition): object {
+  return { reason: null, message: null, ...condition }
 }
 
 export class PodStatusWriter implements Daemon {
@@ -98,7 +103,7 @@ export class PodStatusWriter implements Daemon {
   }
 
   async #patch(uid: string, pod: Pod, status: PodStatus): Promise<void> {
-    const conditions = [...(status.conditions ?? []), ...this.#gone(uid, pod, status)]
+    const conditions = [...(status.conditions ?? []).map(replaced), ...this.#gone(uid, pod, status)]
     await this.#client.patch(`${pathOf(pod)}/status`, 'strategic-merge', {
       metadata: { uid },
       status: { ...status, ...addressesOf(status), conditions },

@@ -53,6 +53,20 @@ export class PodCluster {
     return (await this.field(`pod ${pod}`, '.status.conditions[?(@.type=="Ready")].status')) === 'True'
   }
 
+  /** How a pod is, and why: `Running True`, or `Failed False Evicted The node was low on …`. */
+  async health(pod: string): Promise<string> {
+    const ready = '.status.conditions[?(@.type=="Ready")]'
+    const parts = [
+      '.status.phase',
+      `${ready}.status`,
+      '.status.reason',
+      '.status.message',
+      `${ready}.message`,
+    ]
+    const words = await Promise.all(parts.map(part => this.field(`pod ${pod}`, part)))
+    return words.filter(word => word !== '').join(' ')
+  }
+
   async ready(...pods: string[]): Promise<void> {
     for (const pod of pods) await this.until(`${pod} is ready`, pod, () => this.isReady(pod))
   }

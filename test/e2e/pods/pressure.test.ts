@@ -98,7 +98,7 @@ t.test('a host with too little', { skip, timeout: 250_000 }, async t => {
       before.filter(name => name !== `${REGISTRY}/unused:1`).toSorted(),
       'nothing else went',
     )
-    t.ok(await cluster.isReady('user'))
+    t.equal(await cluster.health('user'), 'Running True')
   })
 
   await t.test('the pod that takes the disk goes, with what it wrote; the others stay', async t => {
@@ -130,8 +130,8 @@ t.test('a host with too little', { skip, timeout: 250_000 }, async t => {
     await cluster.until('it is not taken', 'late', async () => (await cluster.phase('late')) === 'Failed')
     t.match(await cluster.field('pod late', '.status.message'), 'The node had condition: [DiskPressure].')
     t.match(await cluster.log('greedy'), /wrote\n$/, 'its log is there')
-    t.ok(await cluster.isReady('small'))
-    t.ok(await cluster.isReady('user'))
+    t.equal(await cluster.health('small'), 'Running True')
+    t.equal(await cluster.health('user'), 'Running True')
   })
 
   await t.test('afterwards there is room again, also for another agent', async t => {
