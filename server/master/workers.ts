@@ -110,7 +110,10 @@ export class Workers {
     const replicaSets = base('replicaSetController')
     const replicationControllers = base('replicationController')
     this.#all = [
-      new NamespaceController(base('namespaceController')),
+      new NamespaceController({
+        ...base('namespaceController'),
+        emptyElsewhere: namespace => aggregator.emptyNamespace(cluster, namespace),
+      }),
       new NamespaceDefaultsController({ ...base('namespaceDefaultsController'), authority }),
       new NodeLifecycleController({
         ...nodes,

@@ -19,6 +19,7 @@ export {
   apiServiceName,
   BUILT_IN_PRIORITIES,
   CUSTOM_PRIORITIES,
+  type Emptied,
   IDENTITY_HEADERS,
 } from './aggregation/index.ts'
 export { BackendClient, type FindOutside } from './backends/index.ts'

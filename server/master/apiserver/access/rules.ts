@@ -100,6 +100,7 @@ const RULES = new Map<string, readonly Rule[]>([
       { verbs: READ, resources: ['*'] },
       { verbs: ['delete', 'deletecollection'], resources: ['*'] },
       { verbs: ['update'], resources: ['/namespaces/finalize'] },
+      { verbs: ['patch'], resources: ['/namespaces/status'] },
     ],
   ],
   [

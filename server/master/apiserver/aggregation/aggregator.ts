@@ -36,6 +36,14 @@ export interface RemoteRequest {
   readonly path: string
 }
 
+/** What is left of a namespace with others. */
+export interface Emptied {
+  /** Why it is not known, or was not deleted. */
+  readonly failing: readonly string[]
+  /** Resources of which there is something. */
+  readonly remaining: readonly string[]
+}
+
 export class Aggregator {
   readonly #options: AggregatorOptions
   readonly #server: RemoteServer
@@ -124,6 +132,34 @@ export class Aggregator {
       this.#options.log.debug({ cluster: cluster.id, api, reason }, 'an OpenAPI document is of no use')
       return undefined
     }
+  }
+
+  /** Deletes what others keep in a namespace, as far as they can be asked. */
+  async emptyNamespace(cluster: Cluster, namespace: string): Promise<Emptied> {
+    const failing: string[] = []
+    const remaining: string[] = []
+    const seen = new Set<string>()
+    // The preferred version of each is asked.
+    const remotes = cluster.remoteApis.all().toSorted((a, b) => b.versionPriority - a.versionPriority)
+    for (const remote of remotes) {
+      const { group, version } = remote
+      const { value = [], current } = await this.resources(cluster, remote)
+      if (!current) failing.push(`${group}/${version}: stale GroupVersion discovery: ${group}/${version}`)
+      const own = value.filter(
+        ({ resource, scope, verbs = [] }) =>
+          scope === 'Namespaced' && verbs.includes('delete') && !seen.has(`${group}/${resource}`),
+      )
+      for (const resource of current ? own : []) {
+        seen.add(`${group}/${resource.resource}`)
+        try {
+          if (await this.#server.empty(cluster, remote, namespace, resource))
+            remaining.push(`${resource.resource}.${group}`)
+        } catch (error) {
+          failing.push(`${resource.resource}.${group}: ${explainError(error)}`)
+        }
+      }
+    }
+    return { failing, remaining }
   }
 
   async #forwarding({ cluster, identity, remote, request, path }: RemoteRequest) {

@@ -1,4 +1,4 @@
-export { Aggregator, type AggregatorOptions } from './aggregator.ts'
+export { Aggregator, type AggregatorOptions, type Emptied } from './aggregator.ts'
 export {
   API_SERVICES_KIND,
   AUTOMANAGED_LABEL,

@@ -2,7 +2,7 @@
 import { Type, validatorOf } from '../../../../kit/index.ts'
 import type { Identity } from '../access/index.ts'
 import { MASTERS_GROUP } from '../access/index.ts'
-import type { Backend, BackendClient, ClusterView } from '../backends/index.ts'
+import type { Backend, BackendAnswer, BackendClient, ClusterView } from '../backends/index.ts'
 import type { OwnIdentity } from '../certificates/index.ts'
 import { isDeeperThan, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import { identityHeaders } from './identity-headers.ts'
@@ -26,6 +26,27 @@ const indexValidator = validatorOf(
     paths: Type.Record(Type.String(), Type.Object({ serverRelativeURL: Type.String({ maxLength: 1_024 }) })),
   }),
 )
+
+/** Objects that are looked at in one go where all of a namespace are deleted. */
+const LIST_LIMIT = 100
+
+const listValidator = validatorOf(
+  Type.Object({
+    items: Type.Optional(
+      Type.Union([
+        Type.Null(),
+        Type.Array(Type.Object({ metadata: Type.Object({ name: Type.String({ maxLength: 253 }) }) }), {
+          maxItems: 10_000,
+        }),
+      ]),
+    ),
+  }),
+)
+
+interface Limits {
+  readonly deadline: number
+  readonly answerLimit: number
+}
 
 export interface RemoteServerOptions {
   readonly client: BackendClient
@@ -91,26 +112,62 @@ export class RemoteServer {
     return await this.#get(cluster, backend, path, 'application/json', OPENAPI)
   }
 
+  /**
+   * Deletes what a namespace has of a resource, or some of it where there is much.
+   *
+   * @returns whether something may be left
+   * @throws why it could not be deleted
+   */
+  async empty(
+    cluster: ClusterView,
+    { group, version, backend }: RemoteApi,
+    namespace: string,
+    { resource, verbs = [] }: DiscoveredResource,
+  ): Promise<boolean> {
+    const collection = `/apis/${group}/${version}/namespaces/${namespace}/${encodeURIComponent(resource)}`
+    if (verbs.includes('deletecollection')) await this.#delete(cluster, backend, collection)
+    if (!verbs.includes('list')) return false
+    const first = `${collection}?limit=${LIST_LIMIT}`
+    const list = await this.#get(cluster, backend, first, 'application/json', DISCOVERY)
+    const items = listValidator.parse(parsed(list), collection).items ?? []
+    if (verbs.includes('deletecollection')) return items.length > 0
+    for (const { metadata } of items)
+      await this.#delete(cluster, backend, `${collection}/${encodeURIComponent(metadata.name)}`)
+    return items.length > 0
+  }
+
+  async #delete(cluster: ClusterView, backend: Backend, path: string): Promise<void> {
+    const { status } = await this.#ask(cluster, backend, 'DELETE', path, 'application/json', DISCOVERY)
+    if (status >= 300 && status !== 404) throw new Error(`bad status from ${path}: ${status}`)
+  }
+
   async #get(
     cluster: ClusterView,
     backend: Backend,
     path: string,
     accept: string,
-    limits: { readonly deadline: number; readonly answerLimit: number },
+    limits: Limits,
   ): Promise<string> {
-    const { status, body } = await this.#options.client.exchange(
-      cluster,
-      await this.identified(cluster, backend),
-      {
-        method: 'GET',
-        path,
-        headers: { ...(identityHeaders(ASKING) as Record<string, string | readonly string[]>), accept },
-        body: '',
-        ...limits,
-      },
-    )
+    const { status, body } = await this.#ask(cluster, backend, 'GET', path, accept, limits)
     if (status < 200 || status >= 300) throw new Error(`bad status from ${path}: ${status}`)
     return body.toString('utf8')
+  }
+
+  async #ask(
+    cluster: ClusterView,
+    backend: Backend,
+    method: 'GET' | 'DELETE',
+    path: string,
+    accept: string,
+    limits: Limits,
+  ): Promise<BackendAnswer> {
+    return await this.#options.client.exchange(cluster, await this.identified(cluster, backend), {
+      method,
+      path,
+      headers: { ...(identityHeaders(ASKING) as Record<string, string | readonly string[]>), accept },
+      body: '',
+      ...limits,
+    })
   }
 }
 

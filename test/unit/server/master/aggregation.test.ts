@@ -369,6 +369,39 @@ t.test('a server inside of the cluster', async t => {
     t.match(protobuf.text, /com\.example\.wardle\.v1\.Flunder/)
   })
 
+  await t.test('loses what it has of a namespace with it', async t => {
+    const namespaces = '/api/v1/namespaces'
+    const there = `/apis/${EXTENSION_GROUP}/v1/namespaces/doomed/flunders`
+    const isGone = async () => (await ask(`${namespaces}/doomed`)).status === 404
+    await ask(namespaces, { method: 'POST', body: { metadata: { name: 'doomed' } } })
+    for (const name of ['a', 'b']) await ask(there, { method: 'POST', body: { metadata: { name } } })
+    await ask(`${namespaces}/doomed`, { method: 'DELETE' })
+    await eventually(isGone, 'the namespace', 20_000)
+    t.strictSame((await ask(there)).body.items, [])
+    t.ok((await ask(FLUNDERS)).body.items.length > 0, 'others stay')
+
+    const change = (name: string) =>
+      ask(`${SERVICES}/v1.${EXTENSION_GROUP}`, {
+        method: 'PATCH',
+        headers: { 'content-type': 'application/merge-patch+json' },
+        body: { spec: { service: { name, namespace: 'default' } } },
+      })
+    await change('absent')
+    await eventually(async () => (await ask(FLUNDERS)).status === 503, 'it is silent', 20_000)
+    await ask(namespaces, { method: 'POST', body: { metadata: { name: 'doomed' } } })
+    await ask(`${namespaces}/doomed`, { method: 'DELETE' })
+    const waiting = await eventually(
+      async () => (await ask(`${namespaces}/doomed`)).body.status?.conditions?.[0],
+      'why it waits is told',
+    )
+    t.match(waiting, {
+      type: 'NamespaceDeletionDiscoveryFailure',
+      message: /1 failing: wardle\.example\.com\/v1: stale GroupVersion discovery/,
+    })
+    await change('wardle')
+    await eventually(isGone, 'it need not wait any more', 20_000)
+  })
+
   await t.test('another version beside it, whose server knows less', async t => {
     const older = extensionServer({
       certificate: pair.certificate,
