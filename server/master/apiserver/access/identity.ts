@@ -24,6 +24,9 @@ export interface Credentials {
  */
 export type Authenticate = (cluster: string, credentials: Credentials) => Promise<Identity | undefined>
 
+/** How browsers, whose websockets have no headers, bring a token: it follows, in base64url (Kubernetes "WebSocket authentication"). */
+export const TOKEN_PROTOCOL = 'base64url.bearer.authorization.k8s.io.'
+
 /** May do everything. */
 export const MASTERS_GROUP = 'system:masters'
 /** Agents of hosts: their user is `system:node:NAME`. */

@@ -19,6 +19,7 @@ export {
   serviceAccountGroups,
   serviceAccountOf,
   serviceAccountUser,
+  TOKEN_PROTOCOL,
 } from './identity.ts'
 export { impersonate } from './impersonation.ts'
 export { restrictNode } from './node-writes.ts'

@@ -1,6 +1,6 @@
 /** How servers inside of a cluster are told who asks (Kubernetes "Authenticating Proxy"), and which headers go on to them. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
-import type { Identity } from '../access/index.ts'
+import { type Identity, TOKEN_PROTOCOL } from '../access/index.ts'
 
 /** Names that servers believe of who has the proxy's certificate; what others send under them is dropped. */
 export const IDENTITY_HEADERS = {
@@ -17,8 +17,6 @@ const NOT_FORWARDED =
 const UNDERSCORED = /^x_remote_/
 /** Characters of a token (RFC 9110, 5.6.2) but `%`, which escapes the others. */
 const NOT_TOKEN = /[^\w!#$&'*+.^`|~-]/g
-
-const TOKEN_PROTOCOL = 'base64url.bearer.authorization.k8s.io.'
 
 /** What goes on of a request's headers. @param headers in lower case, as they came */
 export function forwardedHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {

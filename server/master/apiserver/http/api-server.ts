@@ -24,34 +24,22 @@ import type { Aggregator } from '../aggregation/index.ts'
 import type { Catalog } from '../catalog/index.ts'
 import { type ClientAuthorities, OwnIdentity, type Subject } from '../certificates/index.ts'
 import type { Cluster } from '../cluster/index.ts'
-import type { Frozen } from '../json.ts'
 import { clusterMetrics } from '../metrics/index.ts'
 import type { NodeGateway } from '../nodes.ts'
-import type { Pod } from '../objects.ts'
-import { getObject } from '../operations/index.ts'
 import type { Identify } from '../reviews/index.ts'
-import { badRequest, pathNotFound, StatusError, statusObject, toStatusError } from '../status.ts'
-import {
-  commonSubprotocol,
-  isWebsocket,
-  type RawConnection,
-  READER_SUBPROTOCOLS,
-  type StreamKind,
-  StreamUpgrades,
-  Websockets,
-} from '../streams/index.ts'
+import { pathNotFound, StatusError, statusObject, toStatusError } from '../status.ts'
 import { issuerConfiguration, keySet, ServiceAccountTokens, SigningKeys } from '../tokens/index.ts'
 import { Watches } from '../watch/index.ts'
 import { Answer } from './answer.ts'
 import { Authentication } from './authentication.ts'
-import { requireAdmitted } from './connections.ts'
 import { credentialsOf } from './credentials.ts'
 import { Gate } from './gate.ts'
 import { healthText } from './health.ts'
-import { OthersApi, type OthersRequest } from './others-api.ts'
+import { OthersApi } from './others-api.ts'
 import { answerDiscovery, answerIndex, answerOpenApi, versionDocument } from './published.ts'
 import { ResourceVerbs } from './resource-verbs.ts'
-import { findRoute, type PublicRoute, type ResourceTarget } from './route.ts'
+import { findRoute, type PublicRoute } from './route.ts'
+import { StreamRequests } from './stream-requests.ts'
 
 /** Requests that are worked on at a time: enough for full transactions, few enough that nobody waits long for a turn. */
 const SEATS: FairQueueLimits = { seats: 512, seatsEach: 256, waitingEach: 4_096 }
@@ -87,20 +75,11 @@ export interface ApiServerOptions {
   readonly log: Logger
 }
 
-/** A connection that asks for another protocol, as its path names it. */
-interface StreamArrival {
-  readonly cluster: Cluster
-  readonly identity: Identity
-  readonly target: ResourceTarget
-}
-
 export class ApiServer {
   readonly #options: ApiServerOptions
   readonly #watches: Watches
   readonly #verbs: ResourceVerbs
-  readonly #streams: StreamUpgrades
-  /** For what is only read. */
-  readonly #readers: Websockets
+  readonly #streams: StreamRequests
   readonly #seats = new FairQueue('cluster', SEATS)
   readonly #keys: SigningKeys
   readonly #authentication: Authentication
@@ -111,8 +90,6 @@ export class ApiServer {
     this.#options = options
     const { authenticate, authorizer, clients, clock, nodes, openCluster, serviceAccounts } = options
     this.#watches = new Watches(clock)
-    this.#streams = new StreamUpgrades(nodes, options.log)
-    this.#readers = new Websockets(READER_SUBPROTOCOLS, options.log)
     this.#keys = new SigningKeys(serviceAccounts.secret)
     const tokens = new ServiceAccountTokens({ keys: this.#keys, issuer: serviceAccounts.issuer, clock })
     this.#authentication = new Authentication({ authenticate, clients, tokens, openCluster, clock })
@@ -120,6 +97,13 @@ export class ApiServer {
     this.#others = new OthersApi({ ...options, gate: this.#gate })
     const proxy = { nodes, kubelets: new OwnIdentity(clients, KUBELET_CLIENT, clock) }
     this.#verbs = new ResourceVerbs({ authorizer, watches: this.#watches, proxy, tokens })
+    this.#streams = new StreamRequests({
+      ...options,
+      gate: this.#gate,
+      verbs: this.#verbs,
+      others: this.#others,
+      identify: id => this.#identify(id),
+    })
   }
 
   /** How many watches are open. */
@@ -172,12 +156,7 @@ export class ApiServer {
     try {
       const code = () => (accepted ? SWITCHED : response.statusCode)
       const connection = { request, socket, head, accept }
-      const arrival = await this.#arrive(answer, code, cluster, path)
-      if ('remote' in arrival) return await this.#others.upgrade(arrival, connection)
-      const kind = arrival.target.subresource?.name
-      if (kind === 'exec' || kind === 'attach' || kind === 'portforward')
-        await this.#command(connection, arrival, kind)
-      else await this.#websocket(connection, answer, arrival)
+      await this.#streams.serve({ answer, connection, code, id: cluster, path })
     } catch (error) {
       if (accepted) {
         this.#options.log.debug({ cluster, reason: explainError(error) }, 'a stream ended with an error')
@@ -288,78 +267,6 @@ export class ApiServer {
     const nothing = { group: '', resource: '', subresource: '', namespace: '', name: '' }
     const attributes = { identity, verb: 'get', ...nothing, path, requiredField: () => undefined }
     await requireAccess(this.#options.authorizer, attributes, cluster)
-  }
-
-  /** Lets a connection in that asks for another protocol. @throws `BadRequest` where there is none, and as the gate */
-  async #arrive(
-    answer: Answer,
-    code: () => number,
-    id: string,
-    path: string,
-  ): Promise<StreamArrival | OthersRequest> {
-    const { request } = answer
-    const { cluster, identity, route } = await this.#gate.admit({
-      request,
-      query: requestTarget(request).query,
-      carrier: request.socket,
-      code,
-      id,
-      path,
-      expected: findRoute(this.#options.catalog, path),
-    })
-    const remote = cluster.remoteApis.at(path)
-    if (remote !== undefined) return { answer, cluster, identity, remote, path }
-    if (route.type !== 'resource') throw badRequest('nothing here speaks another protocol')
-    return { cluster, identity, target: route.target }
-  }
-
-  /** A command in a pod, or forwarded ports. */
-  async #command(connection: RawConnection, arrival: StreamArrival, kind: StreamKind): Promise<void> {
-    const { cluster, identity, target } = arrival
-    const { request } = connection
-    const attributes: Attributes = {
-      identity,
-      // Also for websockets, which begin with a GET: who may only read must not run commands.
-      verb: 'create',
-      group: '',
-      resource: 'pods',
-      subresource: kind,
-      namespace: target.namespace,
-      name: target.name,
-      requiredField: () => undefined,
-    }
-    await requireAccess(this.#options.authorizer, attributes, cluster)
-    const { query } = requestTarget(request)
-    // There is no answer that could warn.
-    await requireAdmitted({ cluster, identity, target, query, warn: () => undefined })
-    const carrier = request.socket
-    this.#gate.lasts({ cluster, request, carrier, attributes, watched: undefined, end: undefined })
-    const pod = cluster.read(
-      getObject(cluster, target.resource, target.namespace, target.name),
-    ) as Frozen<Pod>
-    await this.#streams.serve(connection, { kind, cluster: cluster.id, pod, query })
-  }
-
-  /** A watch, or a log. */
-  async #websocket(connection: RawConnection, answer: Answer, arrival: StreamArrival): Promise<void> {
-    const { request } = connection
-    if (!isWebsocket(request)) throw badRequest('the connection must be upgraded to websocket')
-    commonSubprotocol(request, READER_SUBPROTOCOLS)
-    const { query } = requestTarget(request)
-    const { cluster } = arrival
-    const content = await this.#verbs.overWebsocket({
-      ...arrival,
-      answer,
-      query,
-      identify: this.#identify(cluster.id),
-    })
-    try {
-      const end = content.serve(await this.#readers.accept(connection))
-      this.#gate.lasts({ ...content, cluster, request, carrier: request.socket, end })
-    } catch (error) {
-      content.discard()
-      throw error
-    }
   }
 
   /** Who a token belongs to in a cluster. */

@@ -3,12 +3,11 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { explainError, type Logger } from '../../../../kit/index.ts'
+import { TOKEN_PROTOCOL } from '../access/index.ts'
 import { badRequest } from '../status.ts'
 
 /** Bytes of one message of a client. */
 const MESSAGE_LIMIT = 1024 * 1024
-/** Brings a token: no protocol at all (`http/credentials.ts`). */
-const TOKEN = 'base64url.bearer.authorization.k8s.io.'
 
 /** A connection whose bytes nobody has touched yet. */
 export interface RawConnection {
@@ -34,7 +33,9 @@ export function isWebsocket(request: IncomingMessage): boolean {
  * @throws `BadRequest` when it offers others only
  */
 export function commonSubprotocol(request: IncomingMessage, known: readonly string[]): string | undefined {
-  const sent = offered(request, 'sec-websocket-protocol').filter(protocol => !protocol.startsWith(TOKEN))
+  const sent = offered(request, 'sec-websocket-protocol').filter(
+    protocol => !protocol.startsWith(TOKEN_PROTOCOL),
+  )
   const chosen = known.find(protocol => sent.includes(protocol))
   if (chosen === undefined && sent.length > 0)
     throw badRequest(`the websocket must offer one of the protocols ${known.join(', ')}`)
