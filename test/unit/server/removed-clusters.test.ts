@@ -1,25 +1,20 @@
 /** A cluster that is removed leaves nothing with the parts of a server that knew it. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t from 'tap'
 import { createLogger } from '../../../kit/index.ts'
 import { HostCertificates } from '../../../server/auth/index.ts'
-import { Model } from '../../../server/model/index.ts'
 import { KubernetesPodWriter } from '../../../server/netes/index.ts'
 import { forgetWithCluster } from '../../../server/removed-clusters.ts'
-import { openStore, parseSpaceId } from '../../../server/store/index.ts'
 import { makeCluster } from './metadata/world.ts'
+import { temporaryModel } from './temporary-model.ts'
 
 const log = createLogger('test', 'silent')
 
 t.test('of a removed cluster', async t => {
-  const directory = await mkdtemp(path.join(tmpdir(), 'drover-removed-'))
-  const store = await openStore({ database: path.join(directory, 'db'), log })
-  const model = new Model(await store.createSpace(parseSpaceId('system')), log)
-  await model.start()
+  const { model, directory } = await temporaryModel(t)
   /** Requests by cluster that are being answered, of which watches never are to their end. */
   const open = new Map<string, number>()
   const server = createServer((request, response) => {
@@ -38,9 +33,6 @@ t.test('of a removed cluster', async t => {
   t.teardown(async () => {
     await pods.stop()
     server.close()
-    await store.stop()
-    await model.stop()
-    await rm(directory, { recursive: true })
   })
   forgetWithCluster(
     model,

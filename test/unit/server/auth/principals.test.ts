@@ -1,7 +1,4 @@
-/** Who the holders of credentials are: to the API of Drover, and to the Kubernetes API of each cluster. */
-import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import { createLogger, HttpListener } from '../../../../kit/index.ts'
@@ -16,22 +13,14 @@ import {
 } from '../../../../server/auth/index.ts'
 import { kubernetesIdentity } from '../../../../server/kubernetes-identity.ts'
 import { COMPONENT_GROUPS, MASTERS_GROUP, NODES_GROUP } from '../../../../server/master/index.ts'
-import { type ApiKeyRole, Model } from '../../../../server/model/index.ts'
-import { openStore, parseSpaceId } from '../../../../server/store/index.ts'
+import type { ApiKeyRole } from '../../../../server/model/index.ts'
 import { makeCluster } from '../metadata/world.ts'
+import { temporaryModel } from '../temporary-model.ts'
 
 const log = createLogger('test', 'silent')
 
 async function world(test: Test) {
-  const directory = await mkdtemp(path.join(tmpdir(), 'drover-principals-'))
-  const store = await openStore({ database: path.join(directory, 'db'), log })
-  const model = new Model(await store.createSpace(parseSpaceId('system')), log)
-  await model.start()
-  test.teardown(async () => {
-    await store.stop()
-    await model.stop()
-    await rm(directory, { recursive: true })
-  })
+  const { model, directory } = await temporaryModel(test)
   const tokens = new RegistrationTokens(
     model,
     await ServerKey.load(path.join(directory, 'key')),

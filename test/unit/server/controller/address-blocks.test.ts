@@ -1,13 +1,9 @@
-/** Address blocks of a fleet: a thousand hosts fit, nobody shares, what is given back is used again. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t from 'tap'
 import { createLogger, ipv4BlockContains, ipv4BlockSize, requireIpv4Block } from '../../../../kit/index.ts'
 import { AddressPool } from '../../../../netplugins/ipam/index.ts'
 import { AddressBlocks } from '../../../../server/controller/index.ts'
-import { Model } from '../../../../server/model/index.ts'
-import { openStore, parseSpaceId } from '../../../../server/store/index.ts'
+import { temporaryModel } from '../temporary-model.ts'
 
 const log = createLogger('test', 'silent')
 
@@ -15,15 +11,7 @@ const HOSTS = 1_000
 const CONTAINERS = 30
 
 t.test('1,000 hosts with 30 containers each in 10.42.0.0/16', async t => {
-  const directory = await mkdtemp(path.join(tmpdir(), 'drover-blocks-'))
-  const store = await openStore({ database: path.join(directory, 'db'), log })
-  const model = new Model(await store.createSpace(parseSpaceId('system')), log)
-  await model.start()
-  t.teardown(async () => {
-    await store.stop()
-    await model.stop()
-    await rm(directory, { recursive: true })
-  })
+  const { model, directory } = await temporaryModel(t)
   const cluster = await model.clusters.create({
     name: 'c',
     state: 'active',

@@ -1,12 +1,8 @@
-/** Clusters over a real store: what belongs to one is made once, however many want it at the same time. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import t from 'tap'
 import { createLogger } from '../../../../kit/index.ts'
 import { ClusterController, type ClusterMaster } from '../../../../server/controller/index.ts'
-import { Model } from '../../../../server/model/index.ts'
-import { openStore, parseSpaceId } from '../../../../server/store/index.ts'
+import type { Model } from '../../../../server/model/index.ts'
+import { temporaryModel } from '../temporary-model.ts'
 
 const log = createLogger('test', 'silent')
 
@@ -21,10 +17,7 @@ async function world(
   test: { teardown(work: () => Promise<void>): unknown },
   beforeCreation: (id: string) => Promise<void> = async () => {},
 ): Promise<World> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'drover-clusters-'))
-  const store = await openStore({ database: path.join(directory, 'db'), log })
-  const model = new Model(await store.createSpace(parseSpaceId('system')), log)
-  await model.start()
+  const { model } = await temporaryModel(test)
   const masters = new Set<string>()
   const master: ClusterMaster = {
     createCluster: async id => {
@@ -34,12 +27,7 @@ async function world(
     deleteCluster: async id => void masters.delete(id),
   }
   const controller = new ClusterController(model, master, log)
-  test.teardown(async () => {
-    await controller.stop()
-    await store.stop()
-    await model.stop()
-    await rm(directory, { recursive: true })
-  })
+  test.teardown(() => controller.stop())
   return { model, controller, masters }
 }
 

@@ -1,7 +1,3 @@
-/** Reports of agents over a real store: what the API shows of containers. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import t from 'tap'
 import { createLogger } from '../../../../kit/index.ts'
 import { type ContainerReport, LABEL } from '../../../../protocol/index.ts'
@@ -12,10 +8,10 @@ import {
   ContainerSync,
   HostRegistry,
 } from '../../../../server/controller/index.ts'
-import { type Container, Model } from '../../../../server/model/index.ts'
-import { openStore, parseSpaceId } from '../../../../server/store/index.ts'
+import type { Container, Model } from '../../../../server/model/index.ts'
 import { ManualClock } from '../master/manual-clock.ts'
 import { makeContainer } from '../metadata/world.ts'
+import { temporaryModel } from '../temporary-model.ts'
 
 const log = createLogger('test', 'silent')
 
@@ -29,15 +25,7 @@ interface World {
 }
 
 async function world(test: { teardown(work: () => Promise<void>): unknown }): Promise<World> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'drover-reports-'))
-  const store = await openStore({ database: path.join(directory, 'db'), log })
-  const model = new Model(await store.createSpace(parseSpaceId('system')), log)
-  await model.start()
-  test.teardown(async () => {
-    await store.stop()
-    await model.stop()
-    await rm(directory, { recursive: true })
-  })
+  const { model } = await temporaryModel(test)
   const cluster = await model.clusters.create({
     name: 'c',
     state: 'active',
