@@ -41,9 +41,11 @@ export interface HostView extends KnownView {
   readonly environment: (label: string) => Scope | undefined
 }
 
-/** A container of this host that nothing is known of yet. */
+/** A container of this host that nothing is known of: not yet, or never, where others run it. */
 export interface StrangerView {
   readonly kind: 'stranger'
+  /** Those are the same for everybody. */
+  readonly kubernetes: KnownView['kubernetes']
 }
 
 export type ClientView = MemberView | HostView | StrangerView
@@ -154,7 +156,7 @@ function resolveReverse(address: string, view: ClientView, domain: string): Reso
 function resolveKubernetes(rest: string, view: ClientView): Resolution {
   const domain = CLUSTER_DOMAIN
   if (rest === '') return { kind: 'empty', domain }
-  if (view.kind === 'stranger' || view.kubernetes === undefined) return { kind: 'unknown', domain }
+  if (view.kubernetes === undefined) return { kind: 'unknown', domain }
   return asResolution(view.kubernetes.find(rest), domain)
 }
 

@@ -193,7 +193,7 @@ export class Resolver {
       return await this.#forward(query, message, address, transport, signal)
     }
     if (resolution.kind === 'alias') {
-      const view = client?.view ?? { kind: 'stranger' as const }
+      const view = client?.view ?? { kind: 'stranger' as const, kubernetes: undefined }
       return await this.#alias(query, resolution, view, address, transport, signal)
     }
     this.counts.own += 1

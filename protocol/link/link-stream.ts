@@ -25,6 +25,8 @@ export class LinkStream extends Duplex {
   #waiting: (() => void) | undefined
   #sentEnd = false
   #receivedEnd = false
+  /** The other side reads nothing any more. */
+  #unread = false
 
   constructor(id: number, transport: StreamTransport) {
     super({ readableHighWaterMark: STREAM_WINDOW, writableHighWaterMark: CHUNK, allowHalfOpen: true })
@@ -36,6 +38,10 @@ export class LinkStream extends Duplex {
     let rest = chunk
     const proceed = () => {
       this.#waiting = undefined
+      if (this.#unread) {
+        callback()
+        return
+      }
       while (rest.length > 0 && this.#window > 0) {
         const part = rest.subarray(0, Math.min(CHUNK, this.#window))
         rest = rest.subarray(part.length)
@@ -86,13 +92,21 @@ export class LinkStream extends Duplex {
 
   /** The other side sends nothing more; with an error, it reads nothing more either. */
   receiveEnd(error: Error | undefined): void {
+    const hasSentAll = this.#receivedEnd
     this.#receivedEnd = true
     if (error === undefined) {
       this.push(null)
       return
     }
     this.#sentEnd = true
-    this.destroy(error)
+    if (!hasSentAll || this.readableEnded) {
+      this.destroy(error)
+      return
+    }
+    // It closed the stream after it had sent everything, which may be in our hands still, and counts.
+    this.#unread = true
+    this.#waiting?.()
+    this.once('end', () => this.destroy())
   }
 
   /** The other side accepts so many more bytes. */

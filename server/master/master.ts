@@ -18,6 +18,8 @@ import {
   type FindOutside,
   groupRules,
   type Identity,
+  KUBELET_CLIENT,
+  KubeletGateway,
   loadCatalog,
   type NodeGateway,
   nodeRules,
@@ -74,17 +76,20 @@ export class KubernetesMaster implements Daemon {
   }
 
   async start(): Promise<void> {
-    const { store, log, authenticate, nodes, serviceAccounts, authority, endpoint } = this.#options
+    const { store, log, authenticate, nodes: agents, serviceAccounts, authority, endpoint } = this.#options
     const { clock = systemClock, limits = DEFAULT_CLUSTER_LIMITS } = this.#options
     const { suspendAfter = Number.POSITIVE_INFINITY, findOutside } = this.#options
     const catalog = await loadCatalog(DEFAULT_KUBERNETES_VERSION)
     const authorizer = this.#authorizer
     const clients = new ClientAuthorities(serviceAccounts.secret)
+    const kubelets = new OwnIdentity(clients, KUBELET_CLIENT, clock)
+    const openCluster = (id: string) => clusters.open(id)
+    const nodes = new KubeletGateway({ agents, identity: kubelets, openCluster, log })
     const backends = new BackendClient({ nodes, findOutside })
     const frontProxies = new ClientAuthorities(serviceAccounts.secret, 'request headers')
     const frontProxy = new OwnIdentity(frontProxies, { commonName: FRONT_PROXY }, clock)
     const aggregator = new Aggregator({ client: backends, frontProxy, authorizer, log })
-    const clusters = new Clusters({
+    const clusters: Clusters = new Clusters({
       store,
       authorizer,
       authority,
@@ -99,11 +104,12 @@ export class KubernetesMaster implements Daemon {
       log,
     })
     const server = new ApiServer({
-      openCluster: id => clusters.open(id),
+      openCluster,
       catalog,
       authenticate,
       authorizer,
       nodes,
+      kubelets,
       serviceAccounts,
       clients,
       aggregator,

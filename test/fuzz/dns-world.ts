@@ -65,7 +65,7 @@ function fuzzDirectory(): StillDirectory {
     ...known,
     environment: label => (label === 'prod' ? scope : undefined),
   })
-  clients.set(CLIENTS.stranger, { kind: 'stranger' })
+  clients.set(CLIENTS.stranger, { kind: 'stranger', kubernetes: undefined })
   return clients
 }
 

@@ -89,10 +89,14 @@ export class NameDirectory implements ClientDirectory {
           kubernetes: this.#kubernetes,
         }
       case 'unknown':
-        return { kind: 'stranger' }
+        return this.#stranger
       case 'container':
         return this.#memberView(requester.instance)
     }
+  }
+
+  get #stranger(): ClientView {
+    return { kind: 'stranger', kubernetes: this.#kubernetes }
   }
 
   whenKnown(address: string, milliseconds: number, signal: AbortSignal): Promise<void> {
@@ -113,7 +117,7 @@ export class NameDirectory implements ClientDirectory {
 
   #memberView(instance: InstanceInfo): ClientView {
     const environment = this.#model.get('environment', instance.environmentUuid)
-    if (environment === undefined) return { kind: 'stranger' }
+    if (environment === undefined) return this.#stranger
     return {
       kind: 'member',
       scope: new EnvironmentNames(this.#model, this.#addresses, environment.uuid),

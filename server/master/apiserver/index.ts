@@ -86,6 +86,7 @@ export {
   localCondition,
   parseCronSchedule,
 } from './kinds/index.ts'
+export { KUBELET_CLIENT, KubeletGateway } from './kubelets/index.ts'
 export type { ContainerLogRequest, LogOptions, NodeGateway } from './nodes.ts'
 export type * from './objects.ts'
 export { formatTime, quantityValue } from './schema/index.ts'

@@ -3,7 +3,15 @@ import t from 'tap'
 import { published } from '../../../dns/address-set.ts'
 import { type ClientView, resolveName, searchDomains } from '../../../dns/client-view.ts'
 import { dnsLabel, within } from '../../../dns/names.ts'
-import { addresses, host, lonelyClient, shopClient, stranger, testClient } from './small-world.ts'
+import {
+  addresses,
+  host,
+  lonelyClient,
+  podStranger,
+  shopClient,
+  stranger,
+  testClient,
+} from './small-world.ts'
 
 /** Addresses of the last byte, or the kind of the answer. */
 function seen(name: string, view: ClientView): string {
@@ -36,6 +44,10 @@ const cases: readonly Case[] = [
   // Kubernetes' domain is ours to deny
   { name: 'web.default.svc.cluster.local', view: shopClient, expect: 'unknown' },
   { name: 'kubernetes.default.svc.cluster.local', view: stranger, expect: 'unknown' },
+  // Services are the same for everybody, also for whom nobody knows
+  { name: 'web.default.svc.cluster.local', view: podStranger, expect: '0.11' },
+  { name: 'db.default.svc.cluster.local', view: podStranger, expect: 'unknown' },
+  { name: 'web.shop', view: podStranger, expect: 'foreign' },
   // What resolvers make of short names with the search list
   { name: 'db.data.shop.prod.discover.internal', view: shopClient, expect: 'unknown' },
   { name: 'db.data.prod.discover.internal', view: shopClient, expect: '0.31' },

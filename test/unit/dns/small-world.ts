@@ -77,7 +77,13 @@ export const host: HostView = {
   environment: label => ({ prod: production, test: testing })[label],
 }
 
-export const stranger: ClientView = { kind: 'stranger' }
+export const stranger: ClientView = { kind: 'stranger', kubernetes: undefined }
+
+/** One beside whom the agent knows the cluster's services. */
+export const podStranger: ClientView = {
+  kind: 'stranger',
+  kubernetes: { find: name => (name === 'web.default.svc' ? addresses('10.43.0.11') : undefined) },
+}
 
 /** A directory whose clients a test can change. */
 export class SmallDirectory implements ClientDirectory {

@@ -157,6 +157,22 @@ t.test('a reader that stops makes its writer wait, and nobody else', async t => 
   t.pass('goes on when it is read')
 })
 
+t.test('what was sent before a stream was ended and closed is read, however late', async t => {
+  const { server } = await connect(t, {
+    onStream: (_kind, _params, stream) => {
+      stream.end('all of it')
+      // As a connection that is carried by it, and that is closed as soon as everything is sent.
+      stream.once('finish', () => stream.destroy(new Error('closed')))
+    },
+  })
+  const stream = server.openStream('any', {})
+  // By then, its end and its error are there too.
+  await server.request('anything', {}, 1000)
+  t.equal(stream.write('for nobody'), true)
+  const chunks: Buffer[] = await Array.fromAsync(stream)
+  t.equal(Buffer.concat(chunks).toString(), 'all of it')
+})
+
 t.test('an error ends a stream on both sides', async t => {
   const { server } = await connect(t, {
     onStream: (_kind, _params, stream) =>

@@ -17,12 +17,11 @@ import {
   type Authenticate,
   type Authorizer,
   type Identity,
-  MASTERS_GROUP,
   requireAccess,
 } from '../access/index.ts'
 import type { Aggregator } from '../aggregation/index.ts'
 import type { Catalog } from '../catalog/index.ts'
-import { type ClientAuthorities, OwnIdentity, type Subject } from '../certificates/index.ts'
+import type { ClientAuthorities, OwnIdentity } from '../certificates/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import { clusterMetrics } from '../metrics/index.ts'
 import type { NodeGateway } from '../nodes.ts'
@@ -45,11 +44,6 @@ import { StreamRequests } from './stream-requests.ts'
 const SEATS: FairQueueLimits = { seats: 512, seatsEach: 256, waitingEach: 4_096 }
 /** Switching Protocols. */
 const SWITCHED = 101
-/** Who asks kubelets, which ask this server for everybody's rights: one with all of them. */
-const KUBELET_CLIENT: Subject = {
-  commonName: 'kube-apiserver-kubelet-client',
-  organizations: [MASTERS_GROUP],
-}
 const LASTING: ReadonlySet<string> = new Set(['log', 'proxy'])
 
 /** What the tokens of service accounts are made with. */
@@ -68,6 +62,8 @@ export interface ApiServerOptions {
   readonly authenticate: Authenticate
   readonly authorizer: Authorizer
   readonly nodes: NodeGateway
+  /** Who kubelets are asked as. */
+  readonly kubelets: OwnIdentity
   readonly serviceAccounts: ServiceAccountOptions
   readonly clients: ClientAuthorities
   readonly aggregator: Aggregator
@@ -89,13 +85,14 @@ export class ApiServer {
   constructor(options: ApiServerOptions) {
     this.#options = options
     const { authenticate, authorizer, clients, clock, nodes, openCluster, serviceAccounts } = options
+    const { kubelets } = options
     this.#watches = new Watches(clock)
     this.#keys = new SigningKeys(serviceAccounts.secret)
     const tokens = new ServiceAccountTokens({ keys: this.#keys, issuer: serviceAccounts.issuer, clock })
     this.#authentication = new Authentication({ authenticate, clients, tokens, openCluster, clock })
     this.#gate = new Gate({ ...options, authentication: this.#authentication })
     this.#others = new OthersApi({ ...options, gate: this.#gate })
-    const proxy = { nodes, kubelets: new OwnIdentity(clients, KUBELET_CLIENT, clock) }
+    const proxy = { nodes, kubelets }
     this.#verbs = new ResourceVerbs({ authorizer, watches: this.#watches, proxy, tokens })
     this.#streams = new StreamRequests({
       ...options,

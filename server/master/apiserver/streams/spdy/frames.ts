@@ -1,4 +1,4 @@
-/** Frames of SPDY 3.1 (draft-mbelshe-httpbis-spdy-00, 2.2), as far as Kubernetes' clients send them. */
+/** Frames of SPDY 3.1 (draft-mbelshe-httpbis-spdy-00, 2.2), as far as Kubernetes' clients and kubelets send them. */
 
 const VERSION = 3
 const HEADER = 8
@@ -20,11 +20,12 @@ export const TYPE = {
 export type SpdyFrame =
   | { readonly type: 'data'; readonly stream: number; readonly end: boolean; readonly data: Buffer }
   | { readonly type: 'open'; readonly stream: number; readonly end: boolean; readonly block: Buffer }
+  | { readonly type: 'reply'; readonly stream: number; readonly end: boolean; readonly block: Buffer }
   | { readonly type: 'headers'; readonly stream: number; readonly end: boolean; readonly block: Buffer }
   | { readonly type: 'reset'; readonly stream: number }
   | { readonly type: 'ping'; readonly id: number }
   | { readonly type: 'goAway' }
-  /** Nothing that this side acts on: settings, windows, replies. */
+  /** Nothing that this side acts on: settings, windows. */
   | { readonly type: 'other' }
 
 const STREAM_MASK = 0x7fffffff
@@ -35,6 +36,8 @@ function controlFrame(type: number, flags: number, body: Buffer): SpdyFrame {
   switch (type) {
     case TYPE.open:
       return { type: 'open', stream: stream(), end, block: body.subarray(10) }
+    case TYPE.reply:
+      return { type: 'reply', stream: stream(), end, block: body.subarray(4) }
     case TYPE.headers:
       return { type: 'headers', stream: stream(), end, block: body.subarray(4) }
     case TYPE.reset:

@@ -24,6 +24,18 @@ function parsePairs(block: Buffer): Headers {
   return headers
 }
 
+function encodePairs(headers: Headers): Buffer {
+  const sized = (text: string) => {
+    const bytes = Buffer.from(text)
+    const size = Buffer.alloc(4)
+    size.writeUInt32BE(bytes.length)
+    return Buffer.concat([size, bytes])
+  }
+  const count = Buffer.alloc(4)
+  count.writeUInt32BE(headers.size)
+  return Buffer.concat([count, ...[...headers].flatMap(pair => pair.map(sized))])
+}
+
 /** Reads the blocks of one connection, in their order. */
 export class HeaderReader {
   readonly #inflate: Inflate = createInflate({
@@ -70,14 +82,14 @@ export class HeaderReader {
 export class HeaderWriter {
   readonly #deflate: Deflate = createDeflate({ dictionary: DICTIONARY })
 
-  /** A block without headers: what an answer to a new stream has to say. */
-  async empty(): Promise<Buffer> {
+  /** A block with these headers; one without any is what an answer to a new stream has to say. */
+  async write(headers: Headers = new Map()): Promise<Buffer> {
     const chunks: Buffer[] = []
     const collect = (chunk: Buffer) => chunks.push(chunk)
     this.#deflate.on('data', collect)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#deflate.once('error', reject)
-    this.#deflate.write(Buffer.alloc(4))
+    this.#deflate.write(encodePairs(headers))
     this.#deflate.flush(constants.Z_SYNC_FLUSH, resolve)
     await promise
     this.#deflate.off('error', reject)

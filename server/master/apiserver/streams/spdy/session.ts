@@ -1,5 +1,5 @@
 /**
- * The server's side of a SPDY connection: streams that the client opens.
+ * One side of a SPDY connection: streams that the other side opens, where it is the client, or that this side does.
  *
  * Kubernetes' clients neither keep to windows nor open them, so a slow reader is slowed by TCP: when a stream has
  * enough waiting, nothing more is read from the connection.
@@ -62,9 +62,9 @@ export class SpdyStream extends Duplex {
     done(error)
   }
 
-  /** Bytes of the client; resolves when more may come. */
+  /** Bytes of the other side; resolves when more may come. */
   async receive(data: Buffer): Promise<void> {
-    // A client that goes on after the end it declared is not heard.
+    // One that goes on after the end it declared is not heard.
     if (this.destroyed || this.#receivedEnd || this.push(data)) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#reading = resolve
@@ -72,11 +72,17 @@ export class SpdyStream extends Duplex {
     this.#reading = undefined
   }
 
-  /** The client sends no more. */
+  /** The other side sends no more. */
   receiveEnd(): void {
     if (this.destroyed || this.#receivedEnd) return
     this.#receivedEnd = true
     this.push(null)
+  }
+
+  /** The other side neither sends nor takes any more; what it has sent can be read. */
+  receiveClose(): void {
+    this.#ended = true
+    this.receiveEnd()
   }
 }
 
@@ -86,9 +92,14 @@ export class SpdySession {
   readonly #reader = new HeaderReader()
   readonly #writer = new HeaderWriter()
   readonly #onStream: (stream: SpdyStream) => void
+  /** Clients open streams with odd numbers. */
+  #nextId = 1
 
-  /** @param transport the connection after its upgrade; the session owns it */
-  constructor(transport: Duplex, onStream: (stream: SpdyStream) => void) {
+  /**
+   * @param transport the connection after its upgrade; the session owns it
+   * @param onStream told of streams that the other side opens
+   */
+  constructor(transport: Duplex, onStream: (stream: SpdyStream) => void = stream => stream.destroy()) {
     this.#transport = transport
     this.#onStream = onStream
     transport.on('error', () => transport.destroy())
@@ -105,8 +116,19 @@ export class SpdySession {
       this.#transport.destroy()
       this.#reader.close()
       this.#writer.close()
-      for (const stream of this.#streams.values()) stream.destroy()
+      for (const stream of this.#streams.values()) this.#close(stream)
     }
+  }
+
+  /** Opens a stream, as the client. One after the other: `run` must be going on. */
+  async open(headers: Headers): Promise<SpdyStream> {
+    const id = this.#nextId
+    this.#nextId += 2
+    const stream = this.#add(id, headers)
+    const block = await this.#writer.write(headers)
+    // Not associated with another stream, of the usual priority.
+    await this.#write(encodeControl(TYPE.open, 0, Buffer.concat([words(id, 0), Buffer.alloc(2), block])))
+    return stream
   }
 
   /** Ends the connection after everything that was written is sent. */
@@ -124,20 +146,29 @@ export class SpdySession {
         if (frame.end) stream?.receiveEnd()
         return
       }
+      case 'reply':
       case 'headers': {
         // Read also when nobody wants them: the compressor goes on from there.
         await this.#reader.read(frame.block)
         if (frame.end) this.#streams.get(frame.stream)?.receiveEnd()
         return
       }
-      case 'reset':
-        this.#streams.get(frame.stream)?.destroy()
+      case 'reset': {
+        const stream = this.#streams.get(frame.stream)
+        if (stream !== undefined) this.#close(stream)
         return
+      }
       case 'ping':
         return await this.#write(encodeControl(TYPE.ping, 0, words(frame.id)))
       case 'goAway':
       case 'other':
     }
+  }
+
+  /** Clients that leave a stream want no more of it; servers do that with one that they are done with. */
+  #close(stream: SpdyStream): void {
+    if (stream.id < this.#nextId) stream.receiveClose()
+    else stream.destroy()
   }
 
   async #open({ stream: id, end, block }: SpdyFrame & { readonly type: 'open' }): Promise<void> {
@@ -146,6 +177,13 @@ export class SpdySession {
       await this.#write(encodeControl(TYPE.reset, 0, words(id, REFUSED)))
       return
     }
+    const stream = this.#add(id, headers)
+    await this.#write(encodeControl(TYPE.reply, 0, Buffer.concat([words(id), await this.#writer.write()])))
+    this.#onStream(stream)
+    if (end) stream.receiveEnd()
+  }
+
+  #add(id: number, headers: Headers): SpdyStream {
     const stream = new SpdyStream(id, headers, (frame, done) => {
       if (this.#transport.destroyed) done()
       else this.#transport.write(frame, done)
@@ -153,9 +191,7 @@ export class SpdySession {
     this.#streams.set(id, stream)
     stream.once('close', () => this.#streams.delete(id))
     stream.on('error', () => stream.destroy())
-    await this.#write(encodeControl(TYPE.reply, 0, Buffer.concat([words(id), await this.#writer.empty()])))
-    this.#onStream(stream)
-    if (end) stream.receiveEnd()
+    return stream
   }
 
   async #write(frame: Buffer): Promise<void> {

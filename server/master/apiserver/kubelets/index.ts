@@ -1,0 +1,1 @@
+export { KUBELET_CLIENT, KubeletGateway, type KubeletGatewayOptions } from './kubelet-gateway.ts'
