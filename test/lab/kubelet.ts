@@ -7,7 +7,14 @@ import { constants } from 'node:fs'
 import { access, chmod, copyFile, mkdir, mkdtemp, readdir, rename, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { explainError, isDroverError, runCommand } from '../../kit/index.ts'
+import {
+  type DirectoryLock,
+  explainError,
+  isDroverError,
+  lockDirectory,
+  runCommand,
+  sleep,
+} from '../../kit/index.ts'
 
 const BUILT = path.resolve(import.meta.dirname, '../../build/kubelet/kubelet')
 const VERSION = '1.20.2'
@@ -16,6 +23,8 @@ const COMPILER = '1.19'
 /** Milliseconds for getting packages, and for compiling, on a machine that has other things to do. */
 const FETCH_DEADLINE = 120_000
 const BUILD_DEADLINE = 480_000
+/** Milliseconds between two looks whether somebody else has built it. */
+const LOCK_INTERVAL = 1_000
 
 async function isProgram(file: string): Promise<boolean> {
   return await access(file, constants.X_OK).then(
@@ -35,8 +44,12 @@ export async function presentKubelet(): Promise<string | undefined> {
 export async function missingKubelet(): Promise<string | false> {
   if ((await presentKubelet()) !== undefined) return false
   if (!(await isProgram('/usr/bin/apt-get'))) return `needs apt-get to build a kubelet, or DROVER_KUBELET`
+  await mkdir(path.dirname(BUILT), { recursive: true })
+  const lock = await lockWhenFree()
   const directory = await mkdtemp(path.join(tmpdir(), 'drover-kubelet-'))
   try {
+    // Of several tests that want one, the first builds it.
+    if (await isProgram(BUILT)) return false
     await fetchSources(directory)
     await build(directory)
     return false
@@ -46,6 +59,20 @@ export async function missingKubelet(): Promise<string | false> {
   } finally {
     // The compiler's cache has directories that may not be written to.
     await runCommand('rm', ['-rf', directory], { deadline: FETCH_DEADLINE })
+    await lock.release()
+  }
+}
+
+/** @throws `DirectoryInUse` when others take longer than a build may */
+async function lockWhenFree(): Promise<DirectoryLock> {
+  const end = performance.now() + FETCH_DEADLINE + BUILD_DEADLINE
+  for (;;) {
+    try {
+      return await lockDirectory(path.dirname(BUILT), 'build')
+    } catch (error) {
+      if (!isDroverError(error, 'DirectoryInUse') || performance.now() > end) throw error
+      await sleep(LOCK_INTERVAL)
+    }
   }
 }
 
@@ -126,7 +153,6 @@ async function build(directory: string): Promise<void> {
   })
   // One that does not run is none.
   await runCommand(output, ['--version'])
-  await mkdir(path.dirname(BUILT), { recursive: true })
   // In one step, for others that look.
   const temporary = `${BUILT}.${process.pid}.tmp`
   await copyFile(output, temporary)
