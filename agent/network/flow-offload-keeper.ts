@@ -99,7 +99,9 @@ export class FlowOffloadKeeper {
     try {
       return await this.#bring(attachments)
     } catch (error) {
-      if (!isUnsupported(error)) throw error
+      // Rules that were taken once are not refused for what the kernel lacks.
+      const isMissing = this.#state !== 'present' && isDroverError(error, 'RulesRefused')
+      if (!isMissing && !isUnsupported(error)) throw error
       await this.#giveUp(explainError(error))
       return undefined
     }
