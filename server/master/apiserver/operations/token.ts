@@ -158,10 +158,12 @@ export async function requestToken(
   const audiences =
     (request.spec.audiences ?? []).length === 0 ? [API_AUDIENCE] : (request.spec.audiences ?? [])
   const seconds = request.spec.expirationSeconds ?? 3600
-  const expires = Math.floor(cluster.clock.now() / 1000) + seconds
+  const issued = Math.floor(cluster.clock.now() / 1000)
+  const expires = issued + seconds
   const token = await tokens.issue(cluster.id, {
     account: { namespace, name, uid: account.metadata.uid ?? '' },
     audiences,
+    issued,
     expires,
     bound: new Bindings(context, namespace, name).of(request.spec),
   })

@@ -27,7 +27,9 @@ const LEEWAY = 60_000
 export interface TokenContents {
   readonly account: ServiceAccountName & { readonly uid: string }
   readonly audiences: readonly string[]
-  /** Seconds since 1970; undefined for a token that ends only with what it is bound to. */
+  /** Seconds since 1970, from when on it is valid. */
+  readonly issued: number
+  /** The same; undefined for a token that ends only with what it is bound to. */
   readonly expires: number | undefined
   readonly bound: ReadonlyMap<BoundKind, BoundObject>
 }
@@ -61,10 +63,10 @@ export class ServiceAccountTokens {
   }
 
   /** Signs a token. */
-  async issue(cluster: string, { account, audiences, expires, bound }: TokenContents): Promise<string> {
-    const { keys, issuer, clock } = this.#options
+  async issue(cluster: string, contents: TokenContents): Promise<string> {
+    const { keys, issuer } = this.#options
+    const { account, audiences, issued, expires, bound } = contents
     const key = keys.of(cluster)
-    const now = Math.floor(clock.now() / 1000)
     const { namespace, name, uid } = account
     const token = new SignJWT({
       'kubernetes.io': { namespace, serviceaccount: { name, uid }, ...Object.fromEntries(bound) },
@@ -73,8 +75,8 @@ export class ServiceAccountTokens {
       .setIssuer(issuer(cluster))
       .setSubject(serviceAccountUser(account))
       .setAudience([...audiences])
-      .setIssuedAt(now)
-      .setNotBefore(now)
+      .setIssuedAt(issued)
+      .setNotBefore(issued)
       .setJti(randomUUID())
     return await (expires === undefined ? token : token.setExpirationTime(expires)).sign(key.privateKey)
   }
