@@ -41,6 +41,9 @@ function skippedOf(results: FinalResults): FileResult['skipped'] {
   }))
 }
 
+/** SQLite takes the name of a temporary file away at once; a process that a test kills just then cannot. */
+const UNAVOIDABLE = /^etilqs_/
+
 /**
  * Runs a file to its end; one that hangs is ended together with everything that it started.
  *
@@ -52,7 +55,7 @@ export async function runTestFile(file: string): Promise<FileResult> {
   const directory = await mkdtemp(path.join(tmpdir(), 'test-'))
   try {
     const result = await runIn(directory, file)
-    const left = await readdir(directory)
+    const left = (await readdir(directory)).filter(name => !UNAVOIDABLE.test(name))
     if (result.failed > 0 || left.length === 0) return result
     return { ...result, failed: 1, failures: [`left behind: ${left.join(', ')}`] }
   } finally {
