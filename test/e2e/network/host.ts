@@ -5,6 +5,7 @@ import path from 'node:path'
 import { HostNetwork, type NetworkSettings } from '../../../agent/network/index.ts'
 import { createLogger } from '../../../kit/index.ts'
 import { buildPlugin, CniRuntime } from '../../../netplugins/cni/index.ts'
+import { VxlanOverlay } from '../../../netplugins/vxlan/index.ts'
 
 export const BRIDGE = 'drover0'
 export const METADATA = '169.254.169.250'
@@ -46,7 +47,12 @@ const level = process.env.TEST_LOG === undefined ? 'silent' : 'debug'
 
 export function makeHostNetwork(directories: HostDirectories): HostNetwork {
   const { cacheDirectory: _, ...options } = directories
-  return new HostNetwork({ ...options, bridgeName: BRIDGE, log: createLogger('network', level) })
+  return new HostNetwork({
+    ...options,
+    bridgeName: BRIDGE,
+    createOverlay: (_kind, { socket, log }) => new VxlanOverlay({ socket, log }),
+    log: createLogger('network', level),
+  })
 }
 
 export function makeRuntime(directories: HostDirectories): CniRuntime {

@@ -8,9 +8,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import type { NetworkSettings } from '../../../agent/network/index.ts'
 import { requireIpv6Prefix, withIpv6Prefix } from '../../../kit/index.ts'
+import { attachedPrograms } from '../../../netplugins/bpf/index.ts'
+import { until } from '../../lab/fleet.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 import {
   BRIDGE,
@@ -20,7 +23,15 @@ import {
   makeRuntime,
   SETTINGS,
 } from './host.ts'
-import { addNamespace, deleteNamespace, namespacePath, run, runIn } from './lab.ts'
+import {
+  addNamespace,
+  connectOutside,
+  deleteNamespace,
+  HOST_ADDRESS,
+  namespacePath,
+  run,
+  runIn,
+} from './lab.ts'
 
 const skip = inPrivateNetwork(import.meta.filename)
 
@@ -33,7 +44,8 @@ const PREFIX = requireIpv6Prefix('fd42::/96', 'prefix')
 
 const DUAL_STACK: NetworkSettings = {
   ...SETTINGS,
-  network: { kind: 'bridge', options: { ipv6Prefix: PREFIX.text }, hostPorts: true },
+  address: HOST_ADDRESS,
+  network: { kind: 'vxlan', options: { ipv6Prefix: PREFIX.text }, hostPorts: true },
 }
 
 const NAMES = Array.from({ length: 10 }, (_, n) => `churn-${n}`)
@@ -73,6 +85,18 @@ async function kill(child: ChildProcess): Promise<void> {
   const ended = once(child, 'exit')
   child.kill('SIGKILL')
   await ended
+}
+
+/** How many programs see what comes in by each link of ours, and what leaves. */
+function programs(): Record<string, string> {
+  const links = JSON.parse(run('ip', '-json', 'link', 'show')) as { ifname: string; ifindex: number }[]
+  const ours = links.filter(({ ifname }) => ifname !== 'lo' && ifname !== 'eth0')
+  return Object.fromEntries(
+    ours.map(({ ifname, ifindex: link }) => {
+      const count = (direction: 'ingress' | 'egress') => attachedPrograms({ link, direction }).length
+      return [ifname.startsWith('vethr') ? 'container' : ifname, `${count('ingress')} ${count('egress')}`]
+    }),
+  )
 }
 
 /** What there is of containers in the kernel and on disk. */
@@ -116,6 +140,7 @@ t.test(`${INTERRUPTIONS} interruptions while containers come and go (seed ${SEED
   const directories = await makeHostDirectories()
   const runtime = makeRuntime(directories)
   NAMES.forEach(addNamespace)
+  connectOutside()
   /** What the runtime was told last: an address, or that it is gone; undefined while it must be deleted to know. */
   const model = new Map<string, string | 'gone' | undefined>(NAMES.map(name => [name, 'gone']))
   let agent = startAgent(directories)
@@ -187,9 +212,18 @@ t.test(`${INTERRUPTIONS} interruptions while containers come and go (seed ${SEED
   const addresses6 = attached.map(name => withIpv6Prefix(PREFIX, addressOf(name))).toSorted()
   t.strictSame(actual.neighbours, addresses6)
   t.strictSame(actual.sources6.map(source => source.split(' ')[1]).toSorted(), addresses6)
+  // Known flows: a second after a link came.
+  const wanted = { ...(attached.length > 0 ? { container: '1 0' } : {}), [BRIDGE]: '0 1', vtep1042: '1 1' }
+  await until('flows can take their short way', 10_000, () =>
+    Promise.resolve(isDeepStrictEqual(programs(), wanted)),
+  ).catch(() => t.strictSame(programs(), wanted))
+  t.match(run('nft', 'list', 'tables'), 'table ip drover_flows')
   await kill(agent)
-  await makeHostNetwork(directories).uninstall()
-  t.notMatch(run('ip', 'link'), /vethr|drover0/)
+  const last = makeHostNetwork(directories)
+  await last.start()
+  await last.uninstall()
+  t.notMatch(run('ip', 'link'), /vethr|drover0|vtep/)
+  t.equal(run('sysctl', '-n', 'net.netfilter.nf_conntrack_tcp_be_liberal').trim(), '0')
   t.notMatch(run('nft', 'list', 'ruleset'), /CATTLE|drover/)
   t.equal(run('sysctl', '-n', 'net.ipv6.conf.all.forwarding').trim(), '0')
   NAMES.forEach(deleteNamespace)
