@@ -1,4 +1,6 @@
 /** What was opened with a key or a service account ends when that is taken away, on a real server. */
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
 import t from 'tap'
 import { DATA, Fleet, until } from '../../lab/fleet.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
@@ -42,7 +44,7 @@ t.test('revocation', { skip, timeout: 240_000 }, async t => {
     const file = '/etc/shell.yml'
     await fleet.first.run('tee', [file], {
       input:
-        'services:\n  web:\n    image: drover/busybox:1\n    command: sleep 1000\n    stop_grace_period: 0s\n',
+        'services:\n  web:\n    image: drover/busybox:1\n    command: ["sh", "-c", "echo started; sleep 1000"]\n    stop_grace_period: 0s\n',
     })
     await fleet.drover(['stack', 'up', '-f', file, '-s', 'shell'])
     const key = await fleet.api('POST', 'apikeys', { name: 'terminal' })
@@ -52,17 +54,22 @@ t.test('revocation', { skip, timeout: 240_000 }, async t => {
       `DROVER_ACCESS_KEY=${key.publicValue}`,
       `DROVER_SECRET_KEY=${key.secretValue}`,
     ]
-    const open = (...command: string[]) =>
-      fleet.first.run('env', [...who, './drover', ...command], { acceptedExitCodes: [1], deadline: 60_000 })
-    const terminal = open('exec', 'shell-web-1', 'sh', '-c', 'echo there > /there; sleep 900')
-    const log = open('logs', '--follow', 'shell-web-1')
-    await until('the command runs', 20_000, async () => {
-      const { exitCode } = await fleet.drover(['exec', 'shell-web-1', 'cat', '/there'])
-      const { stdout } = await fleet.first.run('sh', ['-c', 'ps ax | grep -c "[l]ogs --follow shell-web-1"'])
-      return exitCode === 0 && Number(stdout) > 0
-    })
+    const open = (name: string, ...command: string[]) => {
+      const child = fleet.first.start('env', [...who, './drover', ...command], name)
+      const output = () => readFile(path.join(fleet.first.directory, `${name}.log`), 'utf8')
+      return { child, output }
+    }
+    const terminal = open('terminal', 'exec', 'shell-web-1', 'sh', '-c', 'echo there; sleep 900')
+    const log = open('following', 'logs', '--follow', 'shell-web-1')
+    // What has been sent something is open.
+    await until('both are open', 20_000, async () =>
+      [(await terminal.output()).includes('there'), (await log.output()).includes('started')].every(Boolean),
+    )
     await fleet.api('DELETE', `apikeys/${key.id}`)
-    for (const ended of [terminal, log]) t.match((await ended).stderr, /the API key was removed|Unauthorized/)
+    for (const { child, output } of [terminal, log]) {
+      await until('it ends', 20_000, () => Promise.resolve(child.exitCode !== null))
+      t.match(await output(), /the API key was removed|Unauthorized/)
+    }
     await fleet.drover(['stack', 'rm', 'shell'])
   })
 
