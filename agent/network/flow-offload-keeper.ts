@@ -34,7 +34,10 @@ const UNSUPPORTED: ReadonlySet<string> = new Set([
   'EINVAL',
   'EOPNOTSUPP',
   'EACCES',
+  'EROFS',
   'E2BIG',
+  // ENOTSUPP, which is for the kernel's own use and has no name outside, comes from compilers of BPF.
+  'Unknown system error -524',
 ])
 
 const RECORD = 'conntrack-settings.json'
@@ -143,11 +146,15 @@ export class FlowOffloadKeeper {
     }
     const { settled, wait } = this.#settledLinks(attachments)
     const occupied = settled.size === 0 ? new Set<number>() : await linksWithIngressQueue(socket)
-    const senders = links.flatMap(({ name, index }): FlowSender[] => {
+    const containers = links.flatMap(({ name, index }): FlowSender[] => {
       const address = settled.get(name)
-      return address === undefined || occupied.has(index) ? [] : [{ address, link: index }]
+      return address === undefined ? [] : [{ address, link: index }]
     })
-    const repairs = await this.#offload.verify({ bridge, tunnel, senders })
+    const repairs = await this.#offload.verify({
+      ...{ bridge, tunnel },
+      senders: containers.filter(({ link }) => !occupied.has(link)),
+      excluded: containers.map(({ link }) => link).filter(link => occupied.has(link)),
+    })
     if (this.#state === 'present' && repairs > 0)
       log.debug({ repairs }, 'repaired the short way of known flows')
     this.#state = 'present'

@@ -103,8 +103,8 @@ function readInfo(descriptor: number, object: string): { id: number; name: strin
   attributes.writeUInt32LE(info.length, 4)
   attributes.writeBigUInt64LE(addressOf(info), 8)
   bpf(OBJ_GET_INFO_BY_FD, attributes, object, 'describe')
-  const name = info.toString('latin1', INFO_NAME, INFO_NAME + NAME_LENGTH)
-  return { id: info.readUInt32LE(INFO_ID), name: name.slice(0, Math.max(name.indexOf('\0'), 0)) || name }
+  const [name = ''] = info.toString('latin1', INFO_NAME, INFO_NAME + NAME_LENGTH).split('\0')
+  return { id: info.readUInt32LE(INFO_ID), name }
 }
 
 function describe({ link, direction }: Position): string {

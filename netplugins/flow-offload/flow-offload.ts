@@ -1,11 +1,11 @@
 /** Leads packets of known flows between this host's containers and the overlay past everything that others have to pass. */
-import type { Logger } from '../../kit/index.ts'
-import { parseIpv4 } from '../../kit/index.ts'
+import { type Logger, parseIpv4 } from '../../kit/index.ts'
 import {
   attachedPrograms,
   attachProgram,
   BpfMap,
   closeProgram,
+  type Direction,
   detachPrograms,
   type LoadedProgram,
   loadProgram,
@@ -53,6 +53,8 @@ export interface FlowOffloadState {
   /** By which they reach other hosts. */
   readonly tunnel: FlowLink
   readonly senders: readonly FlowSender[]
+  /** Indexes of links of containers whose packets may not take it. */
+  readonly excluded: readonly number[]
 }
 
 interface Programs {
@@ -104,6 +106,7 @@ export class FlowOffload {
     ]
     let repairs = 0
     for (const [position, program] of wanted) if (ensureProgram(position, program)) repairs += 1
+    for (const link of state.excluded) repairs += removeFrom(link)
     const now = performance.now()
     if (now - this.#rulesSeen < RULES_INTERVAL) return repairs
     if (await this.#rules.verify(bridge.name, tunnel.name)) repairs += 1
@@ -208,9 +211,11 @@ function ensureProgram(position: Position, program: LoadedProgram): boolean {
   return isMissing || stale > 0
 }
 
-function removeFrom(link: number): void {
-  for (const direction of ['ingress', 'egress'] as const)
+/** @returns how many programs there were */
+function removeFrom(link: number): number {
+  const from = (direction: Direction) =>
     detachPrograms({ link, direction }, ({ name }) => name.startsWith(NAME_PREFIX))
+  return from('ingress') + from('egress')
 }
 
 /** In network order, as it is in packets. */

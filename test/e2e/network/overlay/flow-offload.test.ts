@@ -1,9 +1,11 @@
 /** Packets of known flows take a short way through two hosts, in the real kernel; and nobody else's do. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { attachedPrograms } from '../../../../netplugins/bpf/index.ts'
+import { inNetworkNamespace } from '../../../../netplugins/netlink/index.ts'
 import { until } from '../../../lab/fleet.ts'
 import { inPrivateNetwork } from '../../../lab/private-network.ts'
-import { deleteNamespace, Peer, runIn } from '../lab.ts'
+import { deleteNamespace, namespacePath, Peer, runIn } from '../lab.ts'
 import {
   addContainer,
   attachmentOf,
@@ -194,6 +196,13 @@ t.test('the short way', { skip }, async t => {
     const [there = 0, here = 0] = counted()
     t.ok(there > BYTES, 'on that host')
     t.ok(here < FEW, 'on the other one')
+    const [{ ifindex: link }] = JSON.parse(h1.run('ip', '-json', 'link', 'show', 'vethr-c1')) as [
+      { ifindex: number },
+    ]
+    const present = inNetworkNamespace(namespacePath(h1.name), () =>
+      attachedPrograms({ link, direction: 'ingress' }),
+    )
+    t.strictSame(present, [], 'no program of ours is there')
     h1.run('tc', 'qdisc', 'del', 'dev', 'vethr-c1', 'ingress')
   })
 
