@@ -3,11 +3,10 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerRespons
 import { request as httpRequest } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { explainError, systemErrorCode } from '../../../../kit/index.ts'
+import { systemErrorCode } from '../../../../kit/index.ts'
 import type { Identity } from '../access/index.ts'
 import type { Backend, BackendClient, ClusterView } from '../backends/index.ts'
-import { hostOf } from '../backends/index.ts'
-import { StatusError } from '../status.ts'
+import { hostOf, unreachable } from '../backends/index.ts'
 import { forwardedHeaders, identityHeaders } from './identity-headers.ts'
 
 /** Milliseconds until an answer has to begin. */
@@ -25,16 +24,6 @@ export interface Forwarding {
   readonly request: IncomingMessage
   /** With the query. */
   readonly path: string
-}
-
-export function unreachable(error: unknown): StatusError {
-  if (error instanceof StatusError) return error
-  return new StatusError(
-    'ServiceUnavailable',
-    `error trying to reach service: ${explainError(error)}`,
-    undefined,
-    error,
-  )
 }
 
 function headersOf({ request, identity }: Forwarding): OutgoingHttpHeaders {

@@ -1,12 +1,10 @@
 /** Connections to backends: opened where they are needed, and kept warm for a moment. */
 import { Agent, type AgentOptions, type RequestOptions } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
-import { atMost } from '../../../../kit/index.ts'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { type Backend, serverName } from './backend.ts'
+import { shakeHands } from './handshake.ts'
 
-/** Milliseconds for the handshake. */
-const HANDSHAKE_DEADLINE = 10_000
 /** Milliseconds that a connection is kept without use. */
 const WARM = 30_000
 /** Connections without use to one endpoint: as many as a busy cluster asks at a time, or most would be made anew each time. */
@@ -54,34 +52,12 @@ function trustOptions({ trust }: Backend): ConnectionOptions {
 /** Speaks TLS over a connection, which ends with it. @throws why the other end is not who was meant */
 export async function secured(connection: Duplex, backend: Backend): Promise<TLSSocket> {
   const name = serverName(backend)
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  let socket: TLSSocket
+  const servername = /[a-z]/i.test(name) && !name.includes(':') ? name : ''
+  const options = { servername, ...trustOptions(backend), ...identityOptions(backend) }
   try {
-    socket = connectTls(
-      {
-        socket: connection,
-        servername: /[a-z]/i.test(name) && !name.includes(':') ? name : '',
-        ...trustOptions(backend),
-        ...identityOptions(backend),
-      },
-      resolve,
-    )
+    return await shakeHands(connection, options, name)
   } catch (error) {
-    // Certificates that are none.
-    connection.destroy()
-    throw error
-  }
-  socket.on('error', error => reject(handshakeFailure(error, name)))
-  socket.once('close', () => {
-    connection.destroy()
-    reject(new Error('the connection ended before it was secure'))
-  })
-  try {
-    await atMost(HANDSHAKE_DEADLINE, `TLS handshake with ${name}`, promise)
-    return socket
-  } catch (error) {
-    socket.destroy()
-    throw error
+    throw error instanceof Error ? handshakeFailure(error, name) : error
   }
 }
 

@@ -8,4 +8,6 @@ export {
   type OpenRequest,
 } from './backend-client.ts'
 export { type ClusterView, type Destination, endpointsOf, findPod } from './endpoints.ts'
+export { shakeHands } from './handshake.ts'
 export { type FindOutside, isRefusedAddress, outsideFinder } from './outside-addresses.ts'
+export { unreachable } from './unreachable.ts'

@@ -6,7 +6,7 @@ import { request as httpRequest, type IncomingMessage, type ServerResponse } fro
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { KUBELET_PORT } from '../../../../protocol/index.ts'
-import { type Destination, endpointsOf, findPod } from '../backends/index.ts'
+import { type Destination, endpointsOf, findPod, unreachable } from '../backends/index.ts'
 import type { OwnIdentity } from '../certificates/index.ts'
 import type { Cluster } from '../cluster/index.ts'
 import type { Frozen } from '../json.ts'
@@ -15,7 +15,7 @@ import type { Pod } from '../objects.ts'
 import { badRequest } from '../status.ts'
 import { connectToNode } from './node-connection.ts'
 import { forwardedHeaders, passOn } from './proxied-answer.ts'
-import { secured, unreachable } from './secured.ts'
+import { secured } from './secured.ts'
 
 /** Milliseconds until a pod has to begin its answer. */
 const DEADLINE = 60_000
