@@ -2,21 +2,17 @@
  * A kubelet as Kubernetes releases it runs the pods of a host: it joins, calls our CNI plugin for pods on Docker, and serves
  * what clients ask of it.
  */
-import path from 'node:path'
 import t from 'tap'
 import { DATA, Fleet, until } from '../../lab/fleet.ts'
-import { missingKubelet, presentKubelet } from '../../lab/kubelet.ts'
+import { missingKubelet } from '../../lab/kubelet.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
 import { missingKubectl } from '../master/kubectl.ts'
+import { KubeletHost } from './kubelet-host.ts'
 
 // Before the network is left: it may have to be built.
 const skip = (await missingKubectl()) || (await missingKubelet()) || inPrivateNetwork(import.meta.filename)
 
 t.setTimeout(600_000)
-
-const PROGRAM = '/opt/bin/kubelet'
-/** Cgroups of pods would be outside of the lab. */
-const NODE = ['--cgroups-per-qos=false', '--enforce-node-allocatable=']
 
 /** Containers of a kubelet are to outlive others when memory is scarce, which not every machine lets anybody ask for. */
 const RUNC = `#!/bin/sh
@@ -77,51 +73,29 @@ const SERVICE = {
 }
 
 t.test('a real kubelet', { skip, timeout: 580_000 }, async t => {
-  const program = (await presentKubelet()) ?? ''
   const fleet = await Fleet.start(t, 'real-kubelet', 2)
   const host = await fleet.join(2)
-  const kubectl = async (...args: readonly string[]) =>
-    (await fleet.kubectl(args, { deadline: 60_000 })).stdout
-  const apply = (object: object) => fleet.kubectl(['apply', '-f', '-'], { input: JSON.stringify(object) })
-  const shell = async (script: string) =>
-    (await host.run('sh', ['-c', script], { acceptedExitCodes: [0, 1, 2] })).stdout.trim()
-  const install = (file: string, text: string) =>
-    host.run('sh', ['-c', 'mkdir -p "$(dirname "$1")"; cat > "$1"; chmod 755 "$1"', 'sh', file], {
-      input: text,
-    })
-  const installKubelet = (...more: readonly string[]) =>
-    install(PROGRAM, `#!/bin/sh\nexec ${path.resolve(program)} "$@" ${[...NODE, ...more].join(' ')}\n`)
+  const member = new KubeletHost(fleet, host)
+  const kubectl = (...args: readonly string[]) => member.kubectl(...args)
+  const shell = (script: string) => member.shell(script)
+  const ask = (pod: string, url: string) => member.ask(pod, url)
   const kubeletPid = async () =>
     (await shell(`cat ${DATA}/agent/kubelet/process 2> /dev/null`)).split(' ')[0] ?? ''
-  const endAgent = async () => {
-    const pid = await shell(`cat ${DATA}/agent/agent.lock`)
-    await shell(`kill ${pid}`)
-    await until(
-      'the agent has ended',
-      60_000,
-      async () => (await shell(`kill -0 ${pid} 2> /dev/null || echo ended`)) === 'ended',
-    )
-  }
   const podsOf = async (name: string) =>
     JSON.parse(await kubectl('get', 'pods', '-l', `name=${name}`, '-o', 'json')).items as {
       metadata: { name: string }
       status: { podIP?: string; containerStatuses?: { containerID: string }[] }
     }[]
-  const ask = async (pod: string, url: string) => {
-    const command = ['exec', pod, '--', 'timeout', '5', 'wget', '-q', '-O', '-', url]
-    return (await fleet.kubectl(command, { acceptedExitCodes: [0, 1, 143] })).stdout.trim()
-  }
-  const links = () => shell('ip -o link show type veth | grep -c master')
-  const linksBefore = await links()
+  const linksBefore = await member.links()
 
   await t.test('joins, and is ready', async t => {
-    await install('/opt/bin/tolerant-runc', RUNC)
-    await install('/etc/docker/daemon.json', ENGINE)
-    await installKubelet()
-    await endAgent()
+    await member.install('/opt/bin/tolerant-runc', RUNC)
+    await member.install('/etc/docker/daemon.json', ENGINE)
+    await member.installKubelet()
+    await member.endAgent()
     await host.stopDocker()
     await host.startDocker()
-    host.start('./drover', ['agent', '--address', host.address, '--runtime', 'kubelet'], 'agent')
+    member.startAgent()
     const node = await until('the node is ready', 90_000, async () => {
       const text = await kubectl('get', 'node', 'h2')
       return / Ready .*v1\.20\./.test(text) && text
@@ -131,7 +105,7 @@ t.test('a real kubelet', { skip, timeout: 580_000 }, async t => {
   })
 
   await t.test('its pods have addresses of our network, and reach each other', async t => {
-    for (const object of [web('far', 'h2', 1), web('near', 'h1', 1), SERVICE]) await apply(object)
+    for (const object of [web('far', 'h2', 1), web('near', 'h1', 1), SERVICE]) await member.apply(object)
     for (const name of ['far', 'near'])
       await kubectl('rollout', 'status', `deployment/${name}`, '--timeout=60s')
     const [far] = await podsOf('far')
@@ -208,8 +182,8 @@ t.test('a real kubelet', { skip, timeout: 580_000 }, async t => {
         { type: 'portmap', snat: true, capabilities: { portMappings: true } },
       ],
     }
-    await install('/etc/cni/chain.d/10-chain.conflist', JSON.stringify(chain))
-    await installKubelet('--cni-conf-dir=/etc/cni/chain.d', '--cni-bin-dir=/opt/cni/bin,/usr/lib/cni')
+    await member.install('/etc/cni/chain.d/10-chain.conflist', JSON.stringify(chain))
+    await member.installKubelet('--cni-conf-dir=/etc/cni/chain.d', '--cni-bin-dir=/opt/cni/bin,/usr/lib/cni')
     const first = await kubeletPid()
     await shell(`kill -KILL ${first}`)
     await until('another runs', 40_000, async () => ![first, ''].includes(await kubeletPid()))
@@ -231,7 +205,7 @@ t.test('a real kubelet', { skip, timeout: 580_000 }, async t => {
   await t.test('nothing is left of pods that are gone', async t => {
     await kubectl('delete', 'deployment', 'far', '--timeout=60s')
     await until('its pods are gone', 60_000, async () => (await podsOf('far')).length === 0)
-    await until('its links are gone', 20_000, async () => (await links()) === linksBefore)
+    await until('its links are gone', 20_000, async () => (await member.links()) === linksBefore)
     t.equal(await shell('docker ps -q --filter label=io.kubernetes.pod.namespace=default'), '')
     await until('its rules are gone', 20_000, async () => {
       const rules = await shell('iptables-save')
@@ -240,7 +214,7 @@ t.test('a real kubelet', { skip, timeout: 580_000 }, async t => {
   })
 
   await t.test('nothing stays of the kubelet', async t => {
-    await endAgent()
+    await member.endAgent()
     await host.run('./drover', ['agent', '--uninstall'], { deadline: 60_000 })
     t.notMatch(await shell('ls -A /etc/cni/net.d'), '10-drover')
     t.equal(await shell(`ls ${DATA}/agent 2> /dev/null`), '')

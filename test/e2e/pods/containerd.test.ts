@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
 import { DATA, Fleet, until } from '../../lab/fleet.ts'
-import { missingKubelet, presentKubelet } from '../../lab/kubelet.ts'
+import { missingKubelet } from '../../lab/kubelet.ts'
 import { inPrivateNetwork } from '../../lab/private-network.ts'
+import { KubeletHost } from '../kubelet/kubelet-host.ts'
 import { missingKubectl } from '../master/kubectl.ts'
 
 // Before the network is left: it may have to be built.
@@ -12,9 +13,7 @@ const skip = (await missingKubectl()) || (await missingKubelet()) || inPrivateNe
 
 t.setTimeout(600_000)
 
-const PROGRAM = '/opt/bin/kubelet'
 const SOCKET = '/run/containerd/containerd.sock'
-const NODE = ['--cgroups-per-qos=false', '--enforce-node-allocatable=']
 /** Kubelets of before 1.24 take Docker unless they are told otherwise. */
 const RUNTIME = ['--container-runtime=remote', `--container-runtime-endpoint=unix://${SOCKET}`]
 
@@ -65,37 +64,16 @@ const SERVICE = {
 }
 
 t.test('a kubelet on containerd', { skip, timeout: 580_000 }, async t => {
-  const program = (await presentKubelet()) ?? ''
   const fleet = await Fleet.start(t, 'containerd', 2)
   const host = await fleet.join(2)
-  const kubectl = async (...args: readonly string[]) =>
-    (await fleet.kubectl(args, { deadline: 90_000 })).stdout
-  const shell = async (script: string) => {
-    const options = { acceptedExitCodes: [0, 1, 2], deadline: 60_000 }
-    return (await host.run('sh', ['-c', script], options)).stdout.trim()
-  }
-  const install = (file: string, text: string) =>
-    host.run('sh', ['-c', 'mkdir -p "$(dirname "$1")"; cat > "$1"; chmod 755 "$1"', 'sh', file], {
-      input: text,
-    })
-  const endAgent = async () => {
-    const pid = await shell(`cat ${DATA}/agent/agent.lock`)
-    await shell(`kill ${pid}`)
-    await until(
-      'the agent has ended',
-      60_000,
-      async () => (await shell(`kill -0 ${pid} 2> /dev/null || echo ended`)) === 'ended',
-    )
-  }
-  const ask = async (name: string, url: string) => {
-    const command = ['exec', name, '--', 'timeout', '5', 'wget', '-q', '-O', '-', url]
-    return (await fleet.kubectl(command, { acceptedExitCodes: [0, 1, 143] })).stdout.trim()
-  }
-  const links = () => shell('ip -o link show type veth | grep -c master')
-  const linksBefore = await links()
+  const member = new KubeletHost(fleet, host)
+  const kubectl = (...args: readonly string[]) => member.kubectl(...args)
+  const shell = (script: string) => member.shell(script)
+  const ask = (name: string, url: string) => member.ask(name, url)
+  const linksBefore = await member.links()
 
   await t.test('joins, and is ready', async t => {
-    await install('/etc/containerd/config.toml', CONTAINERD)
+    await member.install('/etc/containerd/config.toml', CONTAINERD)
     host.start('containerd', ['--config', '/etc/containerd/config.toml'], 'containerd')
     await until(
       'containerd answers',
@@ -104,18 +82,16 @@ t.test('a kubelet on containerd', { skip, timeout: 580_000 }, async t => {
     )
     await host.run('docker', ['save', 'drover/busybox:1', 'drover/pause:1', '-o', '/run/images.tar'])
     await host.run('ctr', ['-n', 'k8s.io', 'images', 'import', '--snapshotter', 'native', '/run/images.tar'])
-    const more = [...NODE, ...RUNTIME].join(' ')
-    await install(PROGRAM, `#!/bin/sh\nexec ${path.resolve(program)} "$@" ${more}\n`)
-    await endAgent()
-    host.start('./drover', ['agent', '--address', host.address, '--runtime', 'kubelet'], 'agent')
+    await member.installKubelet(...RUNTIME)
+    await member.endAgent()
+    member.startAgent()
     const isReady = async () => / Ready .*v1\.20\./.test(await kubectl('get', 'node', 'h2'))
     t.ok(await until('the node is ready', 90_000, isReady))
     t.match(await kubectl('get', 'node', 'h2', '-o', 'wide'), 'containerd://')
   })
 
   await t.test('its pods have addresses of our network, and reach each other', async t => {
-    for (const object of [pod('far', 'h2'), pod('near', 'h1'), SERVICE])
-      await fleet.kubectl(['apply', '-f', '-'], { input: JSON.stringify(object) })
+    for (const object of [pod('far', 'h2'), pod('near', 'h1'), SERVICE]) await member.apply(object)
     await kubectl('wait', '--for=condition=Ready', 'pod/far', 'pod/near', '--timeout=60s')
     const addressOf = (name: string) => kubectl('get', 'pod', name, '-o', 'jsonpath={.status.podIP}')
     const [far, near] = [await addressOf('far'), await addressOf('near')]
@@ -189,13 +165,13 @@ t.test('a kubelet on containerd', { skip, timeout: 580_000 }, async t => {
 
   await t.test('nothing is left of pods that are gone', async t => {
     await kubectl('delete', 'pod', 'far', '--timeout=60s')
-    await until('its link is gone', 20_000, async () => (await links()) === linksBefore)
+    await until('its link is gone', 20_000, async () => (await member.links()) === linksBefore)
     await until(
       'its containers are gone',
       60_000,
       async () => (await shell('ctr -n k8s.io tasks ls -q')) === '',
     )
-    await endAgent()
+    await member.endAgent()
     await host.run('./drover', ['agent', '--uninstall'], { deadline: 60_000 })
     t.notMatch(await shell('ls -A /etc/cni/net.d'), '10-drover')
     t.notMatch(await shell('iptables-save'), /KUBE-|DROVER/i)
